@@ -1,0 +1,186 @@
+"""The aggregate posterior q(z) = 1/N Σ_n q(z|x_n), evaluated at samples: from a batch, or exactly.
+
+Shapes: S samples, M mixture components, F factors, G blocks. Log-densities are in nats.
+Levels: ``joint`` log q(z) [S]; ``block`` log q(z_g) [S, G]; ``factor`` log q(z_gd) [S, F].
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from hfvae_runner.distributions import categorical, mixture
+from hfvae_runner.estimators import Estimator, log_weights
+from hfvae_runner.latents import Latents, Posterior, Sample
+
+Level = Literal["joint", "block", "factor"]
+
+# A tile of samples × components that stays in a core's cache: 2**18 float32 numbers are 1 MiB.
+_TILE_SAMPLES, _TILE_COMPONENTS = 128, 2048
+
+
+class Aggregate(Protocol):
+    """Something that gives log q(z) of one fixed set of samples."""
+
+    def log_prob(self, level: Level, blocks: Sequence[int]) -> Tensor:
+        """log q at ``level``, over the blocks with these indices only: [S], [S, G] or [S, F]."""
+
+
+class MixtureAggregate:
+    """log Σ_m exp(w_sm) q(z_s|x_m) with given log-weights, differentiable; the whole S×M table is in memory.
+
+    Args:
+        posterior: the components' parameters, [M, P_g] a block.
+        query: the samples' own posterior parameters, [S, P_g] a block; read by enumerated blocks only, which average
+            over their categories with weights q(k|x_s).
+        sample: [S, C_g] a block.
+        log_weights: [S, M], or one number for all.
+    """
+
+    def __init__(
+        self, latents: Latents, posterior: Posterior, query: Posterior, sample: Sample, weights: Tensor | float
+    ) -> None:
+        self.latents = latents
+        self.posterior = posterior
+        self.query = query
+        self.sample = sample
+        self.weights = weights
+        # Each table serves up to three levels. (No functools.cache: its cycle through self would keep the tables of
+        # many steps alive until the garbage collector comes by.)
+        self._factor_tables: dict[tuple[int, int], Tensor] = {}
+        self._block_tables: dict[int, Tensor] = {}
+
+    def log_prob(self, level: Level, blocks: Sequence[int]) -> Tensor:
+        match level:
+            case "joint":
+                return self._mixture(tuple(blocks))
+            case "block":
+                return torch.stack([self._mixture((g,)) for g in blocks], dim=1)
+            case "factor":
+                return torch.cat([self._factors(g) for g in blocks], dim=1)
+
+    def _factor_table(self, g: int, d: int) -> Tensor:
+        if (g, d) not in self._factor_tables:
+            table = self.latents.blocks[g].log_prob_table(self.posterior[g], self.sample[g], d)
+            self._factor_tables[g, d] = table
+        return self._factor_tables[g, d]
+
+    def _block_table(self, g: int) -> Tensor:
+        if g not in self._block_tables:
+            first, *rest = [self._factor_table(g, d) for d in range(len(self.latents.blocks[g].factor_names))]
+            # Factors are independent given x, so log q(z_g|x) is their sum. The log-weights are not part of it:
+            # added to each factor, they would count D times.
+            self._block_tables[g] = sum(rest, start=first)
+        return self._block_tables[g]
+
+    def _factors(self, g: int) -> Tensor:
+        block = self.latents.blocks[g]
+        if block.enumerated:
+            return self._mixture((g,))[:, None]
+        tables = [self._factor_table(g, d) for d in range(len(block.factor_names))]
+        return torch.stack([mixture.log_prob(table, self.weights) for table in tables], dim=1)
+
+    def _mixture(self, blocks: tuple[int, ...]) -> Tensor:
+        """log q̂ of the blocks together, [S]; averaged over the categories of enumerated ones."""
+        sampled = [self._block_table(g) for g in blocks if not self.latents.blocks[g].enumerated]
+        enumerated = [g for g in blocks if self.latents.blocks[g].enumerated]
+        if not enumerated:
+            return mixture.log_prob(sum(sampled[1:], start=sampled[0]), self.weights)
+        table: Tensor | float = sum(sampled, start=self.weights)
+        component = _product_probs([self.posterior[g] for g in enumerated])
+        query = _product_probs([self.query[g] for g in enumerated])
+        table = torch.as_tensor(table).expand(len(query), len(component))
+        # log q̂(z_s, k) = log Σ_m exp(table_sm) q(k|x_m), as one [S, M]·[M, K] product of numbers between 0 and 1.
+        peak = table.amax(dim=1, keepdim=True).detach()
+        density = torch.exp(table - peak) @ component
+        # Where every product underflows, q(k|x_s) is at most as small, so the floor's size does not matter.
+        log_mixture = density.clamp_min(torch.finfo(density.dtype).tiny).log() + peak
+        return (query * log_mixture).sum(1)
+
+
+def _product_probs(logits: Sequence[Tensor]) -> Tensor:
+    """Probabilities of every combination of several independent categorical variables, [M, ΠK]."""
+    probs = logits[0].new_ones((len(logits[0]), 1))
+    for each in logits:
+        probs = (probs[:, :, None] * categorical.log_probs(each).exp()[:, None, :]).flatten(1)
+    return probs
+
+
+def from_batch(
+    latents: Latents, posterior: Posterior, sample: Sample, *, estimator: Estimator, n_data: int
+) -> MixtureAggregate:
+    """The estimate of a data set's aggregate posterior from one batch, whose samples are its own components' draws.
+
+    Args:
+        n_data: N, the size of the data set that the batch was drawn from.
+    """
+    batch = len(posterior[0])
+    weights = log_weights(estimator, batch, n_data, device=posterior[0].device, dtype=posterior[0].dtype)
+    return MixtureAggregate(latents, posterior, posterior, sample, weights)
+
+
+class ExactAggregate:
+    """log 1/N Σ_n q(z_s|x_n) over a whole data set, streamed in tiles; no gradient, no enumerated blocks."""
+
+    def __init__(self, latents: Latents, posterior: Posterior, sample: Sample) -> None:
+        if any(block.enumerated for block in latents.blocks):
+            raise ValueError("the exact aggregate posterior is evaluated at samples, not at enumerated categories")
+        self.latents = latents
+        self.posterior = posterior
+        self.sample = sample
+        self._streamed: dict[tuple[int, ...], dict[Level, Tensor]] = {}
+
+    def log_prob(self, level: Level, blocks: Sequence[int]) -> Tensor:
+        chosen = tuple(blocks)
+        if chosen not in self._streamed:
+            self._streamed[chosen] = self._stream(chosen)
+        return self._streamed[chosen][level]
+
+    @torch.no_grad()
+    def _stream(self, blocks: tuple[int, ...]) -> dict[Level, Tensor]:
+        """All three levels in one pass, since they share the table."""
+        rows = [self._stream_rows(z, blocks) for z in zip(*(z.split(_TILE_SAMPLES) for z in self.sample), strict=True)]
+        levels: tuple[Level, ...] = ("joint", "block", "factor")
+        return {level: torch.cat([row[level] for row in rows]) for level in levels}
+
+    def _stream_rows(self, sample: Sample, blocks: tuple[int, ...]) -> dict[Level, Tensor]:
+        total: dict[Level, Tensor] = {}
+        weight = -math.log(len(self.posterior[0]))
+        for component in zip(*(parameters.split(_TILE_COMPONENTS) for parameters in self.posterior), strict=True):
+            tile = MixtureAggregate(self.latents, component, component, sample, weight)
+            for level in ("joint", "block", "factor"):
+                part = tile.log_prob(level, blocks)
+                total[level] = torch.logaddexp(total[level], part) if level in total else part
+        return total
+
+
+class BatchedAggregate:
+    """A batch estimator over a whole data set: the samples, in the order given, in batches of equal size.
+
+    The fallback where N·N·F is too much for ``ExactAggregate``. No gradient.
+    """
+
+    def __init__(
+        self, latents: Latents, posterior: Posterior, sample: Sample, *, batch: int, estimator: Estimator
+    ) -> None:
+        self.latents = latents
+        self.posterior = posterior
+        self.sample = sample
+        self.batch = batch
+        self.estimator: Estimator = estimator
+
+    @torch.no_grad()
+    def log_prob(self, level: Level, blocks: Sequence[int]) -> Tensor:
+        n_data = len(self.posterior[0])
+        pieces = -(-n_data // self.batch)
+        # Nearly equal pieces rather than a last short one, whose estimate would be the poorest.
+        posteriors = zip(*(parameters.tensor_split(pieces) for parameters in self.posterior), strict=True)
+        samples = zip(*(z.tensor_split(pieces) for z in self.sample), strict=True)
+        return torch.cat(
+            [
+                from_batch(self.latents, q, z, estimator=self.estimator, n_data=n_data).log_prob(level, blocks)
+                for q, z in zip(posteriors, samples, strict=True)
+            ]
+        )

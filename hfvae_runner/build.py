@@ -1,0 +1,222 @@
+"""From a config to a run: the objects are put together, checked against one another, and started."""
+
+import inspect
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from hfvae_runner import __version__, objective
+from hfvae_runner.datasets import Dataset
+from hfvae_runner.errors import CheckpointError, ConfigError, nearest
+from hfvae_runner.evaluate import Encoded, Evaluation, encode, evaluate
+from hfvae_runner.latents import Latents
+from hfvae_runner.likelihoods import LIKELIHOODS
+from hfvae_runner.model import VAE
+from hfvae_runner.networks import Networks
+from hfvae_runner.record import LAST, RunFolder
+from hfvae_runner.runtime.batches import Batches
+from hfvae_runner.runtime.seeds import derived
+from hfvae_runner.schema import Config
+from hfvae_runner.state import State, restore
+from hfvae_runner.summary import table
+from hfvae_runner.train import Run, train
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+def check(config: Config) -> None:
+    """Whether the config can run here: signatures, data, pairings and device.
+
+    Raises:
+        RunnerError: in one line, what cannot.
+    """
+    assemble(config)
+
+
+def assemble(config: Config) -> Run:
+    """The run's objects; the parameters depend on the seed alone.
+
+    Raises:
+        RunnerError: a class that does not exist or does not take its arguments, parts that do not fit together, data
+            that are not there, a device that this machine lacks.
+    """
+    device = _device(config.device)
+    dataset = _dataset(json.dumps(config.dataset), config.choices.get("dataset"))
+    latents = _called("prior", config.prior, config.choices, Latents, n_classes=dataset.n_classes)
+    latents = latents.with_density(config.objective.discrete_density)
+    likelihood = LIKELIHOODS[dataset.likelihood]
+    torch.manual_seed(derived(config.seed, "parameters"))
+    derived_sizes = {"input_shape": dataset.input_shape, "latents": latents, "likelihood": likelihood}
+    networks = _called("model", config.model, config.choices, Networks, **derived_sizes)
+    try:
+        weighed = objective.build(config.objective.terms, config.objective.estimator, latents)
+    except ConfigError as error:
+        names = {group: config.choices.get(group) for group in ("objective", "prior")}
+        raise ConfigError(f"objective={names['objective']} does not fit prior={names['prior']}: {error}") from None
+    batches = Batches(dataset.train.x.to(device), config.batch_size, config.seed)
+    total = config.steps if config.steps is not None else (config.epochs or 0) * batches.steps_per_epoch
+    return Run(config, dataset, VAE(networks, latents, likelihood).to(device), weighed, batches, device, total)
+
+
+def run(config: Config, folder: Path) -> dict[str, object]:
+    """Trains and evaluates one run in its folder, or goes on with the one that stands there (``resume``).
+
+    Returns:
+        The content of metrics.json.
+
+    Raises:
+        RunnerError: the config, the data or the checkpoint is not usable, or training diverged.
+        SystemExit: after SIGTERM or SIGINT.
+    """
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    assembled = assemble(config)
+    parameters = assembled.model.parameters()
+    optimizer = torch.optim.Adam(parameters, lr=config.lr, fused=True)
+    generator = torch.Generator(assembled.device).manual_seed(derived(config.seed, "noise"))
+    state = State(assembled.model, optimizer, generator)
+    last = folder / "checkpoints" / LAST
+    resumed = config.resume is not None and last.exists()
+    if resumed:
+        restore(state, last)
+        if assembled.total_steps < state.step:
+            raise CheckpointError(f"{last} is at step {state.step}; expected steps or epochs of at least that")
+    open_folder = RunFolder.reopen if resumed else RunFolder.create
+    with open_folder(folder, config.resolved) as opened:
+        opened.history.truncate(state.step)
+        _announce(assembled, state, folder)
+        began, first_step = time.perf_counter(), state.step
+        train(assembled, state, opened)
+        seconds = time.perf_counter() - began
+        metrics = _results(assembled, opened, state.step - first_step, seconds)
+        opened.write_metrics(metrics)
+        logger.info("%s\nrun folder: %s", table(metrics), folder)
+    return metrics
+
+
+def _results(run: Run, folder: RunFolder, steps: int, seconds: float) -> dict[str, object]:
+    settings = run.config.metrics
+    splits = {"train": run.dataset.train, "test": run.dataset.test}
+    encoded: dict[str, Encoded] = {}
+    evaluations: dict[str, Evaluation] = {}
+    for name, split in splits.items():
+        seed = derived(run.config.seed, "evaluation", name)
+        encoded[name] = encode(run.model, split, seed=seed, batch_size=settings.batch_size, device=run.device)
+        evaluations[name] = evaluate(
+            encoded[name], encoded["train"], settings, n_classes=run.dataset.n_classes, seed=run.config.seed
+        )
+    if settings.figures:
+        # matplotlib takes a second to import.
+        from hfvae_runner.illustrate import figures
+
+        test = encoded["test"], evaluations["test"]
+        for name, figure in figures(run.model, run.dataset, *test, folder.history.read(), run.device):
+            folder.save_figure(name, figure)
+    return {
+        "schema": 1,
+        "status": "completed",
+        "run": _description(run, steps, seconds),
+        **{name: evaluation.metrics for name, evaluation in evaluations.items()},
+    }
+
+
+def _description(run: Run, steps: int, seconds: float) -> dict[str, object]:
+    """The ``run`` section of metrics.json; seconds and rate are of the training since the last resume."""
+    config = run.config
+    return {
+        **config.choices,
+        "knobs": config.knobs,
+        "seed": config.seed,
+        "device": str(run.device),
+        "threads": torch.get_num_threads(),
+        "steps": run.total_steps,
+        "epochs": run.total_steps / run.batches.steps_per_epoch,
+        "batch_size": config.batch_size,
+        "examples_seen": run.total_steps * config.batch_size,
+        "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
+        "wall_seconds": seconds,
+        "examples_per_second": steps * config.batch_size / seconds if steps else None,
+        **({} if steps else {"examples_per_second_why": "no step was left to train"}),
+        "versions": {"hfvae_runner": __version__, "torch": str(torch.__version__)},
+    }
+
+
+def _announce(run: Run, state: State, folder: Path) -> None:
+    choices = " ".join(f"{group}={choice}" for group, choice in run.config.choices.items())
+    logger.info("%s on %s: step %d to %d, %s", choices, run.device, state.step, run.total_steps, folder)
+    for penalty in run.objective.penalties:
+        for what, schedule in {"weight": penalty.weight, "target": penalty.target}.items():
+            if schedule is not None and schedule.last_change > run.total_steps:
+                logger.warning(
+                    "the %s of %s moves until step %d, but the run ends at step %d",
+                    what,
+                    penalty.name,
+                    schedule.last_change,
+                    run.total_steps,
+                )
+
+
+@lru_cache(maxsize=1)
+def _dataset(spec: str, choice: str | None) -> Dataset:
+    """Kept, since a run is checked before it starts and a sweep's jobs mostly share their data."""
+    dataset = _called("dataset", json.loads(spec), {"dataset": choice}, Dataset)
+    if dataset.likelihood not in LIKELIHOODS:
+        raise ConfigError(f"dataset={choice}: unknown likelihood {dataset.likelihood!r}")
+    return dataset
+
+
+def _called(
+    group: str, spec: Mapping[str, object], choices: Mapping[str, str | None], kind: type[T], **derived: object
+) -> T:
+    """What the group's ``_target_`` returns for its arguments and the sizes derived from other parts."""
+    where = f"{group}={choices.get(group)}"
+    factory = _located(str(spec["_target_"]), where)
+    arguments = {key: value for key, value in spec.items() if key != "_target_"}
+    parameters = inspect.signature(factory).parameters
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    own = [name for name in parameters if name not in derived]
+    for key in arguments:
+        if key not in own and not open_ended:
+            known = ", ".join(own) or "no options"
+            raise ConfigError(f"{where} does not take {group}.{key}; it takes {known}{nearest(key, own)}")
+    for name, parameter in parameters.items():
+        required = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+        if required and name not in arguments and name not in derived:
+            raise ConfigError(f"{where} needs {group}.{name}, which the config does not give")
+    wanted = {key: value for key, value in derived.items() if key in parameters or open_ended}
+    made = factory(**arguments, **wanted)
+    if not isinstance(made, kind):
+        raise ConfigError(f"{where}: {spec['_target_']} returns {type(made).__name__}; expected {kind.__name__}")
+    return made
+
+
+def _located(path: str, where: str) -> Callable[..., object]:
+    module_name, _, attribute = path.rpartition(".")
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{where}: there is no module {error.name!r} for _target_={path}") from None
+    found = getattr(module, attribute, None)
+    if not callable(found):
+        raise ConfigError(f"{where}: {module_name} has no {attribute!r} to call{nearest(attribute, dir(module))}")
+    return found
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise ConfigError(f"device={name}: this machine has {count} CUDA devices; expected auto or cpu")
+        return torch.device("cuda", device.index or 0)
+    return device

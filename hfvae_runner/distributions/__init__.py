@@ -1,0 +1,1 @@
+"""Densities, samplers and closed-form divergences, one family per file. Everything is in nats."""

@@ -1,0 +1,13 @@
+"""Independent Bernoulli variables, parametrised by logits."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def log_prob(x: Tensor, logits: Tensor) -> Tensor:
+    """x·log p + (1−x)·log(1−p), elementwise, p = sigmoid(logits). Nats.
+
+    Grey values between 0 and 1 are scored as they are (the cross entropy that the HFVAE and JointVAE authors use):
+    a normalised likelihood only where every x is 0 or 1.
+    """
+    return -F.binary_cross_entropy_with_logits(logits, x, reduction="none")

@@ -1,0 +1,40 @@
+"""The Concrete (Gumbel-softmax) distribution, a relaxed categorical (Maddison et al. 2017; JointVAE Eq. 8).
+
+Samples are kept as log y, y on the simplex, and densities are taken with respect to log y (the ExpConcrete of
+Maddison et al., App. C.3). A ratio of two such densities is the ratio of the densities of y, so no information
+quantity depends on the choice, and no y underflows to 0.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def log_sample(logits: Tensor, gumbel: Tensor, temperature: float) -> Tensor:
+    """log y of the relaxed sample y = softmax((logits + gumbel) / temperature), JointVAE Eq. 8. [..., K]."""
+    return torch.log_softmax((logits + gumbel) / temperature, dim=-1)
+
+
+def hard_log_sample(logits: Tensor, gumbel: Tensor) -> Tensor:
+    """log y of a categorical draw by the Gumbel-max trick: 0 at the drawn category, −inf elsewhere. [..., K]."""
+    drawn = (logits + gumbel).argmax(-1, keepdim=True)
+    return torch.full_like(logits, -math.inf).scatter_(-1, drawn, 0.0)
+
+
+def log_prob(log_y: Tensor, logits: Tensor, temperature: float) -> Tensor:
+    """The ExpConcrete log-density of log y, [..., K] with broadcasting logits -> [...]. Nats.
+
+    log (K−1)! + (K−1) log λ + Σ_k (log α_k − λ log y_k) − K log Σ_k α_k y_k^−λ, λ the temperature.
+    """
+    categories = log_y.shape[-1]
+    scores = torch.log_softmax(logits, dim=-1) - temperature * log_y
+    constant = math.lgamma(categories) + (categories - 1) * math.log(temperature)
+    return constant + scores.sum(-1) - categories * torch.logsumexp(scores, dim=-1)
+
+
+def gumbel_noise(shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+    """Standard Gumbel noise −log(−log u), drawn on the generator's device."""
+    # −log u is a standard exponential variable, and drawing that directly never meets u = 0.
+    exponential = torch.empty(shape, device=generator.device, dtype=dtype).exponential_(generator=generator)
+    return -exponential.clamp_min(torch.finfo(dtype).tiny).log()

@@ -1,0 +1,51 @@
+"""The normal distribution with diagonal covariance, parametrised by mean and log standard deviation."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+
+
+def log_prob(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    """log N(z; mean, exp(log_scale)²), elementwise; the arguments broadcast. Nats."""
+    return -0.5 * ((z - mean) * torch.exp(-log_scale)).square() - (log_scale + HALF_LOG_2PI)
+
+
+class _Table(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+        precision = torch.exp(-log_scale)
+        standardised = (z[:, None] - mean[None, :]).mul_(precision[None, :])
+        ctx.save_for_backward(standardised, precision)
+        return torch.addcmul(-(log_scale + HALF_LOG_2PI)[None, :], standardised, standardised, value=-0.5)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        standardised, precision = ctx.saved_tensors
+        weighted = grads[0] * standardised
+        grad_mean = precision * weighted.sum(0)
+        grad_z = -(weighted @ precision)
+        grad_log_scale = weighted.mul_(standardised).sum(0) - grads[0].sum(0)
+        return grad_z, grad_mean, grad_log_scale
+
+
+def log_prob_table(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    """log N(z_s; mean_m, exp(log_scale_m)²) for every pair: z [S], mean and log_scale [M] -> [S, M].
+
+    The same numbers as ``log_prob``, with fewer passes over the table, which is what an aggregate posterior costs.
+    """
+    table: Tensor = _Table.apply(z, mean, log_scale)  # type: ignore[no-untyped-call]
+    return table
+
+
+def sample(mean: Tensor, log_scale: Tensor, noise: Tensor) -> Tensor:
+    """The reparameterised sample mean + exp(log_scale)·noise, noise standard normal. Elementwise."""
+    return mean + torch.exp(log_scale) * noise
+
+
+def kl_to_standard(mean: Tensor, log_scale: Tensor) -> Tensor:
+    """KL(N(mean, exp(log_scale)²) ‖ N(0, 1)), elementwise, in nats (Kingma & Welling 2013, App. B)."""
+    return 0.5 * (mean.square() + torch.exp(2 * log_scale) - 1) - log_scale

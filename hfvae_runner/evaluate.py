@@ -1,0 +1,217 @@
+"""What a trained model is worth on a whole split: the terms under the aggregate posterior, and the labels' metrics.
+
+Shapes: N examples of the split; F factors; D continuous factors; K categories; C classes. Nats per example.
+One sample per example: normal factors drawn, Concrete ones as categorical draws. A split's aggregate posterior is its
+own mixture, of its own size.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hfvae_runner import terms
+from hfvae_runner.aggregate import Aggregate, BatchedAggregate, ExactAggregate
+from hfvae_runner.datasets import Split
+from hfvae_runner.datasets._dataset import as_float
+from hfvae_runner.evidence import Evidence
+from hfvae_runner.latents import Latents, Posterior, Sample
+from hfvae_runner.metrics.discrete_accuracy import majority_vote_accuracy, one_to_one_accuracy
+from hfvae_runner.metrics.label_information import (
+    binned_label_information,
+    categorical_label_information,
+    decile_edges,
+    permuted_baseline,
+)
+from hfvae_runner.metrics.label_information_gap import label_information_gap
+from hfvae_runner.model import VAE
+from hfvae_runner.runtime.seeds import derived
+from hfvae_runner.schema import MetricsConfig
+from hfvae_runner.terms._term import MeanTerm
+
+_DECOMPOSITION = ("mutual_information", "group_tc", "within_tc", "dimension_kl")
+_REPORTED = (*_DECOMPOSITION, "total_correlation", "marginal_kl", "block_kl")
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A split as the encoder sees it, in a fixed random order.
+
+    Attributes:
+        latents: the blocks, discrete ones scored by their pmf at the drawn category.
+        posterior: [N, P_g] a block.
+        sample: one draw per example, [N, C_g] a block.
+        log_px: log p(x|z) of that draw, [N].
+        labels: [N] or None.
+    """
+
+    latents: Latents
+    posterior: Posterior
+    sample: Sample
+    log_px: Tensor
+    labels: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.log_px)
+
+
+@torch.no_grad()
+def encode(model: VAE, split: Split, *, seed: int, batch_size: int, device: torch.device) -> Encoded:
+    """Encodes and samples a split, ``batch_size`` examples at a time; the same seed gives the same draws."""
+    model.eval()
+    generator = torch.Generator(device).manual_seed(seed)
+    # The batch estimator takes neighbours together, and a data set may be stored class by class.
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
+    posteriors, samples, log_px = [], [], []
+    for chosen in order.split(batch_size):
+        x = as_float(split.x[chosen.to(split.x.device)].to(device))
+        posterior = model.encode(x)
+        sample = model.latents.sample(posterior, model.latents.noise(len(x), generator), hard=True)
+        posteriors.append(posterior)
+        samples.append(sample)
+        log_px.append(model.likelihood.log_prob(x, model.decode(model.latents.code(sample))))
+    return Encoded(
+        model.latents.with_density("argmax"),
+        [torch.cat(parts) for parts in zip(*posteriors, strict=True)],
+        [torch.cat(parts) for parts in zip(*samples, strict=True)],
+        torch.cat(log_px),
+        None if split.labels is None else split.labels[order],
+    )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One split's metrics and what the figures need beside them.
+
+    Attributes:
+        metrics: the split's section of metrics.json.
+        kl: KL per factor, [F], nats.
+        information: index-code mutual information per factor, [F], nats.
+        label_contributions: each class's part of I(y; z_d), [C, F], nats; None without labels.
+    """
+
+    metrics: dict[str, object]
+    kl: np.ndarray
+    information: np.ndarray
+    label_contributions: np.ndarray | None
+
+
+@torch.no_grad()
+def evaluate(encoded: Encoded, train: Encoded, settings: MetricsConfig, *, n_classes: int | None, seed: int) -> Evaluation:
+    """Every metric of one split.
+
+    Args:
+        encoded: the split.
+        train: the training split, whose deciles bin the samples for the labels' information.
+        settings: the limit for the exact aggregate posterior, and the batch where it is beyond.
+        n_classes: C, None without labels.
+        seed: of the permuted-label baseline.
+    """
+    latents = encoded.latents
+    aggregate, how = _aggregate(encoded, settings)
+    evidence = Evidence(latents, encoded.posterior, encoded.sample, encoded.log_px, aggregate)
+    kl = evidence.kl("factor").double().mean(0).cpu().numpy()
+    information = (evidence.log_qz_x("factor") - evidence.log_qz("factor")).double().mean(0).cpu().numpy()
+    parts = torch.stack([_per_example(name, evidence) for name in _DECOMPOSITION]).sum(0)
+    reconstruction = encoded.log_px.double().mean().item()
+    metrics: dict[str, object] = {
+        "examples": len(encoded),
+        "elbo": reconstruction - float(kl.sum()),
+        "reconstruction": reconstruction,
+        "kl": float(kl.sum()),
+        "kl_mc": parts.mean().item(),
+        "kl_mc_se": (parts.std() / math.sqrt(len(parts))).item(),
+        **{name: _per_example(name, evidence).mean().item() for name in _REPORTED},
+        "aggregate_posterior": how,
+        "kl_per_factor": _named(latents, kl),
+        "information_per_factor": _named(latents, information),
+    }
+    contributions = None
+    if encoded.labels is not None and n_classes is not None:
+        contributions = _label_contributions(encoded, train, encoded.labels.numpy(), n_classes)
+        metrics |= _label_metrics(encoded, train, contributions, n_classes, seed)
+    return Evaluation(metrics, kl, information, contributions)
+
+
+def _per_example(name: str, evidence: Evidence) -> Tensor:
+    term = terms.load(name)
+    assert isinstance(term, MeanTerm)
+    return term.per_example(evidence).double()
+
+
+def _aggregate(encoded: Encoded, settings: MetricsConfig) -> tuple[Aggregate, dict[str, object]]:
+    cost = float(len(encoded)) ** 2 * len(encoded.latents.factor_names)
+    if cost <= settings.exact_limit:
+        return ExactAggregate(encoded.latents, encoded.posterior, encoded.sample), {"estimator": "exact"}
+    batch = min(settings.batch_size, len(encoded))
+    batched = BatchedAggregate(
+        encoded.latents, encoded.posterior, encoded.sample, batch=batch, estimator="stratified"
+    )
+    why = f"N*N*F = {cost:.3g} is above metrics.exact_limit = {settings.exact_limit:.3g}"
+    return batched, {"estimator": "stratified", "batch_size": batch, "why": why}
+
+
+def _named(latents: Latents, values: np.ndarray) -> dict[str, float]:
+    return {name: float(value) for name, value in zip(latents.factor_names, values, strict=True)}
+
+
+def _label_contributions(encoded: Encoded, train: Encoded, labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """Each class's part of the information between label and factor, [C, F] (HFVAE App. A.2)."""
+    columns = []
+    for g, block in enumerate(encoded.latents.blocks):
+        if block.discrete:
+            probabilities = torch.softmax(encoded.posterior[g].double(), dim=1).cpu().numpy()
+            columns.append(categorical_label_information(probabilities, labels, n_classes)[:, None])
+        else:
+            edges = decile_edges(train.sample[g].cpu().numpy())
+            columns.append(binned_label_information(encoded.sample[g].cpu().numpy(), labels, edges, n_classes))
+    return np.concatenate(columns, axis=1)
+
+
+def _label_metrics(
+    encoded: Encoded, train: Encoded, contributions: np.ndarray, n_classes: int, seed: int
+) -> dict[str, object]:
+    latents = encoded.latents
+    assert encoded.labels is not None
+    labels = encoded.labels.numpy()
+    baseline = permuted_baseline(
+        lambda permuted: _label_contributions(encoded, train, permuted, n_classes).sum(0),
+        labels,
+        np.random.default_rng(derived(seed, "permuted labels")),
+    )
+    information = contributions.sum(0)
+    discrete = np.array(factor_is_discrete(latents))
+    gap = label_information_gap(information[discrete], information[~discrete])
+    metrics: dict[str, object] = {
+        "label_information": _named(latents, information),
+        "label_information_permuted": _named(latents, baseline),
+        "label_information_gap": gap.value,
+    }
+    if gap.why is not None:
+        metrics["label_information_gap_why"] = gap.why
+    return metrics | _accuracies(encoded, labels)
+
+
+def _accuracies(encoded: Encoded, labels: np.ndarray) -> Mapping[str, object]:
+    discrete = [g for g, block in enumerate(encoded.latents.blocks) if block.discrete]
+    if len(discrete) != 1:
+        why = f"the prior has {len(discrete)} discrete variables; the accuracy is that of a single one"
+        return {
+            "discrete_accuracy": None,
+            "discrete_accuracy_why": why,
+            "discrete_accuracy_majority": None,
+            "discrete_accuracy_majority_why": why,
+        }
+    categories = encoded.posterior[discrete[0]].argmax(1).cpu().numpy()
+    return {
+        "discrete_accuracy": one_to_one_accuracy(categories, labels),
+        "discrete_accuracy_majority": majority_vote_accuracy(categories, labels),
+    }
+
+
+def factor_is_discrete(latents: Latents) -> list[bool]:
+    """For each of the F factors, whether it is a discrete variable."""
+    return [block.discrete for block in latents.blocks for _ in block.factor_names]

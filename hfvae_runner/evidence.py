@@ -1,0 +1,85 @@
+"""One batch's log-densities, computed when first asked for and at most once. The terms are written on top of these.
+
+Shapes: B batch; F factors; G blocks. Everything is in nats per example.
+Levels: ``joint`` [B], ``block`` [B, G], ``factor`` [B, F]; with ``blocks=…`` over the named blocks only.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+
+import torch
+from torch import Tensor
+
+from hfvae_runner.aggregate import Aggregate, Level
+from hfvae_runner.latents import Latents, Posterior, Sample
+
+Blocks = Sequence[str] | None
+
+
+class Evidence:
+    """log p(x|z), log q(z|x), log q(z) and log p(z) of one batch and one sample per example.
+
+    Args:
+        latents: the blocks.
+        posterior: the encoder's output, [B, P_g] a block.
+        sample: one sample per example, [B, C_g] a block.
+        log_px: log p(x|z) of that sample, [B].
+        aggregate: log q(z) at the samples, from the batch or exact.
+    """
+
+    def __init__(
+        self, latents: Latents, posterior: Posterior, sample: Sample, log_px: Tensor, aggregate: Aggregate
+    ) -> None:
+        self.latents = latents
+        self.posterior = posterior
+        self.sample = sample
+        self.log_px = log_px
+        self.aggregate = aggregate
+        self._known: dict[Hashable, Tensor] = {}
+
+    def log_qz_x(self, level: Level, blocks: Blocks = None) -> Tensor:
+        """log q(z|x) of each example's own sample."""
+        return self._at(level, self._log_qz_x_of, blocks)
+
+    def log_pz(self, level: Level, blocks: Blocks = None) -> Tensor:
+        """log p(z)."""
+        return self._at(level, self._log_pz_of, blocks)
+
+    def log_qz(self, level: Level, blocks: Blocks = None) -> Tensor:
+        """log q(z), the aggregate posterior, by the evidence's estimator."""
+        chosen = self.latents.select(blocks)
+        return self._once(("log_qz", level, chosen), lambda: self.aggregate.log_prob(level, chosen))
+
+    def kl(self, level: Level, blocks: Blocks = None) -> Tensor:
+        """KL(q(z|x) ‖ p(z)) per example: closed form where a block has one, else log q(z|x) − log p(z)."""
+        return self._at(level, self._kl_of, blocks)
+
+    def _at(self, level: Level, per_block: Callable[[int], Tensor], blocks: Blocks) -> Tensor:
+        """Values per factor [B, D] a block, summed to the level."""
+        chosen = [per_block(g) for g in self.latents.select(blocks)]
+        match level:
+            case "factor":
+                return torch.cat(chosen, dim=1)
+            case "block":
+                return torch.stack([each.sum(1) for each in chosen], dim=1)
+            case "joint":
+                return torch.cat(chosen, dim=1).sum(1)
+
+    def _log_qz_x_of(self, g: int) -> Tensor:
+        block = self.latents.blocks[g]
+        return self._once(("log_qz_x", g), lambda: block.log_prob(self.posterior[g], self.sample[g]))
+
+    def _log_pz_of(self, g: int) -> Tensor:
+        block = self.latents.blocks[g]
+        return self._once(("log_pz", g), lambda: block.log_prior(self.posterior[g], self.sample[g]))
+
+    def _kl_of(self, g: int) -> Tensor:
+        return self._once(("kl", g), lambda: self._make_kl(g))
+
+    def _make_kl(self, g: int) -> Tensor:
+        closed_form = self.latents.blocks[g].kl(self.posterior[g])
+        return closed_form if closed_form is not None else self._log_qz_x_of(g) - self._log_pz_of(g)
+
+    def _once(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
+        if key not in self._known:
+            self._known[key] = make()
+        return self._known[key]

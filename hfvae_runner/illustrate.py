@@ -1,0 +1,117 @@
+"""The pictures of a finished run, chosen by what the data set and the latents allow.
+
+Shapes: n examples; F factors; T latent values; K categories.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from hfvae_runner.aggregate import ExactAggregate
+from hfvae_runner.datasets import Dataset, Split
+from hfvae_runner.datasets._dataset import as_float
+from hfvae_runner.evaluate import Encoded, Evaluation, factor_is_discrete
+from hfvae_runner.figures import density, information, kl_history, label_matrix, reconstructions, traversals
+from hfvae_runner.latents import Sample
+from hfvae_runner.model import VAE
+
+_PAIRS = 20
+_TRAVERSED = np.linspace(-3, 3, 11)  # HFVAE Fig. 5: from −3 to 3
+_GRID = 200
+
+
+@torch.no_grad()
+def figures(
+    model: VAE, dataset: Dataset, test: Encoded, evaluation: Evaluation, history: pd.DataFrame, device: torch.device
+) -> Iterator[tuple[str, Figure]]:
+    """Name and figure, one after the other.
+
+    Args:
+        test: the encoded test split.
+        evaluation: of the test split.
+        history: history.csv.
+        device: the model's.
+    """
+    model.eval()
+    names = list(model.latents.factor_names)
+    discrete = factor_is_discrete(model.latents)
+    information_of, kl = evaluation.information, evaluation.kl
+    yield "information_per_factor", information.information_per_factor(names, list(information_of), list(kl), discrete)
+    if len(history):
+        per_factor = history[[f"kl/{name}" for name in names]].to_numpy(float)
+        yield "kl_history", kl_history.kl_history(history["step"].to_numpy(), per_factor, names, discrete)
+    if evaluation.label_contributions is not None and dataset.label_names is not None:
+        matrix = label_matrix.label_matrix(evaluation.label_contributions, dataset.label_names, names, discrete)
+        yield "label_information", matrix
+    if len(dataset.input_shape) == 3:
+        x = _examples(dataset.test).to(device)
+        yield "reconstructions", reconstructions.reconstructions(_array(x), _array(_reconstruct(model, x)))
+        strips = _traverse(model, x[:1])
+        yield "traversals", traversals.traversals(
+            strips, names, list(kl), list(information_of), list(_TRAVERSED), discrete
+        )
+    elif dataset.input_shape == (2,):
+        x = as_float(dataset.test.x).to(device)
+        yield "reconstructions", density.points(_array(x), _array(_reconstruct(model, x)))
+    if len(names) == 2 and not any(discrete):
+        yield "aggregate_posterior", _aggregate_posterior(test)
+
+
+def _examples(split: Split) -> Tensor:
+    """Test images for the eye, [n, C, H, W]: two of each class where there are labels, else the first ones."""
+    if split.labels is None:
+        return as_float(split.x[:_PAIRS])
+    classes = torch.unique(split.labels)
+    each = max(1, _PAIRS // len(classes))
+    chosen = torch.stack([torch.nonzero(split.labels == c)[:each, 0].repeat(each)[:each] for c in classes])
+    return as_float(split.x[chosen.T.flatten()[:_PAIRS].to(split.x.device)])
+
+
+def _reconstruct(model: VAE, x: Tensor) -> Tensor:
+    """E[x|z] at the posterior's mode, [n, *]."""
+    code = model.latents.code(model.latents.mode(model.encode(x)))
+    return model.likelihood.mean(model.decode(code))
+
+
+def _traverse(model: VAE, x: Tensor) -> list[np.ndarray]:
+    """One array [T, C, H, W] a continuous factor, [K, C, H, W] a discrete one; the other factors as example x [1, *]."""
+    mode = model.latents.mode(model.encode(x))
+    strips = []
+    for g, block in enumerate(model.latents.blocks):
+        if block.discrete:
+            eye = torch.eye(block.n_code, device=x.device).log()
+            strips.append(_decode_with(model, mode, g, eye))
+            continue
+        for d in range(len(block.factor_names)):
+            varied = mode[g].repeat(len(_TRAVERSED), 1)
+            varied[:, d] = torch.as_tensor(_TRAVERSED, dtype=varied.dtype, device=varied.device)
+            strips.append(_decode_with(model, mode, g, varied))
+    return strips
+
+
+def _decode_with(model: VAE, mode: Sample, g: int, varied: Tensor) -> np.ndarray:
+    sample = [varied if h == g else z.expand(len(varied), -1) for h, z in enumerate(mode)]
+    return _array(model.likelihood.mean(model.decode(model.latents.code(sample))))
+
+
+def _aggregate_posterior(encoded: Encoded) -> Figure:
+    """q(z) of a split over the plane, with the prior; for latents of two continuous factors."""
+    means = torch.cat(list(encoded.latents.mode(encoded.posterior)), dim=1)
+    reach = max(3.5, 1.1 * means.abs().max().item())
+    axis = torch.linspace(-reach, reach, _GRID, device=means.device)
+    grid = torch.cartesian_prod(axis, axis).flip(1)  # the last coordinate runs down the rows
+    sample = grid.split([block.n_code for block in encoded.latents.blocks], dim=1)
+    everything = range(len(encoded.latents.blocks))
+    log_q = ExactAggregate(encoded.latents, encoded.posterior, sample).log_prob("joint", everything)
+    pairs = zip(encoded.latents.blocks, encoded.posterior, sample, strict=True)
+    log_p = torch.cat([block.log_prior(parameters, z) for block, parameters, z in pairs], dim=1).sum(1)
+    q, p = (_array(each.exp().view(_GRID, _GRID)) for each in (log_q, log_p))
+    return density.aggregate_posterior(q, (-reach, reach, -reach, reach), p, _array(means))
+
+
+def _array(x: Tensor) -> np.ndarray:
+    return x.float().cpu().numpy()

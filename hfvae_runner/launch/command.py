@@ -1,0 +1,129 @@
+"""The command: its arguments, and its exit code."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.types import Override
+
+from hfvae_runner.errors import ConfigError, RunnerError
+from hfvae_runner.launch import jobs, resume
+from hfvae_runner.launch.composition import CONFIG_NAME, VERSION_BASE, config_folder, explain, parse_overrides
+from hfvae_runner.launch.jobs import JobFailed, Stopped
+
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line (``sys.argv`` by default) and returns the exit code of the contract.
+
+    An exception that is a bug, in a single run, is not caught.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # `--help | head`: the reader has what it wanted, and Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    debug = any(argument.lstrip("+").lower() == "debug=true" for argument in arguments)
+    try:
+        return _dispatch(arguments)
+    except RunnerError as error:
+        return jobs.report(error, debug)
+    except JobFailed as failed:
+        return failed.exit_code
+    except Stopped as stopped:
+        if isinstance(stopped.__cause__, RunnerError):
+            return jobs.report(stopped.__cause__, debug)
+        assert stopped.__cause__ is not None
+        raise stopped.__cause__ from None
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+
+
+def _dispatch(arguments: list[str]) -> int:
+    flags, texts = _split(arguments)
+    overrides = parse_overrides(texts)
+    folder = _folder_to_resume(overrides)
+    if folder is None:
+        _call_hydra(flags, texts)
+        return 0
+    if flags:
+        raise ConfigError(f"resume={folder} with {' '.join(flags)}: expected a single run, or resume=auto")
+    job = resume.stored_job(folder, overrides)
+    if job is not None:
+        jobs.check(job)
+    jobs.run(job, folder)
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; expected KEY=VALUE or a flag of --hydra-help")
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Flags and overrides: Hydra itself loses overrides that stand on both sides of a flag."""
+    given = vars(_Parser(parents=[get_args_parser()], add_help=False).parse_intermixed_args(arguments))
+    overrides: list[str] = given.pop("overrides")
+    for name in ("config_path", "config_name", "experimental_rerun"):
+        if given[name] is not None:
+            flag = "--" + name.replace("_", "-")
+            raise ConfigError(f"{flag} would go around the checks; expected --config-dir, or resume=FOLDER")
+    flags = []
+    for name, value in given.items():
+        flag = "--" + name.replace("_", "-")
+        if value is True:
+            flags.append(flag)
+        elif value:
+            flags.append(f"{flag}={value}")
+    return flags, overrides
+
+
+def _folder_to_resume(overrides: list[Override]) -> Path | None:
+    for override in reversed(overrides):
+        if override.key_or_group == "resume" and not override.is_sweep_override() and not override.is_delete():
+            value = override.value()
+            return None if value is None or value == "" or value == resume.AUTO else Path(str(value))
+    return None
+
+
+def _call_hydra(flags: list[str], overrides: list[str]) -> None:
+    run = hydra.main(version_base=VERSION_BASE, config_path=str(config_folder()), config_name=CONFIG_NAME)(jobs.task)
+    with _process(["hfvae_runner", *flags, *overrides]):
+        try:
+            run()
+        except (JobFailed, BrokenPipeError):
+            raise
+        except Exception as error:
+            # All that our own code raises leaves as JobFailed or Stopped: this is Hydra's, and about the command line.
+            raise ConfigError(explain(error, overrides)) from error
+
+
+@contextmanager
+def _process(argv: list[str]) -> Iterator[None]:
+    """The arguments that Hydra reads, and the switch that makes it raise its exceptions and not print them."""
+    before, switch = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv, os.environ["HYDRA_FULL_ERROR"] = argv, "1"
+    try:
+        yield
+    finally:
+        sys.argv = before
+        if switch is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = switch

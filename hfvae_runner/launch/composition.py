@@ -1,0 +1,138 @@
+"""Composing a config with Hydra, and saying in one line what was wrong with it."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+import hfvae_runner
+from hfvae_runner.errors import ConfigError, nearest
+from hfvae_runner.schema import FIXED, GROUPS, SETTINGS
+
+CONFIG_NAME = "config"
+VERSION_BASE = "1.3"
+
+_COULD_NOT_OVERRIDE = re.compile(r"Could not (?:override|delete from config\.) '([^'@]+)'")
+_REFERENCE = re.compile(r"\$\{\s*(?:oc\.select\s*:\s*)?(\w+)\s*(?!\w|:)")
+
+
+def config_folder() -> Path:
+    """The folder of config.yaml: inside the package where it is installed, beside it in a checkout."""
+    package = Path(hfvae_runner.__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def parse_overrides(overrides: Sequence[str]) -> list[Override]:
+    """The overrides by Hydra's grammar; raises ConfigError on the first one that does not follow it."""
+    try:
+        return OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise ConfigError(explain(error, [])) from error
+
+
+def resolve(config: DictConfig) -> dict[str, object]:
+    """The run's config as a plain dict, without Hydra's own node and with every interpolation filled in.
+
+    Raises:
+        ConfigError: a mandatory value is missing, an interpolation leads nowhere, or a top-level key has no use.
+    """
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    _refuse_unused_knobs(own)
+    try:
+        resolved = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(explain(error, [])) from error
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items()}
+
+
+def unknown_key(given: str, path: str, config: Mapping[str, object]) -> str:
+    """The message for a dotted path that is not in the config, with the names that are there where it goes wrong."""
+    choices: list[str] = []
+    node: object = config
+    parts = path.split(".")
+    for depth, part in enumerate(parts):
+        if not isinstance(node, Mapping):
+            return f"{given}: {'.'.join(parts[:depth])} is a value and has no keys of its own"
+        if part not in node:
+            choices = [str(key) for key in node if key != "choices"]
+            return f"{given}: unknown key {part!r}; expected one of {', '.join(choices)}{nearest(part, choices)}"
+        node = node[part]
+    return f"{given}: cannot be set"
+
+
+def explain(error: Exception, overrides: Sequence[str]) -> str:
+    """One line for an exception of Hydra or OmegaConf; ``overrides`` are those that were being composed."""
+    text = str(error) or str(error.__cause__ or "") or type(error).__name__
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        options = ", ".join(error.options)
+        return f"{group}={choice}: no such choice; expected one of {options}{nearest(choice, error.options)}"
+    if isinstance(error, OverrideParseException):
+        reason = text.removeprefix(f"Error parsing override '{error.override}'").partition("\nSee http")[0]
+        return f"cannot read the override {error.override!r} ({one_line(reason)}); expected KEY=VALUE, quoted for Hydra"
+    if (found := _COULD_NOT_OVERRIDE.match(text)) and not found[1].startswith("hydra."):
+        given = next((override for override in overrides if override.lstrip("+~").startswith(found[1])), found[1])
+        path = getattr(error.__cause__, "full_key", None) or found[1]
+        return unknown_key(given, path, _known_keys(overrides))
+    if "Config group override must be a string" in text:
+        groups = [override for override in overrides if override.endswith("=null")]
+        return f"{' '.join(groups) or 'a group'}: expected the name of a choice"
+    return one_line(f"{text}: {error.__cause__}" if str(error) and error.__cause__ else text)
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.replace("object_type=dict", "").split())
+
+
+def _known_keys(overrides: Sequence[str]) -> Mapping[str, object]:
+    """The config that the chosen groups make, before any other override."""
+    folders = {path.name for path in config_folder().iterdir() if path.is_dir()}
+    chosen = [override for override in overrides if override.lstrip("+").partition("=")[0] in folders]
+    folder = str(config_folder())
+    with (
+        nullcontext()
+        if GlobalHydra.instance().is_initialized()
+        else hydra.initialize_config_dir(folder, job_name="hfvae_runner", version_base=VERSION_BASE)
+    ):
+        try:
+            known = hydra.compose(CONFIG_NAME, chosen)
+        except HydraException:  # a sweep over groups, or a choice from a folder of the user's own
+            known = hydra.compose(CONFIG_NAME)
+    keys = OmegaConf.to_container(known, resolve=False)
+    assert isinstance(keys, dict)
+    return {str(key): value for key, value in keys.items()}
+
+
+def _refuse_unused_knobs(config: DictConfig) -> None:
+    raw = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(raw, dict)
+    used = {match[1] for text in _texts(raw) for match in _REFERENCE.finditer(text)}
+    knobs = [str(key) for key in raw if key in used and key not in FIXED]
+    for key in map(str, raw):
+        if key not in FIXED and key not in used:
+            choices = (*SETTINGS, *GROUPS, "train", "metrics", *knobs)
+            raise ConfigError(
+                f"{key}={raw[key]}: the chosen objective has no {key!r}; expected one of {', '.join(choices)}"
+                f"{nearest(key, choices)}"
+            )
+
+
+def _texts(node: object) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, Mapping):
+        for value in node.values():
+            yield from _texts(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _texts(value)

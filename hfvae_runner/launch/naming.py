@@ -1,0 +1,54 @@
+"""A run's name: what was asked for, in characters that no shell, file system or Hydra grammar minds."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import cast
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import ListConfig, OmegaConf
+
+# How long, where and whether a run goes on does not make it another run.
+NOT_PART_OF_THE_NAME = ("resume", "steps", "epochs", "device", "data_root", "debug")
+
+_READABLE_LENGTH = 100
+
+
+def run_name(overrides: Sequence[str]) -> str:
+    """The name of a run with these overrides: a readable part in [A-Za-z0-9._-], then 8 hex digits of their SHA-256.
+
+    Neither the order of the overrides nor the quotes around a value matter, and of several values for one key the last
+    one counts. ``default-XXXXXXXX`` where nothing that makes another run is overridden.
+    """
+    named = {
+        override.get_key_element(): override
+        for override in OverridesParser.create().parse_overrides(list(overrides))
+        if override.key_or_group not in NOT_PART_OF_THE_NAME
+        and not override.key_or_group.startswith(("hydra.", "hydra/"))
+    }
+    identity = sorted(f"{key}={_canonical(override)}" for key, override in named.items())
+    readable = "_".join(_readable(text) for text in identity)[:_READABLE_LENGTH].strip("._-")
+    digest = hashlib.sha256("\n".join(identity).encode()).hexdigest()
+    return f"{readable or 'default'}-{digest[:8]}"
+
+
+def register() -> None:
+    """Makes ``${run_name:}`` the name of the run that Hydra is configuring."""
+    OmegaConf.register_new_resolver("run_name", _current_name, replace=True)
+
+
+def _current_name() -> str:
+    # Unresolved: an interpolation within an override belongs to the name as it was typed.
+    overrides = OmegaConf.to_container(cast(ListConfig, HydraConfig.get().overrides.task), resolve=False)
+    return run_name(cast(list[str], overrides))
+
+
+def _canonical(override: Override) -> str:
+    # repr tells the number 12 from the text '12', keeps line breaks out, and drops the quotes of Hydra's grammar.
+    return repr(override.value())
+
+
+def _readable(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._]+", "-", text.replace("'", "")).strip("-")

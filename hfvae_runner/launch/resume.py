@@ -1,0 +1,149 @@
+"""Going on with a run: what may change on the way, and what is refused."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from hfvae_runner import record, schema
+from hfvae_runner.errors import CheckpointError, ConfigError
+from hfvae_runner.launch.composition import config_folder, explain, unknown_key
+from hfvae_runner.schema import GROUPS, Config
+
+AUTO = "auto"
+# None of these touches the numbers of a run that goes on; `steps` and `epochs` only add to them. `dataset.root` is what
+# data sets call the folder that `data_root` names.
+MAY_CHANGE = (
+    "resume",
+    "steps",
+    "epochs",
+    "device",
+    "data_root",
+    "dataset.root",
+    "debug",
+    "train.progress",
+    "train.checkpoint_every",
+    "train.keep",
+)
+
+_SHOWN_DIFFERENCES = 6
+
+
+def standing_job(config: Config, folder: Path) -> Config | None:
+    """The config to run in this folder, or None where the folder already holds what is asked for.
+
+    Raises:
+        ConfigError: a run stands there and `resume` was not given, or it was made with other values.
+        CheckpointError: the folder holds files that are not a run's.
+    """
+    standing = record.inspect(folder)
+    if standing in ("absent", "leftover"):
+        if standing == "leftover" and (stranger := record.foreign(folder)) is not None:
+            raise CheckpointError(
+                f"run folder {folder} holds {stranger.name!r}, which no run writes; expected a new name"
+            )
+        return config
+    if config.resume is None:
+        raise ConfigError(
+            f"run folder {folder} holds a {standing} run; expected another folder, or resume=auto to go on with it"
+        )
+    stored = record.load_config(folder)
+    _refuse_changes(stored, config.resolved, folder)
+    extended = _is_extended(schema.parse(stored), config, folder)
+    return config if extended or standing == "resumable" else None
+
+
+def stored_job(folder: Path, overrides: Sequence[Override]) -> Config | None:
+    """The config of `resume=FOLDER`: the run's own, with the overrides that may change it.
+
+    None where the run has finished and is not extended.
+
+    Raises:
+        CheckpointError: there is no run to go on with.
+        ConfigError: an override is unknown, malformed, or would make another run of it.
+    """
+    if record.inspect(folder) in ("absent", "leftover"):
+        raise CheckpointError(f"resume={folder}: no checkpoint there; expected {AUTO} or the folder of an earlier run")
+    resolved = deepcopy(record.load_config(folder))
+    for override in overrides:
+        if override.key_or_group != "resume":
+            _set(resolved, override)
+    resolved["resume"] = AUTO
+    return standing_job(schema.parse(resolved), folder)
+
+
+def _set(resolved: dict[str, object], override: Override) -> None:
+    given, path = str(override.input_line), override.key_or_group
+    if override.is_sweep_override() or override.is_delete() or path.startswith(("hydra.", "hydra/")):
+        raise ConfigError(f"{given} cannot be given with resume=FOLDER; expected a new value of a single key")
+    section: object = resolved
+    if path in GROUPS:
+        section, key = resolved.get("choices"), path
+    elif (config_folder() / path).is_dir():
+        raise ConfigError(f"{given} cannot be given with resume=FOLDER; expected a new value of a single key")
+    else:
+        *parents, key = path.split(".")
+        for parent in parents:
+            section = section.get(parent) if isinstance(section, dict) else None
+    if not isinstance(section, dict) or key not in section:
+        raise ConfigError(unknown_key(given, path, resolved))
+    section[key] = _plain(override)
+    dataset = resolved.get("dataset")
+    if path == "data_root" and isinstance(dataset, dict) and "root" in dataset:
+        dataset["root"] = section[key]
+
+
+def _plain(override: Override) -> object:
+    try:
+        container = OmegaConf.to_container(DictConfig({"value": override.value()}), resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{override.input_line}: {explain(error, [])}") from error
+    assert isinstance(container, dict)
+    return container["value"]
+
+
+def _refuse_changes(stored: Mapping[str, object], asked: Mapping[str, object], folder: Path) -> None:
+    old, new = dict(_leaves(stored)), dict(_leaves(asked))
+    same = {key for key in old.keys() & new.keys() if old[key] == new[key]}
+    changed = [key for key in {**old, **new} if key not in same and key not in MAY_CHANGE]
+    if not changed:
+        return
+    changed.sort(key=lambda key: not key.startswith("choices."))
+    listed = [f"{key.removeprefix('choices.')}: {_shown(old, key)} → {_shown(new, key)}" for key in changed]
+    more = len(listed) - _SHOWN_DIFFERENCES
+    raise ConfigError(
+        f"{folder} holds a run with other values ({', '.join(listed[:_SHOWN_DIFFERENCES])}"
+        f"{f' and {more} more' if more > 0 else ''}); expected the same, but for {', '.join(MAY_CHANGE[1:])}"
+    )
+
+
+def _is_extended(stored: Config, asked: Config, folder: Path) -> bool:
+    """Whether more steps are asked for; where one counts steps and the other epochs, whether they may be."""
+    before, after = _extent(stored), _extent(asked)
+    if before[0] == after[0] and after[1] < before[1]:
+        raise ConfigError(f"{after[0]}={after[1]}: {folder} holds a run of {before[1]} {after[0]}; expected no fewer")
+    return before != after
+
+
+def _extent(config: Config) -> tuple[str, int]:
+    if config.steps is not None:
+        return "steps", config.steps
+    assert config.epochs is not None
+    return "epochs", config.epochs
+
+
+def _leaves(node: object, path: str = "") -> Iterator[tuple[str, object]]:
+    if isinstance(node, Mapping) and node:
+        for key, value in node.items():
+            yield from _leaves(value, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, node
+
+
+def _shown(values: Mapping[str, object], key: str) -> str:
+    if key not in values:
+        return "absent"
+    return "null" if values[key] is None else str(values[key])

@@ -1,0 +1,46 @@
+"""The variational autoencoder: an encoder, a decoder, and the latents and likelihood that give their outputs a meaning."""
+
+from torch import Tensor, nn
+
+from hfvae_runner import aggregate
+from hfvae_runner.estimators import Estimator
+from hfvae_runner.evidence import Evidence
+from hfvae_runner.latents import Latents, Noise, Posterior
+from hfvae_runner.likelihoods import Likelihood
+from hfvae_runner.networks import Networks
+
+
+class VAE(nn.Module):
+    """q(z|x) and p(x|z) with their latents and likelihood. Shapes: B batch; * the shape of one example."""
+
+    def __init__(self, networks: Networks, latents: Latents, likelihood: Likelihood) -> None:
+        super().__init__()
+        self.encoder = networks.encoder
+        self.decoder = networks.decoder
+        self.latents = latents
+        self.likelihood = likelihood
+
+    def encode(self, x: Tensor) -> Posterior:
+        """The posterior parameters of every block, [B, P_g] each."""
+        raw: Tensor = self.encoder(x)
+        return raw.split([block.n_parameters for block in self.latents.blocks], dim=1)
+
+    def decode(self, code: Tensor) -> Tensor:
+        """The likelihood's parameters, [B, P, *]."""
+        raw: Tensor = self.decoder(code)
+        return raw
+
+    def forward(self, x: Tensor, noise: Noise, *, estimator: Estimator, n_data: int) -> Evidence:
+        """One reparameterised sample per example and its log-densities.
+
+        Args:
+            x: [B, *].
+            noise: from ``latents.noise``.
+            estimator: of the aggregate posterior.
+            n_data: N, the training set's size.
+        """
+        posterior = self.encode(x)
+        sample = self.latents.sample(posterior, noise)
+        log_px = self.likelihood.log_prob(x, self.decode(self.latents.code(sample)))
+        q_z = aggregate.from_batch(self.latents, posterior, sample, estimator=estimator, n_data=n_data)
+        return Evidence(self.latents, posterior, sample, log_px, q_z)

@@ -1,0 +1,9 @@
+"""Encoders and decoders, one paper's table per file.
+
+A model factory takes the data set's ``input_shape``, the ``latents`` and the ``likelihood``, and returns ``Networks``;
+whatever else it takes comes from the model's YAML.
+"""
+
+from hfvae_runner.networks._networks import Networks
+
+__all__ = ["Networks"]

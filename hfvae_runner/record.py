@@ -1,0 +1,317 @@
+"""The run folder: the one place where a run's results are written.
+
+Every file but ``run.log`` and the rows appended to ``history.csv`` is written whole or not at all, so that a run killed
+at any moment leaves a folder that a later one can judge by what stands in it. Needs no torch: the command line asks
+about folders before it decides to train.
+"""
+
+import csv
+import io
+import json
+import logging
+import math
+import numbers
+import os
+import re
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, Literal, Self, TextIO
+
+import yaml
+
+from hfvae_runner.errors import CheckpointError, RunnerError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+LAST = "last.pt"
+_CONFIG, _METRICS, _STATUS, _HISTORY, _LOG = "config.yaml", "metrics.json", "status.json", "history.csv", "run.log"
+_CHECKPOINTS, _FIGURES = "checkpoints", "figures"
+_OURS = re.compile(
+    rf"{_CONFIG}|{_METRICS}|{_STATUS}|{_HISTORY}|{_LOG}|{_CHECKPOINTS}|{_FIGURES}"
+    rf"|{_CHECKPOINTS}/(last|step_\d+)\.pt|{_FIGURES}/[^/]+\.png|(\w+/)?\.[^/]+\.tmp"
+)
+
+Standing = Literal["absent", "leftover", "resumable", "finished"]
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[BinaryIO]:
+    """A stream whose content stands on the disk under ``path`` once the block ends well; else ``path`` is untouched."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    flush_folder(path.parent)
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Replaces the file by ``data`` (text as UTF-8), whole or not at all."""
+    with atomic(path) as stream:
+        stream.write(data.encode() if isinstance(data, str) else data)
+
+
+def flush_folder(folder: Path) -> None:
+    """Makes renames in the folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def inspect(folder: Path) -> Standing:
+    """What stands in a run folder: ``leftover`` is a folder with neither a checkpoint nor results, even an empty one.
+
+    Raises CheckpointError where the path is not a folder.
+    """
+    if not folder.exists():
+        return "absent"
+    if not folder.is_dir():
+        raise CheckpointError(f"run folder {folder} is a file; expected a folder or a free name")
+    if (folder / _METRICS).exists():
+        return "finished"
+    return "resumable" if (folder / _CHECKPOINTS / LAST).exists() else "leftover"
+
+
+def foreign(folder: Path) -> Path | None:
+    """The first file or folder in there that no run writes, if there is one."""
+    for path in sorted(folder.rglob("*")):
+        if not _OURS.fullmatch(path.relative_to(folder).as_posix()):
+            return path
+    return None
+
+
+def load_config(folder: Path) -> dict[str, object]:
+    """The resolved config that a run folder was made with; raises CheckpointError where it cannot be read."""
+    path = folder / _CONFIG
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing; expected the folder of an earlier run")
+    try:
+        config = yaml.safe_load(path.read_bytes())
+    except yaml.YAMLError as error:
+        raise CheckpointError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path} holds {type(config).__name__}; expected a mapping of config keys")
+    return config
+
+
+def write_status(folder: Path, status: str, reason: str, exit_code: int) -> None:
+    """Leaves ``status.json`` of a run that did not finish, making the folder where the run did not come that far."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"status": status, "reason": reason, "exit_code": exit_code}
+    write_atomic(folder / _STATUS, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+class History:
+    """``history.csv``: a row per logging step, with the columns of its first row; one of them is ``step``."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stream: TextIO | None = None
+        self._columns: list[str] = []
+
+    def append(self, row: Mapping[str, float | int]) -> None:
+        """Adds a row and hands it to the operating system; floats read back to the bit.
+
+        Raises ValueError where the columns are not those of the first row, or where there is no ``step`` among them.
+        """
+        stream = self._stream or self._open(list(row))
+        if row.keys() != set(self._columns):
+            different = sorted(row.keys() ^ set(self._columns))
+            raise ValueError(f"history row at step {row.get('step')}: columns {different} differ from the first row's")
+        _write_row(stream, [_as_text(row[column]) for column in self._columns])
+
+    def truncate(self, step: int) -> None:
+        """Drops the rows after ``step``, and a last row that was cut short, as one file replaced by another."""
+        self.close()
+        if not self._path.exists():
+            return
+        with self._path.open(encoding="utf-8", newline="\n") as stream:
+            header, *rows = [line for line in stream if line.endswith("\n")] or [""]
+        place = _cells(header).index("step") if header else 0
+        kept = [row for row in rows if int(_cells(row)[place]) <= step]
+        write_atomic(self._path, "".join([header, *kept]))
+
+    def read(self) -> "pd.DataFrame":
+        """All rows so far; an empty frame before the first."""
+        import pandas as pd
+
+        if not self._path.exists():
+            return pd.DataFrame()
+        with self._path.open(encoding="utf-8", newline="") as stream:
+            columns, *rows = list(csv.reader(stream)) or [[]]
+        # Parsed here, since not every pandas reads floats to the bit.
+        return pd.DataFrame([[_as_number(cell) for cell in row] for row in rows], columns=columns)
+
+    def close(self) -> None:
+        """Closes the file; a later row opens it again."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _open(self, columns: list[str]) -> TextIO:
+        if "step" not in columns:
+            raise ValueError(f"history row without a step: {columns}")
+        header = ""
+        if self._path.exists():
+            with self._path.open(encoding="utf-8", newline="\n") as stream:
+                header = stream.readline()
+        self._columns = _cells(header) or columns
+        self._stream = self._path.open("a", encoding="utf-8", newline="")
+        if not header:
+            _write_row(self._stream, columns)
+        return self._stream
+
+
+class RunFolder:
+    """A run's folder while the run lasts: its log, its history, its results. A context manager.
+
+    Attributes:
+        path: the folder.
+        checkpoints: the folder below it that checkpoints are saved to.
+        history: the rows of ``history.csv``.
+
+    What the package logs while the folder is open goes to the terminal (stderr, around a progress bar) and to
+    ``run.log``, and so does the error that ends the run.
+    """
+
+    def __init__(self, path: Path, config: Mapping[str, object]) -> None:
+        """Use ``create`` or ``reopen``; this is what they share."""
+        self.path = path
+        self.checkpoints = path / _CHECKPOINTS
+        self._figures = path / _FIGURES
+        self.checkpoints.mkdir(exist_ok=True)
+        self._figures.mkdir(exist_ok=True)
+        # In ASCII: written as they are, some Unicode line breaks read back as others.
+        write_atomic(path / _CONFIG, yaml.safe_dump(dict(config), sort_keys=False, width=120))
+        self.history = History(path / _HISTORY)
+        self._log = logging.FileHandler(path / _LOG, encoding="utf-8")
+        self._handlers: list[logging.Handler] = [self._log, _Terminal()]
+        logger = logging.getLogger("hfvae_runner")
+        logger.setLevel(logging.INFO)
+        for handler in self._handlers:
+            logger.addHandler(handler)
+
+    @classmethod
+    def create(cls, path: Path, config: Mapping[str, object]) -> Self:
+        """A folder for a new run; left-overs of one that was killed before its first checkpoint are cleared.
+
+        Raises CheckpointError where there is a checkpoint, a result or a file that no run writes, or where nothing can
+        be written.
+        """
+        if inspect(path) in ("resumable", "finished"):
+            raise CheckpointError(f"run folder {path} holds a run already; give a free name, or resume=auto to go on")
+        if (stranger := foreign(path)) is not None:
+            raise CheckpointError(f"run folder {path} holds {stranger.name!r}, which no run writes; give a free name")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            _remove(leftover for leftover in path.rglob("*") if not leftover.is_dir())
+            return cls(path, config)
+        except OSError as error:
+            raise CheckpointError(f"run folder {path} cannot be written: {error.strerror}") from error
+
+    @classmethod
+    def reopen(cls, path: Path, config: Mapping[str, object]) -> Self:
+        """The folder of a run that goes on, perhaps to more steps than ``config.yaml`` said so far.
+
+        Raises CheckpointError where there is no checkpoint to go on from, or where nothing can be written.
+        """
+        if not (path / _CHECKPOINTS / LAST).exists():
+            raise CheckpointError(f"{path / _CHECKPOINTS / LAST} is missing; expected the checkpoint of an earlier run")
+        try:
+            # The results go before the config is raised: killed in between, the folder counts as resumable and not as a
+            # longer run that has finished.
+            _remove([path / _METRICS, path / _STATUS])
+            for folder in (path, path / _CHECKPOINTS, path / _FIGURES):
+                _remove(folder.glob(".*.tmp"))
+            return cls(path, config)
+        except OSError as error:
+            raise CheckpointError(f"run folder {path} cannot be written: {error.strerror}") from error
+
+    def write_metrics(self, metrics: Mapping[str, object]) -> None:
+        """Writes ``metrics.json``, the sign that the run has finished; raises ValueError naming a number not finite."""
+        for place, number in _numbers(metrics, ""):
+            if not math.isfinite(number):
+                raise ValueError(f"metrics.json: {place} is {number}; expected a finite number, or null and a reason")
+        text = json.dumps(metrics, allow_nan=False, indent=1, ensure_ascii=False)
+        write_atomic(self.path / _METRICS, text + "\n")
+
+    def save_figure(self, name: str, figure: "Figure") -> None:
+        """Writes ``figures/NAME.png``."""
+        with atomic(self._figures / f"{name}.png") as stream:
+            figure.savefig(stream, format="png", dpi=150)
+
+    def close(self) -> None:
+        """Closes the log and the history; may be called twice."""
+        self.history.close()
+        for handler in self._handlers:
+            logging.getLogger("hfvae_runner").removeHandler(handler)
+            handler.close()
+        self._handlers.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception):
+            explained = isinstance(error, RunnerError)
+            text = f"error: {error}" if explained else "".join(traceback.format_exception(error)).rstrip()
+            # To the file alone: the command line prints the error once the folder is closed.
+            self._log.handle(logging.makeLogRecord({"msg": text, "levelno": logging.ERROR}))
+        self.close()
+
+
+class _Terminal(logging.StreamHandler[TextIO]):
+    """Plain lines on stderr, above a progress bar if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        with tqdm.external_write_mode(file=self.stream):
+            super().emit(record)
+
+
+def _remove(paths: Iterator[Path] | list[Path]) -> None:
+    for path in list(paths):
+        path.unlink(missing_ok=True)
+
+
+def _as_text(value: float | int) -> str:
+    return str(int(value)) if isinstance(value, numbers.Integral) else repr(float(value))
+
+
+def _as_number(text: str) -> float | int:
+    return int(text) if text.removeprefix("-").isdecimal() else float(text)
+
+
+def _write_row(stream: TextIO, cells: list[str]) -> None:
+    csv.writer(stream, lineterminator="\n").writerow(cells)
+    stream.flush()
+
+
+def _cells(line: str) -> list[str]:
+    return next(csv.reader(io.StringIO(line)), [])
+
+
+def _numbers(value: object, place: str) -> Iterator[tuple[str, float]]:
+    """Every float below ``value`` with its place, as in ``test.kl_per_factor.style[0]``."""
+    if isinstance(value, float):
+        yield place, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _numbers(inner, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _numbers(inner, f"{place}[{index}]")

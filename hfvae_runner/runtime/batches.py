@@ -1,0 +1,55 @@
+"""Batches from a data set that lies on the training device, in an order that depends on (seed, epoch) alone.
+
+Shapes: N training examples; B batch; * the shape of one example.
+"""
+
+import torch
+from torch import Tensor
+
+from hfvae_runner.errors import ConfigError
+from hfvae_runner.runtime.seeds import derived
+
+
+class Batches:
+    """The batch of any step, without reading the ones before it: a resume starts where it must.
+
+    Every epoch is a fresh permutation cut into N // B batches of exactly B; the N % B examples left over are others
+    in each epoch. (A last short batch would make the estimate of q(z) poorer there, and a second shape to compile.)
+    """
+
+    def __init__(self, x: Tensor, batch_size: int, seed: int) -> None:
+        """
+        Args:
+            x: [N, *], on the training device, as stored (uint8 images stay uint8).
+            batch_size: B.
+            seed: the run's.
+
+        Raises:
+            ConfigError: B is larger than N.
+        """
+        if batch_size > len(x):
+            raise ConfigError(f"batch_size={batch_size}: the data set has {len(x)} training examples; expected at most that")
+        self.x = x
+        self.batch_size = batch_size
+        self.seed = seed
+        self._epoch = -1
+        self._order = torch.empty(0, dtype=torch.int64)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """N // B."""
+        return len(self.x) // self.batch_size
+
+    def epoch_of(self, step: int) -> int:
+        """The epoch, counted from 0, that step ``step`` (from 0) belongs to."""
+        return step // self.steps_per_epoch
+
+    def at(self, step: int) -> Tensor:
+        """The batch of step ``step`` (from 0), [B, *], as stored."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            # Drawn on the CPU, so that every device sees the same order.
+            generator = torch.Generator().manual_seed(derived(self.seed, "order", epoch))
+            self._order = torch.randperm(len(self.x), generator=generator).to(self.x.device)
+            self._epoch = epoch
+        return self.x[self._order[place * self.batch_size : (place + 1) * self.batch_size]]

@@ -1,0 +1,92 @@
+"""Schedules: pure functions of the optimiser step, for any weight or target.
+
+In a config a schedule is a number, or one of::
+
+    {linear: [start, end, steps]}          straight from start at step 0 to end at `steps`, then end
+    {cosine: [start, end, steps]}          half a cosine wave between the two, then end
+    {piecewise: [[0, a], [1000, b], ...]}  straight lines through the given (step, value) points, constant outside
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hfvae_runner.errors import ConfigError, nearest
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Straight or cosine-shaped pieces through ``(step, value)`` points; constant before the first and after the last."""
+
+    points: tuple[tuple[int, float], ...]
+    cosine: bool = False
+
+    def __call__(self, step: int) -> float:
+        """The value at optimiser step ``step``."""
+        right = bisect_right(self.points, step, key=lambda point: point[0])
+        if right == 0:
+            return self.points[0][1]
+        if right == len(self.points):
+            return self.points[-1][1]
+        (step_0, value_0), (step_1, value_1) = self.points[right - 1], self.points[right]
+        progress = (step - step_0) / (step_1 - step_0)
+        if self.cosine:
+            progress = (1 - math.cos(math.pi * progress)) / 2
+        return value_0 + (value_1 - value_0) * progress
+
+    @property
+    def last_change(self) -> int:
+        """The step from which on the value stays as it is."""
+        return self.points[-1][0]
+
+
+KINDS = ("linear", "cosine", "piecewise")
+
+
+def parse(value: object, where: str) -> Schedule:
+    """A schedule from its spelling in a config.
+
+    Raises:
+        ConfigError: the value is neither a finite number nor a schedule; ``where`` names the key in the message.
+    """
+    if _is_number(value):
+        return Schedule(((0, _number(value, where)),))
+    if not isinstance(value, Mapping) or len(value) != 1:
+        raise ConfigError(f"{where}: {value!r} is neither a number nor a schedule ({', '.join(KINDS)})")
+    kind, arguments = next(iter(value.items()))
+    if kind not in KINDS:
+        raise ConfigError(f"{where}: unknown schedule {kind!r}, expected one of {', '.join(KINDS)}{nearest(kind, KINDS)}")
+    if kind == "piecewise":
+        return Schedule(_points(arguments, where))
+    if not isinstance(arguments, Sequence) or isinstance(arguments, str) or len(arguments) != 3:
+        raise ConfigError(f"{where}: {kind} takes [start, end, steps], not {arguments!r}")
+    start, end, steps = arguments
+    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
+        raise ConfigError(f"{where}: the steps of a {kind} schedule are a whole number from 1 on, not {steps!r}")
+    return Schedule(((0, _number(start, where)), (steps, _number(end, where))), cosine=kind == "cosine")
+
+
+def _points(arguments: object, where: str) -> tuple[tuple[int, float], ...]:
+    shape = f"{where}: piecewise takes [[step, value], ...] with steps that grow from 0 on, not {arguments!r}"
+    if not isinstance(arguments, Sequence) or isinstance(arguments, str) or not arguments:
+        raise ConfigError(shape)
+    points: list[tuple[int, float]] = []
+    for pair in arguments:
+        if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
+            raise ConfigError(shape)
+        step, value = pair
+        if not isinstance(step, int) or isinstance(step, bool) or step < (points[-1][0] + 1 if points else 0):
+            raise ConfigError(shape)
+        points.append((step, _number(value, where)))
+    return tuple(points)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(value: object, where: str) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise ConfigError(f"{where}: {value!r} is not a finite number")
+    return float(value)

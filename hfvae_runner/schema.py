@@ -1,0 +1,298 @@
+"""The config's closed part, checked value by value: what a run is told, as frozen dataclasses.
+
+Takes the plain nested dict of a resolved config and needs neither Hydra nor torch: a mistake is refused at once.
+`dataset`, `model` and `prior` stay open: their classes say what they take.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from hfvae_runner import schedules
+from hfvae_runner.errors import ConfigError, nearest
+from hfvae_runner.penalties import PenaltySpec, parse_terms
+
+Estimator = Literal["stratified", "mws", "mss"]
+DiscreteDensity = Literal["argmax", "enumerate", "concrete"]
+
+GROUPS = ("dataset", "model", "prior", "objective")
+ESTIMATORS = ("stratified", "mws", "mss")
+DISCRETE_DENSITIES = ("argmax", "enumerate", "concrete")
+SETTINGS = (
+    "seed",
+    "device",
+    "epochs",
+    "steps",
+    "batch_size",
+    "lr",
+    "data_root",
+    "image_size",
+    "threads",
+    "resume",
+    "debug",
+)
+FIXED = (*SETTINGS, "choices", *GROUPS, "train", "metrics")
+
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+_LARGEST_SEED = 2**63 - 1
+_WORDS = {"estimator": ESTIMATORS, "discrete_density": DISCRETE_DENSITIES}
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """The weighted terms, the estimator of q(z), and the log-density of a Concrete block that enters them."""
+
+    estimator: Estimator
+    discrete_density: DiscreteDensity
+    terms: Mapping[str, PenaltySpec]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a run is driven.
+
+    Attributes:
+        log_every: optimiser steps between rows of history.csv.
+        checkpoint_every: optimiser steps between checkpoints.
+        keep: how many of the newest numbered checkpoints stay.
+        progress: whether a progress bar is shown.
+    """
+
+    log_every: int
+    checkpoint_every: int
+    keep: int
+    progress: bool
+
+
+@dataclass(frozen=True)
+class MetricsConfig:
+    """How a run is measured.
+
+    Attributes:
+        exact_limit: the largest N*N*F (examples squared, times factors) with the exact aggregate posterior.
+        batch_size: examples at once, for encoding and for the batch estimator.
+        figures: whether figures are drawn.
+    """
+
+    exact_limit: float
+    batch_size: int
+    figures: bool
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run's config.
+
+    Attributes:
+        epochs: passes over the training set; `steps` (optimiser steps) wins where both are given.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        image_size: side length in pixels that images are brought to; None keeps the data set's own.
+        threads: torch's CPU threads; None leaves torch's choice.
+        resume: None starts anew, `auto` goes on where the run folder holds a checkpoint.
+        choices: the name of the chosen file of each group.
+        knobs: the objective's own top-level values, such as `beta`.
+        dataset, model, prior: a class as `_target_` (dotted path), and its arguments.
+        resolved: everything above as the plain dict that config.yaml holds.
+    """
+
+    seed: int
+    device: str
+    epochs: int | None
+    steps: int | None
+    batch_size: int
+    lr: float
+    data_root: str
+    image_size: int | None
+    threads: int | None
+    resume: str | None
+    debug: bool
+    choices: Mapping[str, str]
+    knobs: Mapping[str, object]
+    dataset: Mapping[str, object]
+    model: Mapping[str, object]
+    prior: Mapping[str, object]
+    objective: ObjectiveConfig
+    train: TrainConfig
+    metrics: MetricsConfig
+    resolved: Mapping[str, object]
+
+
+def parse(resolved: Mapping[str, object]) -> Config:
+    """The checked config of a resolved one.
+
+    Raises:
+        ConfigError: a key is missing or unknown, or a value has the wrong type or range; the message names the key, the
+            value and what was expected.
+    """
+    root = _Section("", resolved)
+    choices = _choices(root.section("choices", GROUPS))
+    knobs = {key: _knob(root, key) for key in resolved if key not in FIXED}
+    config = Config(
+        seed=root.integer("seed", least=0, most=_LARGEST_SEED),
+        device=_device(root),
+        epochs=root.optional_integer("epochs"),
+        steps=root.optional_integer("steps"),
+        batch_size=root.integer("batch_size", least=2),
+        lr=root.positive("lr"),
+        data_root=root.text("data_root"),
+        image_size=root.optional_integer("image_size"),
+        threads=root.optional_integer("threads"),
+        resume=None if root.value("resume") is None else root.text("resume"),
+        debug=root.boolean("debug"),
+        choices=choices,
+        knobs=knobs,
+        dataset=_open(root, "dataset"),
+        model=_open(root, "model"),
+        prior=_open(root, "prior"),
+        objective=_objective(root.section("objective", ("estimator", "discrete_density", "terms"))),
+        train=_train(root.section("train", tuple(TrainConfig.__dataclass_fields__))),
+        metrics=_metrics(root.section("metrics", tuple(MetricsConfig.__dataclass_fields__))),
+        resolved=resolved,
+    )
+    if config.epochs is None and config.steps is None:
+        raise ConfigError("epochs and steps are both null; expected one of them as a whole number from 1 on")
+    return config
+
+
+class _Section:
+    """One level of the config, read key by key."""
+
+    def __init__(self, path: str, values: Mapping[str, object]) -> None:
+        self._path = path
+        self._values = values
+
+    def name(self, key: str) -> str:
+        return f"{self._path}.{key}" if self._path else key
+
+    def value(self, key: str) -> object:
+        if key not in self._values:
+            raise ConfigError(f"{self.name(key)} is missing from the config")
+        return self._values[key]
+
+    def refuse(self, key: str, expected: str) -> ConfigError:
+        return ConfigError(f"{self.name(key)}={_shown(self._values[key])}: expected {expected}")
+
+    def section(self, key: str, keys: tuple[str, ...]) -> "_Section":
+        """A closed section: these keys, and no others."""
+        section = _Section(self.name(key), self.mapping(key))
+        for given in section._values:
+            if given not in keys:
+                raise ConfigError(
+                    f"{section.name(given)}: unknown key; expected one of {', '.join(keys)}{nearest(given, keys)}"
+                )
+        return section
+
+    def mapping(self, key: str) -> Mapping[str, object]:
+        value = self.value(key)
+        if not isinstance(value, Mapping):
+            raise self.refuse(key, "a section with keys of its own")
+        return value
+
+    def integer(self, key: str, least: int, most: float = math.inf) -> int:
+        value = self.value(key)
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise self.refuse(key, f"a whole number from {least} {'on' if most == math.inf else f'to {most}'}")
+        return value
+
+    def optional_integer(self, key: str) -> int | None:
+        value = self.value(key)
+        if value is None:
+            return None
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise self.refuse(key, "a whole number from 1 on, or null")
+        return value
+
+    def positive(self, key: str) -> float:
+        value = self.value(key)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
+            raise self.refuse(key, "a number above 0")
+        return float(value)
+
+    def boolean(self, key: str) -> bool:
+        value = self.value(key)
+        if not isinstance(value, bool):
+            raise self.refuse(key, "true or false")
+        return value
+
+    def text(self, key: str) -> str:
+        value = self.value(key)
+        if not isinstance(value, str) or not value:
+            raise self.refuse(key, "some text")
+        return value
+
+    def word(self, key: str, choices: tuple[str, ...]) -> str:
+        value = self.value(key)
+        if not isinstance(value, str) or value not in choices:
+            raise self.refuse(key, f"one of {', '.join(choices)}{nearest(value, choices)}")
+        return value
+
+
+def _device(root: _Section) -> str:
+    device = root.text("device")
+    if not _DEVICE.fullmatch(device):
+        raise root.refuse("device", f"auto, cpu, cuda or cuda:N{nearest(device, ('auto', 'cpu', 'cuda'))}")
+    return device
+
+
+def _choices(section: _Section) -> dict[str, str]:
+    choices: dict[str, str] = {}
+    for group in GROUPS:
+        choice = section.value(group)
+        if not isinstance(choice, str):  # Hydra says null of several choices for one group, and of a deleted group
+            raise section.refuse(group, "the name of a single choice")
+        choices[group] = choice
+    return choices
+
+
+def _knob(root: _Section, key: str) -> object:
+    value = root.value(key)
+    if key in _WORDS:
+        return root.word(key, _WORDS[key])
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) or value is None:
+        raise root.refuse(key, "a number or a schedule such as {linear: [0, 4, 1000]}")
+    schedules.parse(value, key)
+    return value
+
+
+def _open(root: _Section, key: str) -> Mapping[str, object]:
+    section = root.mapping(key)
+    target = section.get("_target_")
+    if not isinstance(target, str) or not all(part.isidentifier() for part in target.split(".")) or "." not in target:
+        raise ConfigError(f"{key}._target_={_shown(target)}: expected the dotted path of a class")
+    return section
+
+
+def _objective(section: _Section) -> ObjectiveConfig:
+    return ObjectiveConfig(
+        estimator=cast(Estimator, section.word("estimator", ESTIMATORS)),
+        discrete_density=cast(DiscreteDensity, section.word("discrete_density", DISCRETE_DENSITIES)),
+        terms=parse_terms(section.mapping("terms")),
+    )
+
+
+def _train(section: _Section) -> TrainConfig:
+    return TrainConfig(
+        log_every=section.integer("log_every", least=1),
+        checkpoint_every=section.integer("checkpoint_every", least=1),
+        keep=section.integer("keep", least=1),
+        progress=section.boolean("progress"),
+    )
+
+
+def _metrics(section: _Section) -> MetricsConfig:
+    return MetricsConfig(
+        exact_limit=section.positive("exact_limit"),
+        batch_size=section.integer("batch_size", least=2),
+        figures=section.boolean("figures"),
+    )
+
+
+def _shown(value: object) -> str:
+    """The value as it is spelt in a config."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else repr(value)

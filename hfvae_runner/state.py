@@ -1,0 +1,230 @@
+"""All that a run needs to go on to the bit: parameters, optimiser, step, every random state, the thread count.
+
+The order of the data depends on (seed, epoch) alone and a schedule on the step alone, so the step stands for both.
+"""
+
+import logging
+import os
+import pickle
+import random
+import shutil
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hfvae_runner.errors import CheckpointError, Diverged
+from hfvae_runner.record import LAST, atomic, flush_folder
+
+_FORMAT = 1
+_CONTENT: Mapping[str, type] = {
+    "step": int,
+    "model": dict,
+    "optimizer": dict,
+    "generator": Tensor,
+    "generator_device": str,
+    "rng": dict,
+    "threads": int,
+    "config": str,
+}
+# What reading a damaged or foreign file raises, in zipfile and in the restricted unpickler.
+_UNREADABLE = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class State:
+    """A run between two steps.
+
+    Attributes:
+        model: every parameter and buffer that training changes.
+        optimizer: the optimiser of those parameters.
+        generator: the noise generator, on the training device, seeded from the run's seed.
+        step: the optimiser steps taken so far.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    step: int = 0
+
+    def save(self, checkpoints: Path, keep: int, config_text: str) -> Path:
+        """Writes ``step_NNNNNNNN.pt`` and moves ``last.pt`` to it, each whole or not at all; returns the former's path.
+
+        The newest ``keep`` step files stay. Files of a later step, which a run that was taken back has left behind, go.
+
+        Raises Diverged where a parameter is not finite; nothing is written then.
+        """
+        for name, parameter in self.model.named_parameters():
+            if not torch.isfinite(parameter).all():
+                raise Diverged(f"parameter {name!r} is not finite at step {self.step}")
+        path = checkpoints / f"step_{self.step:08d}.pt"
+        with atomic(path) as stream:
+            torch.save(self._content(config_text), stream)
+        _point_last_to(path)
+        steps = {file: int(file.stem.removeprefix("step_")) for file in checkpoints.glob("step_*.pt")}
+        past = sorted((file for file in steps if steps[file] <= self.step), key=steps.__getitem__, reverse=True)
+        for file in steps.keys() - set(past[:keep]):
+            file.unlink()
+        return path
+
+    def _content(self, config_text: str) -> dict[str, object]:
+        model = self.model.state_dict()
+        for name, value in model.items():
+            model[name] = _plain(value, f"model.{name}")
+        return {
+            "format": _FORMAT,
+            "step": self.step,
+            "model": model,
+            "optimizer": _plain(self.optimizer.state_dict(), "optimizer"),
+            "generator": self.generator.get_state(),
+            "generator_device": self.generator.device.type,
+            "rng": _random_states(self.generator.device),
+            "threads": torch.get_num_threads(),
+            "config": config_text,
+        }
+
+
+def restore(state: State, path: Path) -> None:
+    """Puts a checkpoint's content into ``state``, which keeps its device, and into the process's random states.
+
+    On another kind of device than the checkpoint's, the noise generator is seeded anew from its seed and the step: the
+    run goes on, but not to the bit. Nothing in the file is executed.
+
+    Raises CheckpointError, before anything is changed, where the file is missing, damaged, no checkpoint, of another
+    format, or of another model or optimiser.
+    """
+    content = _read(path)
+    _check_model(state.model.state_dict(), content["model"], path)
+    own_groups, groups = state.optimizer.param_groups, content["optimizer"]["param_groups"]
+    sizes, own_sizes = ([len(group["params"]) for group in each] for each in (groups, own_groups))
+    if sizes != own_sizes:
+        raise CheckpointError(f"{path}: optimiser groups of {sizes} parameters; expected {own_sizes}")
+    for group, own in zip(groups, own_groups, strict=True):
+        # How a step is computed belongs to the device, and so to the run that goes on.
+        group.update({key: own[key] for key in ("capturable", "foreach", "fused") if key in own})
+
+    state.model.load_state_dict(content["model"])
+    state.optimizer.load_state_dict(content["optimizer"])
+    state.step = content["step"]
+    device = state.generator.device.type
+    if device == content["generator_device"]:
+        state.generator.set_state(content["generator"])
+    else:
+        seed = np.random.SeedSequence([state.generator.initial_seed(), state.step]).generate_state(1, np.uint64)
+        state.generator.manual_seed(int(seed[0]))
+        stored = content["generator_device"]
+        logger.warning("%s was saved on %s, this is %s: the noise is drawn anew, not to the bit", path, stored, device)
+    _set_random_states(content["rng"], state.generator.device)
+    torch.set_num_threads(content["threads"])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing; expected a checkpoint")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is None:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(f"{path} is refused: it holds more than numbers and text") from error
+    except _UNREADABLE as error:
+        raise CheckpointError(f"{path} is damaged or no checkpoint: {' '.join(str(error).split())[:200]}") from error
+    if damaged is not None:
+        raise CheckpointError(f"{path} is damaged: record {damaged!r} does not match its checksum")
+    if not isinstance(content, dict) or "format" not in content:
+        raise CheckpointError(f"{path} is no checkpoint of a run")
+    if content["format"] != _FORMAT:
+        raise CheckpointError(f"{path} has checkpoint format {content['format']!r}; expected {_FORMAT}")
+    for key, kind in _CONTENT.items():
+        if not isinstance(content.get(key), kind):
+            raise CheckpointError(f"{path} is no checkpoint of a run: {key!r} is not {kind.__name__}")
+    return content
+
+
+def _check_model(own: Mapping[str, object], stored: Mapping[str, object], path: Path) -> None:
+    differences = (
+        f"{name}: {_describe(stored.get(name))} (expected {_describe(own.get(name))})"
+        for name in dict.fromkeys([*own, *stored])
+        if _describe(own.get(name)) != _describe(stored.get(name))
+    )
+    if first := list(islice(differences, 3)):
+        raise CheckpointError(f"{path} is of another model: {', '.join(first)}")
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}"
+    return "absent" if value is None else type(value).__name__
+
+
+def _point_last_to(path: Path) -> None:
+    last = path.with_name(LAST)
+    temporary = path.with_name(f".{LAST}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(path, temporary)
+    except OSError:
+        # File systems without hard links.
+        with path.open("rb") as source, atomic(last) as copy:
+            shutil.copyfileobj(source, copy)
+        return
+    try:
+        os.replace(temporary, last)
+    finally:
+        temporary.unlink(missing_ok=True)
+    flush_folder(path.parent)
+
+
+def _plain(value: object, place: str) -> object:
+    """The value with its tensors cut from larger storages; TypeError where the restricted loader would refuse it."""
+    if isinstance(value, Tensor):
+        tensor = value.detach()
+        return tensor.clone() if tensor.untyped_storage().nbytes() > tensor.nbytes else tensor
+    if isinstance(value, dict):
+        return {key: _plain(inner, f"{place}.{key}") for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        items = [_plain(inner, f"{place}[{index}]") for index, inner in enumerate(value)]
+        return tuple(items) if isinstance(value, tuple) else items
+    # Subclasses, such as NumPy's float64, would be saved and then refused.
+    if value is not None and type(value) not in (bool, int, float, str):
+        raise TypeError(f"{place} is {type(value).__name__}; expected a tensor, a number or text")
+    return value
+
+
+def _random_states(device: torch.device) -> dict[str, object]:
+    legacy = dict(np.random.get_state(legacy=False))
+    bits = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in legacy["state"].items()}
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+        "python": random.getstate(),
+        "numpy": {**legacy, "state": bits},
+    }
+
+
+def _set_random_states(states: Mapping[str, Any], device: torch.device) -> None:
+    torch.set_rng_state(states["torch"])
+    if states["cuda"] is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])

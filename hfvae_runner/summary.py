@@ -1,0 +1,38 @@
+"""The table that a finished run shows on the terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_ROWS = {
+    "elbo": "ELBO",
+    "reconstruction": "reconstruction",
+    "kl": "KL",
+    "mutual_information": "mutual information",
+    "group_tc": "TC between groups",
+    "within_tc": "TC within groups",
+    "dimension_kl": "KL per dimension",
+    "total_correlation": "total correlation",
+    "label_information_gap": "label information gap",
+    "discrete_accuracy": "discrete accuracy",
+    "discrete_accuracy_majority": "… by majority vote",
+}
+
+
+def table(metrics: Mapping[str, Any]) -> str:
+    """Train and test side by side, then the factors by information on the test split. Nats; accuracies from 0 to 1."""
+    train, test = metrics["train"], metrics["test"]
+    lines = [f"{'nats per example':<24}{'train':>10}{'test':>10}"]
+    lines += [
+        f"{title:<24}{_number(train.get(key)):>10}{_number(test.get(key)):>10}" for key, title in _ROWS.items() if key in test
+    ]
+    information, kl = test["information_per_factor"], test["kl_per_factor"]
+    about_label = test.get("label_information")
+    lines += ["", f"{'factor (test)':<24}{'I(x;z)':>10}{'KL':>10}" + (f"{'I(y;z)':>10}" if about_label else "")]
+    for name in sorted(information, key=information.__getitem__, reverse=True):
+        label = _number(about_label[name]).rjust(10) if about_label else ""
+        lines.append(f"{name:<24}{_number(information[name]):>10}{_number(kl[name]):>10}{label}")
+    return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

@@ -1,0 +1,177 @@
+"""The training loop.
+
+Shapes: B batch; F factors. A step is counted when it is done: after the first one ``state.step`` is 1.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import yaml
+from torch import Tensor
+from tqdm import tqdm
+
+from hfvae_runner.datasets import Dataset
+from hfvae_runner.datasets._dataset import as_float
+from hfvae_runner.errors import Diverged
+from hfvae_runner.latents import Noise
+from hfvae_runner.model import VAE
+from hfvae_runner.objective import Objective
+from hfvae_runner.record import LAST, RunFolder
+from hfvae_runner.runtime import step as steps
+from hfvae_runner.runtime.batches import Batches
+from hfvae_runner.runtime.signals import stop_requests
+from hfvae_runner.schema import Config
+from hfvae_runner.state import State
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything a run is made of, put together from its config and checked.
+
+    Attributes:
+        total_steps: the optimiser step at which it is finished.
+    """
+
+    config: Config
+    dataset: Dataset
+    model: VAE
+    objective: Objective
+    batches: Batches
+    device: torch.device
+    total_steps: int
+
+    @property
+    def n_data(self) -> int:
+        """N, the training set's size."""
+        return len(self.dataset.train)
+
+    def loss(self, x: Tensor, noise: Noise, knobs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The objective on one batch: a pure function of its arguments and the parameters.
+
+        Args:
+            x: [B, *], as stored.
+            noise: from ``latents.noise``.
+            knobs: from ``objective.knobs``.
+
+        Returns:
+            The loss, nats per example, and detached values: every term, and ``kl`` [F] per factor.
+        """
+        evidence = self.model(as_float(x), noise, estimator=self.objective.estimator, n_data=self.n_data)
+        loss, terms = self.objective(evidence, knobs)
+        values = {f"term/{name}": value for name, value in terms.items()}
+        values["reconstruction"] = evidence.log_px.detach().mean()
+        values["kl"] = evidence.kl("factor").detach().mean(0)
+        return loss, values
+
+
+def train(run: Run, state: State, folder: RunFolder) -> None:
+    """Trains from ``state.step`` to ``run.total_steps``; rows go to the history, checkpoints to the folder.
+
+    Raises:
+        Diverged: the loss, a term or a parameter was not finite; no checkpoint holds what followed.
+        SystemExit: after SIGTERM (143) or SIGINT (130), with a checkpoint written.
+    """
+    settings = run.config.train
+    take_step = steps.eager(run.loss, state.optimizer)
+    clock = _Clock(state.step)
+    run.model.train()
+    with stop_requests() as stop, _progress(run, state) as bar:
+        while state.step < run.total_steps:
+            x = run.batches.at(state.step)
+            noise = run.model.latents.noise(len(x), state.generator)
+            knobs = run.objective.knobs(state.step, run.device)
+            loss, values = take_step(x, noise, knobs)
+            state.step += 1
+            bar.update()
+
+            # Row and checkpoint depend on the step alone, never on where a run began or will end.
+            due = state.step == 1 or state.step % settings.log_every == 0
+            save = state.step % settings.checkpoint_every == 0 or state.step == run.total_steps or stop.signum is not None
+            # On a GPU, looking at the loss waits for it: there only when something is written anyway.
+            if due or save or run.device.type == "cpu":
+                _check_finite(loss, values, run, state, folder)
+            if due:
+                row = _history_row(run, state.step, knobs, loss, values)
+                folder.history.append({**row, "examples_per_second": clock.rate(state.step, len(x))})
+                bar.set_postfix_str(f"loss {row['loss']:.2f}, elbo {row['elbo']:.2f}")
+            if save:
+                _save(run, state, folder)
+            if stop.signum is not None:
+                logger.info("stopped by a signal at step %d of %d; resume goes on from there", state.step, run.total_steps)
+                raise SystemExit(stop.exit_code)
+
+
+def _history_row(
+    run: Run, step: int, knobs: Tensor, loss: Tensor, values: Mapping[str, Tensor]
+) -> dict[str, float | int]:
+    """One row of history.csv, but for the rate. Nats per example."""
+    latents = run.model.latents
+    kl = values["kl"].double().cpu()
+    reconstruction = values["reconstruction"].item()
+    row: dict[str, float | int] = {
+        "step": step,
+        "epoch": step / run.batches.steps_per_epoch,
+        "loss": loss.item(),
+        "elbo": reconstruction - kl.sum().item(),
+        "kl": kl.sum().item(),
+    }
+    row |= {name: value.item() for name, value in values.items() if name.startswith("term/")}
+    for penalty, weight, target in zip(run.objective.penalties, *knobs.cpu().unbind(), strict=True):
+        row[f"weight/{penalty.name}"] = weight.item()
+        if penalty.target is not None:
+            row[f"target/{penalty.name}"] = target.item()
+    for block, factors in zip(latents.blocks, latents.factor_slices(), strict=True):
+        row[f"kl/{block.name}"] = kl[factors].sum().item()
+    return row | {f"kl/{name}": value.item() for name, value in zip(latents.factor_names, kl, strict=True)}
+
+
+def _check_finite(loss: Tensor, values: Mapping[str, Tensor], run: Run, state: State, folder: RunFolder) -> None:
+    if torch.isfinite(loss):
+        return
+    broken = [name.removeprefix("term/") for name, value in values.items() if not torch.isfinite(value).all()]
+    raise Diverged(
+        f"training diverged: {', '.join(broken) or 'loss'} not finite at step {state.step} with lr={run.config.lr:g}; "
+        f"{_last_good(folder)}"
+    )
+
+
+def _save(run: Run, state: State, folder: RunFolder) -> None:
+    config = yaml.safe_dump(dict(run.config.resolved), sort_keys=False, allow_unicode=True)
+    try:
+        state.save(folder.checkpoints, run.config.train.keep, config)
+    except Diverged as error:
+        raise Diverged(f"training diverged: {error} with lr={run.config.lr:g}; {_last_good(folder)}") from None
+
+
+def _last_good(folder: RunFolder) -> str:
+    last = folder.checkpoints / LAST
+    return f"the last good checkpoint is {last.resolve()}" if last.exists() else "there is no checkpoint before it"
+
+
+def _progress(run: Run, state: State) -> "tqdm[None]":
+    return tqdm(
+        total=run.total_steps,
+        initial=state.step,
+        unit="step",
+        dynamic_ncols=True,
+        # None: only where stderr is a terminal.
+        disable=None if run.config.train.progress else True,
+    )
+
+
+class _Clock:
+    """Examples per second since the last row."""
+
+    def __init__(self, step: int) -> None:
+        self._step, self._time = step, time.perf_counter()
+
+    def rate(self, step: int, batch: int) -> float:
+        now = time.perf_counter()
+        rate = (step - self._step) * batch / max(now - self._time, 1e-9)
+        self._step, self._time = step, now
+        return rate

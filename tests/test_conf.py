@@ -1,0 +1,59 @@
+"""Every file of conf/ composes, resolves and parses, and the order of the groups holds."""
+
+import pytest
+import yaml
+from launching import compose, resolved
+
+from hfvae_runner import schema
+from hfvae_runner.launch.composition import config_folder
+
+pytestmark = pytest.mark.usefixtures("workplace")
+
+CHOICES = sorted(
+    f"{'+' if path.parent.name == 'experiment' else ''}{path.parent.name}={path.stem}"
+    for path in config_folder().glob("*/*.yaml")
+)
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_parses(choice: str) -> None:
+    config = schema.parse(resolved(choice))
+    group, name = choice.lstrip("+").split("=")
+    assert config.choices.get(group, name) == name
+
+
+def test_there_are_choices() -> None:
+    assert {"dataset=digits", "model=mlp_mnist", "objective=hfvae", "prior=normal_concrete"} <= set(CHOICES)
+
+
+def test_a_data_set_brings_its_model_and_the_user_has_the_last_word() -> None:
+    assert schema.parse(resolved("dataset=pinwheel")).choices["model"] == "mlp_pinwheel"
+    assert schema.parse(resolved("model=mlp_mnist", "dataset=pinwheel")).choices["model"] == "mlp_mnist"
+    assert schema.parse(resolved("dataset=pinwheel", "batch_size=7")).batch_size == 7
+
+
+def test_the_data_set_is_the_last_group() -> None:
+    defaults = yaml.safe_load((config_folder() / "config.yaml").read_text())["defaults"]
+    groups = [next(iter(entry)) for entry in defaults if isinstance(entry, dict)]
+    groups = [group for group in groups if not group.startswith("override ")]
+    assert defaults[0] == "_self_"
+    assert groups == ["model", "prior", "objective", "train", "metrics", "dataset"]
+
+
+def test_the_help_names_every_setting() -> None:
+    template = compose().hydra.help.template
+    for setting in schema.SETTINGS:
+        assert f"\n  {setting} " in template
+
+
+def test_data_root_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolved()["data_root"] == "data"
+    monkeypatch.setenv("HFVAE_DATA", "/elsewhere")
+    assert resolved()["data_root"] == "/elsewhere"
+
+
+def test_a_knob_reaches_its_term() -> None:
+    config = schema.parse(resolved("objective=hfvae", "beta={linear: [0, 4, 10]}", "gamma=3"))
+    assert config.objective.terms["group_tc"].weight(5) == 2
+    assert config.objective.terms["within_tc"].weight(5) == 3
+    assert config.knobs["gamma"] == 3

@@ -1,0 +1,154 @@
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+
+from hfvae_runner import schema
+from hfvae_runner.errors import ConfigError
+
+PLAIN: dict[str, Any] = {
+    "seed": 0,
+    "device": "auto",
+    "epochs": 3,
+    "steps": None,
+    "batch_size": 64,
+    "lr": 1e-3,
+    "data_root": "data",
+    "image_size": None,
+    "threads": None,
+    "resume": None,
+    "debug": False,
+    "choices": {"dataset": "digits", "model": "m", "prior": "p", "objective": "hfvae"},
+    "beta": 12.0,
+    "dataset": {"_target_": "package.dataset", "image_size": None},
+    "model": {"_target_": "package.model", "nested": {"anything": [1, 2]}},
+    "prior": {"_target_": "package.prior"},
+    "objective": {
+        "estimator": "stratified",
+        "discrete_density": "argmax",
+        "terms": {"reconstruction": 1, "kl": 12.0},
+    },
+    "train": {"log_every": 50, "checkpoint_every": 1000, "keep": 2, "progress": True},
+    "metrics": {"exact_limit": 2e9, "batch_size": 1024, "figures": True},
+}
+
+
+def changed(path: str, value: object) -> dict[str, Any]:
+    config = deepcopy(PLAIN)
+    section = config
+    *parents, key = path.split(".")
+    for parent in parents:
+        section = section[parent]
+    section[key] = value
+    return config
+
+
+def test_every_value_arrives() -> None:
+    config = schema.parse(PLAIN)
+    assert (config.seed, config.epochs, config.steps, config.batch_size, config.lr) == (0, 3, None, 64, 1e-3)
+    assert config.choices == {"dataset": "digits", "model": "m", "prior": "p", "objective": "hfvae"}
+    assert config.knobs == {"beta": 12.0}
+    assert config.model["nested"] == {"anything": [1, 2]}
+    assert config.objective.terms["kl"].weight(0) == 12.0
+    assert config.train == schema.TrainConfig(50, 1000, 2, True)
+    assert config.metrics == schema.MetricsConfig(2e9, 1024, True)
+    assert config.resolved == PLAIN
+
+
+def test_a_config_is_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        schema.parse(PLAIN).seed = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("device", "cuda:1"),
+        ("epochs", None),
+        ("resume", "auto"),
+        ("lr", 1),
+        ("metrics.exact_limit", 10),
+        ("seed", 2**63 - 1),
+        ("threads", 1),
+        ("beta", {"linear": [0, 4, 1000]}),
+        ("beta", True),
+        ("discrete_density", "enumerate"),
+    ],
+)
+def test_accepted(path: str, value: object) -> None:
+    config = changed(path, value)
+    config["steps"] = 10
+    schema.parse(config)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "parts"),
+    [
+        ("seed", True, ["seed=true", "whole number from 0"]),
+        ("seed", -1, ["seed=-1", "whole number from 0"]),
+        ("seed", 2**63, ["to 9223372036854775807"]),
+        ("device", "cdua", ["device='cdua'", "cuda:N", "did you mean 'cuda'"]),
+        ("device", "cuda:x", ["device='cuda:x'"]),
+        ("epochs", 1.5, ["epochs=1.5", "whole number from 1", "null"]),
+        ("epochs", 0, ["epochs=0"]),
+        ("epochs", None, ["epochs and steps are both null"]),
+        ("steps", "many", ["steps='many'"]),
+        ("batch_size", 1, ["batch_size=1", "from 2"]),
+        ("batch_size", None, ["batch_size=null"]),
+        ("lr", "", ["lr=''", "above 0"]),
+        ("lr", 0, ["lr=0"]),
+        ("lr", float("inf"), ["lr=inf"]),
+        ("lr", float("nan"), ["lr=nan"]),
+        ("data_root", None, ["data_root=null", "text"]),
+        ("image_size", 0, ["image_size=0"]),
+        ("threads", 0, ["threads=0"]),
+        ("resume", "", ["resume=''"]),
+        ("debug", 1, ["debug=1", "true or false"]),
+        ("choices.objective", None, ["choices.objective=null", "a single choice"]),
+        ("beta", "four", ["beta='four'", "a number or a schedule"]),
+        ("beta", "", ["beta=''"]),
+        ("beta", None, ["beta=null"]),
+        ("beta", float("nan"), ["beta: nan"]),
+        ("beta", {"linaer": [0, 4, 10]}, ["beta: unknown schedule 'linaer'", "did you mean 'linear'"]),
+        ("discrete_density", "argmx", ["discrete_density='argmx'", "did you mean 'argmax'"]),
+        ("objective.estimator", "stratifed", ["objective.estimator='stratifed'", "did you mean 'stratified'"]),
+        ("objective.weights", {}, ["objective.weights: unknown key", "estimator, discrete_density, terms"]),
+        ("objective.terms", None, ["objective.terms=null"]),
+        ("objective.terms.group_ct", 1, ["unknown term 'group_ct'"]),
+        ("train.log_evry", 3, ["train.log_evry", "did you mean 'log_every'"]),
+        ("train.log_every", 0, ["train.log_every=0"]),
+        ("train.progress", "no", ["train.progress='no'"]),
+        ("train", "default", ["train='default'", "a section"]),
+        ("metrics.batch_size", 0, ["metrics.batch_size=0"]),
+        ("metrics.exact_limit", -1, ["metrics.exact_limit=-1"]),
+        ("dataset", None, ["dataset=null"]),
+        ("model", {"width": 3}, ["model._target_=null", "dotted path"]),
+        ("prior._target_", "prior", ["prior._target_='prior'"]),
+        ("prior._target_", "a b.c", ["prior._target_='a b.c'"]),
+    ],
+)
+def test_refused(path: str, value: object, parts: list[str]) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        schema.parse(changed(path, value))
+    for part in parts:
+        assert part in str(refusal.value)
+
+
+@pytest.mark.parametrize("path", ["seed", "lr", "dataset", "train", "train.keep", "choices.model", "objective.terms"])
+def test_a_missing_key_is_named(path: str) -> None:
+    config = deepcopy(PLAIN)
+    section: Any = config
+    *parents, key = path.split(".")
+    for parent in parents:
+        section = section[parent]
+    del section[key]
+    with pytest.raises(ConfigError, match=path):
+        schema.parse(config)
+
+
+def test_the_input_is_not_changed() -> None:
+    before: Mapping[str, object] = deepcopy(PLAIN)
+    schema.parse(PLAIN)
+    assert before == PLAIN
