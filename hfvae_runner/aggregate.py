@@ -141,14 +141,19 @@ class ExactAggregate:
     @torch.no_grad()
     def _stream(self, blocks: tuple[int, ...]) -> dict[Level, Tensor]:
         """All three levels in one pass, since they share the table."""
-        rows = [self._stream_rows(z, blocks) for z in zip(*(z.split(_TILE_SAMPLES) for z in self.sample), strict=True)]
+        rows = [
+            self._stream_rows(z, blocks)
+            for z in zip(*(torch.split(z, _TILE_SAMPLES) for z in self.sample), strict=True)
+        ]
         levels: tuple[Level, ...] = ("joint", "block", "factor")
         return {level: torch.cat([row[level] for row in rows]) for level in levels}
 
     def _stream_rows(self, sample: Sample, blocks: tuple[int, ...]) -> dict[Level, Tensor]:
         total: dict[Level, Tensor] = {}
         weight = -math.log(len(self.posterior[0]))
-        for component in zip(*(parameters.split(_TILE_COMPONENTS) for parameters in self.posterior), strict=True):
+        for component in zip(
+            *(torch.split(parameters, _TILE_COMPONENTS) for parameters in self.posterior), strict=True
+        ):
             tile = MixtureAggregate(self.latents, component, component, sample, weight)
             for level in ("joint", "block", "factor"):
                 part = tile.log_prob(level, blocks)

@@ -3,7 +3,6 @@
 import inspect
 import json
 import logging
-import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib import import_module
@@ -93,16 +92,14 @@ def run(config: Config, folder: Path) -> dict[str, object]:
     with open_folder(folder, config.resolved) as opened:
         opened.history.truncate(state.step)
         _announce(assembled, state, folder)
-        began, first_step = time.perf_counter(), state.step
         train(assembled, state, opened)
-        seconds = time.perf_counter() - began
-        metrics = _results(assembled, opened, state.step - first_step, seconds)
+        metrics = _results(assembled, opened, state.seconds)
         opened.write_metrics(metrics)
         logger.info("%s\nrun folder: %s", table(metrics), folder)
     return metrics
 
 
-def _results(run: Run, folder: RunFolder, steps: int, seconds: float) -> dict[str, object]:
+def _results(run: Run, folder: RunFolder, seconds: float) -> dict[str, object]:
     settings = run.config.metrics
     splits = {"train": run.dataset.train, "test": run.dataset.test}
     encoded: dict[str, Encoded] = {}
@@ -123,14 +120,15 @@ def _results(run: Run, folder: RunFolder, steps: int, seconds: float) -> dict[st
     return {
         "schema": 1,
         "status": "completed",
-        "run": _description(run, steps, seconds),
+        "run": _description(run, seconds),
         **{name: evaluation.metrics for name, evaluation in evaluations.items()},
     }
 
 
-def _description(run: Run, steps: int, seconds: float) -> dict[str, object]:
-    """The ``run`` section of metrics.json; seconds and rate are of the training since the last resume."""
+def _description(run: Run, seconds: float) -> dict[str, object]:
+    """The ``run`` section of metrics.json; seconds and rate are of the training, over all resumes."""
     config = run.config
+    examples = run.total_steps * config.batch_size
     return {
         **config.choices,
         "knobs": config.knobs,
@@ -140,11 +138,10 @@ def _description(run: Run, steps: int, seconds: float) -> dict[str, object]:
         "steps": run.total_steps,
         "epochs": run.total_steps / run.batches.steps_per_epoch,
         "batch_size": config.batch_size,
-        "examples_seen": run.total_steps * config.batch_size,
+        "examples_seen": examples,
         "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
         "wall_seconds": seconds,
-        "examples_per_second": steps * config.batch_size / seconds if steps else None,
-        **({} if steps else {"examples_per_second_why": "no step was left to train"}),
+        "examples_per_second": examples / seconds,
         "versions": {"hfvae_runner": __version__, "torch": str(torch.__version__)},
     }
 
@@ -204,7 +201,7 @@ def _located(path: str, where: str) -> Callable[..., object]:
         module = import_module(module_name)
     except ModuleNotFoundError as error:
         raise ConfigError(f"{where}: there is no module {error.name!r} for _target_={path}") from None
-    found = getattr(module, attribute, None)
+    found: Callable[..., object] | None = getattr(module, attribute, None)
     if not callable(found):
         raise ConfigError(f"{where}: {module_name} has no {attribute!r} to call{nearest(attribute, dir(module))}")
     return found

@@ -6,7 +6,6 @@ own mixture, of its own size.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,7 +65,7 @@ def encode(model: VAE, split: Split, *, seed: int, batch_size: int, device: torc
     # The batch estimator takes neighbours together, and a data set may be stored class by class.
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
     posteriors, samples, log_px = [], [], []
-    for chosen in order.split(batch_size):
+    for chosen in torch.split(order, batch_size):
         x = as_float(split.x[chosen.to(split.x.device)].to(device))
         posterior = model.encode(x)
         sample = model.latents.sample(posterior, model.latents.noise(len(x), generator), hard=True)
@@ -100,7 +99,9 @@ class Evaluation:
 
 
 @torch.no_grad()
-def evaluate(encoded: Encoded, train: Encoded, settings: MetricsConfig, *, n_classes: int | None, seed: int) -> Evaluation:
+def evaluate(
+    encoded: Encoded, train: Encoded, settings: MetricsConfig, *, n_classes: int | None, seed: int
+) -> Evaluation:
     """Every metric of one split.
 
     Args:
@@ -147,9 +148,7 @@ def _aggregate(encoded: Encoded, settings: MetricsConfig) -> tuple[Aggregate, di
     if cost <= settings.exact_limit:
         return ExactAggregate(encoded.latents, encoded.posterior, encoded.sample), {"estimator": "exact"}
     batch = min(settings.batch_size, len(encoded))
-    batched = BatchedAggregate(
-        encoded.latents, encoded.posterior, encoded.sample, batch=batch, estimator="stratified"
-    )
+    batched = BatchedAggregate(encoded.latents, encoded.posterior, encoded.sample, batch=batch, estimator="stratified")
     why = f"N*N*F = {cost:.3g} is above metrics.exact_limit = {settings.exact_limit:.3g}"
     return batched, {"estimator": "stratified", "batch_size": batch, "why": why}
 
@@ -195,7 +194,7 @@ def _label_metrics(
     return metrics | _accuracies(encoded, labels)
 
 
-def _accuracies(encoded: Encoded, labels: np.ndarray) -> Mapping[str, object]:
+def _accuracies(encoded: Encoded, labels: np.ndarray) -> dict[str, object]:
     discrete = [g for g, block in enumerate(encoded.latents.blocks) if block.discrete]
     if len(discrete) != 1:
         why = f"the prior has {len(discrete)} discrete variables; the accuracy is that of a single one"

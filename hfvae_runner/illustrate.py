@@ -51,8 +51,9 @@ def figures(
         x = _examples(dataset.test).to(device)
         yield "reconstructions", reconstructions.reconstructions(_array(x), _array(_reconstruct(model, x)))
         strips = _traverse(model, x[:1])
-        yield "traversals", traversals.traversals(
-            strips, names, list(kl), list(information_of), list(_TRAVERSED), discrete
+        yield (
+            "traversals",
+            traversals.traversals(strips, names, list(kl), list(information_of), list(_TRAVERSED), discrete),
         )
     elif dataset.input_shape == (2,):
         x = as_float(dataset.test.x).to(device)
@@ -78,7 +79,7 @@ def _reconstruct(model: VAE, x: Tensor) -> Tensor:
 
 
 def _traverse(model: VAE, x: Tensor) -> list[np.ndarray]:
-    """One array [T, C, H, W] a continuous factor, [K, C, H, W] a discrete one; the other factors as example x [1, *]."""
+    """[T, C, H, W] a continuous factor, [K, C, H, W] a discrete one; the other factors as in example x [1, *]."""
     mode = model.latents.mode(model.encode(x))
     strips = []
     for g, block in enumerate(model.latents.blocks):
@@ -104,7 +105,7 @@ def _aggregate_posterior(encoded: Encoded) -> Figure:
     reach = max(3.5, 1.1 * means.abs().max().item())
     axis = torch.linspace(-reach, reach, _GRID, device=means.device)
     grid = torch.cartesian_prod(axis, axis).flip(1)  # the last coordinate runs down the rows
-    sample = grid.split([block.n_code for block in encoded.latents.blocks], dim=1)
+    sample = torch.split(grid, [block.n_code for block in encoded.latents.blocks], dim=1)
     everything = range(len(encoded.latents.blocks))
     log_q = ExactAggregate(encoded.latents, encoded.posterior, sample).log_prob("joint", everything)
     pairs = zip(encoded.latents.blocks, encoded.posterior, sample, strict=True)

@@ -1,13 +1,14 @@
 """The latent vector as named blocks, each with a posterior family and a prior.
 
 Shapes: B batch; S samples and M mixture components where a table pairs them; D the factors (scalar latents) of one
-block; F those of all blocks; G blocks; K categories. A Concrete block is one factor, whatever its K.
-A *posterior* is the encoder's output, one [B, P_g] tensor of parameters a block; a *sample* one [B, C_g] tensor a block.
+block; F those of all blocks; G blocks; K categories. A Concrete block is one factor.
+A *posterior* is the encoder's output, one [B, P_g] tensor of parameters a block; a *sample*, one [B, C_g] tensor each.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal, Protocol
 
 import torch
@@ -98,7 +99,8 @@ class NormalBlock:
         return torch.randn((batch, self.size), generator=generator, device=generator.device, dtype=dtype)
 
     def sample(self, parameters: Tensor, noise: Tensor, *, hard: bool) -> Tensor:
-        return normal.sample(*parameters.chunk(2, dim=1), noise)
+        mean, log_scale = parameters.chunk(2, dim=1)
+        return normal.sample(mean, log_scale, noise)
 
     def mode(self, parameters: Tensor) -> Tensor:
         return parameters[:, : self.size]
@@ -107,7 +109,8 @@ class NormalBlock:
         return sample
 
     def log_prob(self, parameters: Tensor, sample: Tensor) -> Tensor:
-        return normal.log_prob(sample, *parameters.chunk(2, dim=1))
+        mean, log_scale = parameters.chunk(2, dim=1)
+        return normal.log_prob(sample, mean, log_scale)
 
     def log_prob_table(self, parameters: Tensor, sample: Tensor, factor: int) -> Tensor:
         return normal.log_prob_table(sample[:, factor], parameters[:, factor], parameters[:, self.size + factor])
@@ -116,7 +119,8 @@ class NormalBlock:
         return normal.log_prob(sample, sample.new_zeros(()), sample.new_zeros(()))
 
     def kl(self, parameters: Tensor) -> Tensor | None:
-        return normal.kl_to_standard(*parameters.chunk(2, dim=1))
+        mean, log_scale = parameters.chunk(2, dim=1)
+        return normal.kl_to_standard(mean, log_scale)
 
 
 @dataclass(frozen=True)
@@ -227,7 +231,9 @@ class Latents:
             ]
             if not found:
                 known = [block.name for block in self.blocks]
-                raise ConfigError(f"no {name} block among the prior's blocks ({', '.join(known)}){nearest(name, known)}")
+                raise ConfigError(
+                    f"no {name} block among the prior's blocks ({', '.join(known)}){nearest(name, known)}"
+                )
             chosen.update(found)
         return tuple(sorted(chosen))
 
@@ -236,7 +242,7 @@ class Latents:
         ends = [0]
         for block in self.blocks:
             ends.append(ends[-1] + len(block.factor_names))
-        return [slice(start, end) for start, end in zip(ends, ends[1:], strict=False)]
+        return [slice(start, end) for start, end in pairwise(ends)]
 
     def noise(self, batch: int, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Noise:
         """Parameter-free noise for a batch, one [B, C_g] tensor a block."""
@@ -258,7 +264,9 @@ class Latents:
     def with_density(self, density: DiscreteDensity) -> "Latents":
         """The same blocks with another log-probability for the discrete ones."""
         return Latents(
-            tuple(replace(block, density=density) if isinstance(block, ConcreteBlock) else block for block in self.blocks)
+            tuple(
+                replace(block, density=density) if isinstance(block, ConcreteBlock) else block for block in self.blocks
+            )
         )
 
 

@@ -38,7 +38,7 @@ class BernoulliLikelihood:
 
 
 class NormalLikelihood:
-    """Values as normal variables; the decoder gives mean and log standard deviation (α-β paper, App. B: learned scale)."""
+    """Values as normal variables; the decoder gives mean and log standard deviation (α-β paper, App. B)."""
 
     name = "normal"
     parameters_per_value = 2

@@ -1,5 +1,6 @@
-"""The variational autoencoder: an encoder, a decoder, and the latents and likelihood that give their outputs a meaning."""
+"""The variational autoencoder: encoder, decoder, and the latents and likelihood that give them a meaning."""
 
+import torch
 from torch import Tensor, nn
 
 from hfvae_runner import aggregate
@@ -23,7 +24,7 @@ class VAE(nn.Module):
     def encode(self, x: Tensor) -> Posterior:
         """The posterior parameters of every block, [B, P_g] each."""
         raw: Tensor = self.encoder(x)
-        return raw.split([block.n_parameters for block in self.latents.blocks], dim=1)
+        return torch.split(raw, [block.n_parameters for block in self.latents.blocks], dim=1)
 
     def decode(self, code: Tensor) -> Tensor:
         """The likelihood's parameters, [B, P, *]."""

@@ -1,4 +1,4 @@
-"""An objective: weights, and targets if any, on named terms. The five papers' objectives are YAML files of such sums."""
+"""An objective: weights, and targets if any, on named terms. The papers' objectives are YAML files of such sums."""
 
 import math
 from collections.abc import Mapping
@@ -85,7 +85,9 @@ def _penalty(spec: PenaltySpec, latents: Latents) -> Penalty:
     where = f"objective.terms.{spec.name}"
     term = terms.load(spec.term)
     blocks = spec.options.get("blocks")
-    if blocks is not None and not (isinstance(blocks, list | tuple) and blocks and all(isinstance(b, str) for b in blocks)):
+    if blocks is not None and not (
+        isinstance(blocks, list | tuple) and blocks and all(isinstance(b, str) for b in blocks)
+    ):
         raise ConfigError(f"{where}.blocks: {blocks!r} is not a list of block names")
     try:
         selected = latents.select(blocks)

@@ -66,7 +66,9 @@ def _parse(name: str, value: object) -> PenaltySpec:
     allowed = (*_KEYS, *terms.available()[term])
     for key in value:
         if key not in allowed:
-            raise ConfigError(f"{where}: unknown key {key!r}, expected one of {', '.join(allowed)}{nearest(key, allowed)}")
+            raise ConfigError(
+                f"{where}: unknown key {key!r}, expected one of {', '.join(allowed)}{nearest(key, allowed)}"
+            )
     cap = value.get("cap")
     if cap is not None and cap not in CAPS:
         raise ConfigError(f"{where}.cap: unknown cap {cap!r}, expected {' or '.join(CAPS)}{nearest(cap, CAPS)}")

@@ -17,7 +17,7 @@ from hfvae_runner.errors import ConfigError, nearest
 
 @dataclass(frozen=True)
 class Schedule:
-    """Straight or cosine-shaped pieces through ``(step, value)`` points; constant before the first and after the last."""
+    """Straight or cosine-shaped pieces through ``(step, value)`` points; constant outside."""
 
     points: tuple[tuple[int, float], ...]
     cosine: bool = False
@@ -56,7 +56,9 @@ def parse(value: object, where: str) -> Schedule:
         raise ConfigError(f"{where}: {value!r} is neither a number nor a schedule ({', '.join(KINDS)})")
     kind, arguments = next(iter(value.items()))
     if kind not in KINDS:
-        raise ConfigError(f"{where}: unknown schedule {kind!r}, expected one of {', '.join(KINDS)}{nearest(kind, KINDS)}")
+        raise ConfigError(
+            f"{where}: unknown schedule {kind!r}, expected one of {', '.join(KINDS)}{nearest(kind, KINDS)}"
+        )
     if kind == "piecewise":
         return Schedule(_points(arguments, where))
     if not isinstance(arguments, Sequence) or isinstance(arguments, str) or len(arguments) != 3:

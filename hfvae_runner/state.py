@@ -25,6 +25,7 @@ from hfvae_runner.record import LAST, atomic, flush_folder
 _FORMAT = 1
 _CONTENT: Mapping[str, type] = {
     "step": int,
+    "seconds": float,
     "model": dict,
     "optimizer": dict,
     "generator": Tensor,
@@ -59,12 +60,14 @@ class State:
         optimizer: the optimiser of those parameters.
         generator: the noise generator, on the training device, seeded from the run's seed.
         step: the optimiser steps taken so far.
+        seconds: the wall time that they took, over all resumes.
     """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     generator: torch.Generator
     step: int = 0
+    seconds: float = 0.0
 
     def save(self, checkpoints: Path, keep: int, config_text: str) -> Path:
         """Writes ``step_NNNNNNNN.pt`` and moves ``last.pt`` to it, each whole or not at all; returns the former's path.
@@ -93,6 +96,7 @@ class State:
         return {
             "format": _FORMAT,
             "step": self.step,
+            "seconds": self.seconds,
             "model": model,
             "optimizer": _plain(self.optimizer.state_dict(), "optimizer"),
             "generator": self.generator.get_state(),
@@ -125,6 +129,7 @@ def restore(state: State, path: Path) -> None:
     state.model.load_state_dict(content["model"])
     state.optimizer.load_state_dict(content["optimizer"])
     state.step = content["step"]
+    state.seconds = content["seconds"]
     device = state.generator.device.type
     if device == content["generator_device"]:
         state.generator.set_state(content["generator"])

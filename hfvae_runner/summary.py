@@ -23,7 +23,9 @@ def table(metrics: Mapping[str, Any]) -> str:
     train, test = metrics["train"], metrics["test"]
     lines = [f"{'nats per example':<24}{'train':>10}{'test':>10}"]
     lines += [
-        f"{title:<24}{_number(train.get(key)):>10}{_number(test.get(key)):>10}" for key, title in _ROWS.items() if key in test
+        f"{title:<24}{_number(train.get(key)):>10}{_number(test.get(key)):>10}"
+        for key, title in _ROWS.items()
+        if key in test
     ]
     information, kl = test["information_per_factor"], test["kl_per_factor"]
     about_label = test.get("label_information")

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 
 import torch
 import yaml
@@ -78,7 +79,7 @@ def train(run: Run, state: State, folder: RunFolder) -> None:
     """
     settings = run.config.train
     take_step = steps.eager(run.loss, state.optimizer)
-    clock = _Clock(state.step)
+    clock = _Clock(state)
     run.model.train()
     with stop_requests() as stop, _progress(run, state) as bar:
         while state.step < run.total_steps:
@@ -91,18 +92,20 @@ def train(run: Run, state: State, folder: RunFolder) -> None:
 
             # Row and checkpoint depend on the step alone, never on where a run began or will end.
             due = state.step == 1 or state.step % settings.log_every == 0
-            save = state.step % settings.checkpoint_every == 0 or state.step == run.total_steps or stop.signum is not None
+            ends = state.step == run.total_steps or stop.signum is not None
+            save = state.step % settings.checkpoint_every == 0 or ends
             # On a GPU, looking at the loss waits for it: there only when something is written anyway.
             if due or save or run.device.type == "cpu":
                 _check_finite(loss, values, run, state, folder)
             if due:
                 row = _history_row(run, state.step, knobs, loss, values)
-                folder.history.append({**row, "examples_per_second": clock.rate(state.step, len(x))})
+                folder.history.append({**row, "examples_per_second": clock.rate(len(x))})
                 bar.set_postfix_str(f"loss {row['loss']:.2f}, elbo {row['elbo']:.2f}")
             if save:
+                clock.note()
                 _save(run, state, folder)
             if stop.signum is not None:
-                logger.info("stopped by a signal at step %d of %d; resume goes on from there", state.step, run.total_steps)
+                logger.info("stopped by a signal at step %d of %d; resume goes on from it", state.step, run.total_steps)
                 raise SystemExit(stop.exit_code)
 
 
@@ -153,7 +156,7 @@ def _last_good(folder: RunFolder) -> str:
     return f"the last good checkpoint is {last.resolve()}" if last.exists() else "there is no checkpoint before it"
 
 
-def _progress(run: Run, state: State) -> "tqdm[None]":
+def _progress(run: Run, state: State) -> "tqdm[NoReturn]":
     return tqdm(
         total=run.total_steps,
         initial=state.step,
@@ -165,13 +168,22 @@ def _progress(run: Run, state: State) -> "tqdm[None]":
 
 
 class _Clock:
-    """Examples per second since the last row."""
+    """The wall time of a state's steps, and their rate since the last row."""
 
-    def __init__(self, step: int) -> None:
-        self._step, self._time = step, time.perf_counter()
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._row = self._noted = time.perf_counter()
+        self._row_step = state.step
 
-    def rate(self, step: int, batch: int) -> float:
+    def rate(self, batch: int) -> float:
+        """Examples per second since the last call."""
         now = time.perf_counter()
-        rate = (step - self._step) * batch / max(now - self._time, 1e-9)
-        self._step, self._time = step, now
+        rate = (self._state.step - self._row_step) * batch / max(now - self._row, 1e-9)
+        self._row, self._row_step = now, self._state.step
         return rate
+
+    def note(self) -> None:
+        """Adds the time since the last call to the state."""
+        now = time.perf_counter()
+        self._state.seconds += now - self._noted
+        self._noted = now

@@ -5,11 +5,13 @@ from pathlib import Path
 from types import ModuleType
 
 import hydra
+import pytest
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from hfvae_runner import record
+from hfvae_runner.launch import main
 from hfvae_runner.launch.composition import CONFIG_NAME, VERSION_BASE, config_folder, resolve
 from hfvae_runner.schema import Config
 
@@ -61,3 +63,23 @@ def compose(*overrides: str) -> DictConfig:
 def resolved(*overrides: str) -> dict[str, object]:
     """The plain dict that such a run's config.yaml holds."""
     return resolve(compose(*overrides))
+
+
+def refused(capsys: pytest.CaptureFixture[str], *argv: str, exit_code: int = 2) -> str:
+    """The one line of an error."""
+    assert main(argv) == exit_code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    lines = captured.err.splitlines()
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+def fails(error: BaseException) -> Callable[[Config], None]:
+    """A hook that raises."""
+
+    def hook(config: Config) -> None:
+        raise error
+
+    return hook

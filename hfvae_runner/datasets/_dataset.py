@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from hfvae_runner.errors import ConfigError
 
@@ -71,7 +71,6 @@ def resized(images: Tensor, size: int | None) -> Tensor:
         return images
     # In pieces, since a float copy of 70,000 images would take four times their memory.
     pieces = [
-        F.interpolate(piece.float(), (size, size), mode="bilinear", antialias=True).round().clamp(0, 255).byte()
-        for piece in images.split(4096)
+        interpolate(piece.float(), (size, size), mode="bilinear", antialias=True) for piece in torch.split(images, 4096)
     ]
-    return torch.cat(pieces)
+    return torch.cat([piece.round().clamp(0, 255).byte() for piece in pieces])

@@ -1,4 +1,4 @@
-"""Image sets in the IDX files of MNIST, in the folders that torchvision lays out: NAME/raw/train-images-idx3-ubyte, …"""
+"""Image sets in the IDX files of MNIST, in the folders that torchvision lays out."""
 
 from pathlib import Path
 

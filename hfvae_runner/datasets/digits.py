@@ -1,4 +1,4 @@
-"""The handwritten digits that scikit-learn carries: 1,797 grey images of 8×8 with 17 grey levels, from UCI's test set."""
+"""The handwritten digits that scikit-learn carries: 1,797 images of 8×8 with 17 grey levels, from UCI."""
 
 import numpy as np
 import torch

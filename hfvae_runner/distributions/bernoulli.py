@@ -1,7 +1,7 @@
 """Independent Bernoulli variables, parametrised by logits."""
 
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 
 def log_prob(x: Tensor, logits: Tensor) -> Tensor:
@@ -10,4 +10,4 @@ def log_prob(x: Tensor, logits: Tensor) -> Tensor:
     Grey values between 0 and 1 are scored as they are (the cross entropy that the HFVAE and JointVAE authors use):
     a normalised likelihood only where every x is 0 or 1.
     """
-    return -F.binary_cross_entropy_with_logits(logits, x, reduction="none")
+    return -binary_cross_entropy_with_logits(logits, x, reduction="none")

@@ -31,5 +31,5 @@ def log_prob(table: Tensor, weights: Tensor | float) -> Tensor:
 
     ``logsumexp`` in half the passes over the table, forward and backward, and never in the slow range of exp().
     """
-    result: Tensor = _LogSumExp.apply(table, weights)  # type: ignore[no-untyped-call]
+    result: Tensor = _LogSumExp.apply(table, weights)
     return result

@@ -37,7 +37,7 @@ def log_prob_table(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
 
     The same numbers as ``log_prob``, with fewer passes over the table, which is what an aggregate posterior costs.
     """
-    table: Tensor = _Table.apply(z, mean, log_scale)  # type: ignore[no-untyped-call]
+    table: Tensor = _Table.apply(z, mean, log_scale)
     return table
 
 

@@ -16,6 +16,7 @@ from hfvae_runner.errors import ConfigError, RunnerError
 from hfvae_runner.launch import jobs, resume
 from hfvae_runner.launch.composition import CONFIG_NAME, VERSION_BASE, config_folder, explain, parse_overrides
 from hfvae_runner.launch.jobs import JobFailed, Stopped
+from hfvae_runner.schema import GROUPS
 
 EXIT_INTERRUPTED = 130
 
@@ -60,7 +61,7 @@ def _dispatch(arguments: list[str]) -> int:
     overrides = parse_overrides(texts)
     folder = _folder_to_resume(overrides)
     if folder is None:
-        _call_hydra(flags, texts)
+        _call_hydra(flags, _left_to_the_jobs(overrides) if "--multirun" in flags else texts)
         return 0
     if flags:
         raise ConfigError(f"resume={folder} with {' '.join(flags)}: expected a single run, or resume=auto")
@@ -100,6 +101,21 @@ def _folder_to_resume(overrides: list[Override]) -> Path | None:
             value = override.value()
             return None if value is None or value == "" or value == resume.AUTO else Path(str(value))
     return None
+
+
+def _left_to_the_jobs(overrides: list[Override]) -> list[str]:
+    """The overrides of a sweep, with each plain value as a choice of one where a group is swept.
+
+    Hydra holds plain values against the default choices first, and would refuse `objective=kumar_table1,zhao_table1
+    lambda=3` because the default objective has no lambda.
+    """
+    over_groups = any(override.is_sweep_override() and override.key_or_group in GROUPS for override in overrides)
+    return [
+        f"{override.get_key_element()}=choice({override.get_value_element_as_str()})"
+        if over_groups and not (override.is_sweep_override() or override.is_delete() or override.is_hydra_override())
+        else str(override.input_line)
+        for override in overrides
+    ]
 
 
 def _call_hydra(flags: list[str], overrides: list[str]) -> None:

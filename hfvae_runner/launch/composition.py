@@ -20,6 +20,7 @@ from hfvae_runner.schema import FIXED, GROUPS, SETTINGS
 CONFIG_NAME = "config"
 VERSION_BASE = "1.3"
 
+_OPEN = ("dataset.", "model.", "prior.")
 _COULD_NOT_OVERRIDE = re.compile(r"Could not (?:override|delete from config\.) '([^'@]+)'")
 _REFERENCE = re.compile(r"\$\{\s*(?:oc\.select\s*:\s*)?(\w+)\s*(?!\w|:)")
 
@@ -83,7 +84,8 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     if (found := _COULD_NOT_OVERRIDE.match(text)) and not found[1].startswith("hydra."):
         given = next((override for override in overrides if override.lstrip("+~").startswith(found[1])), found[1])
         path = getattr(error.__cause__, "full_key", None) or found[1]
-        return unknown_key(given, path, _known_keys(overrides))
+        open_ended = f" (+{given} for an option that it leaves at its default)" if path.startswith(_OPEN) else ""
+        return unknown_key(given, path, _known_keys(overrides)) + open_ended
     if "Config group override must be a string" in text:
         groups = [override for override in overrides if override.endswith("=null")]
         return f"{' '.join(groups) or 'a group'}: expected the name of a choice"

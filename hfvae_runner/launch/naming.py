@@ -46,8 +46,11 @@ def _current_name() -> str:
 
 
 def _canonical(override: Override) -> str:
+    value = override.value()
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
     # repr tells the number 12 from the text '12', keeps line breaks out, and drops the quotes of Hydra's grammar.
-    return repr(override.value())
+    return repr(value)
 
 
 def _readable(text: str) -> str:

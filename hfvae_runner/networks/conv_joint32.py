@@ -21,7 +21,9 @@ def conv_joint32(*, input_shape: tuple[int, ...], latents: Latents, likelihood: 
     """
     if len(input_shape) != 3 or input_shape[1:] != (32, 32) or likelihood.parameters_per_value != 1:
         size = "×".join(map(str, input_shape))
-        raise ConfigError(f"model=conv_joint32 takes images of 32×32, the data set gives {size}; expected image_size=32")
+        raise ConfigError(
+            f"model=conv_joint32 takes images of 32×32, the data set gives {size}; expected image_size=32"
+        )
     channels = input_shape[0]
     encoder = nn.Sequential(
         nn.Conv2d(channels, 32, 4, stride=2, padding=1),

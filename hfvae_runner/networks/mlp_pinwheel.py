@@ -16,7 +16,9 @@ def mlp_pinwheel(*, input_shape: tuple[int, ...], latents: Latents, likelihood: 
     """
     if len(input_shape) != 1:
         size = "×".join(map(str, input_shape))
-        raise ConfigError(f"model=mlp_pinwheel takes vectors, the data set gives {size} images; expected model=mlp_mnist")
+        raise ConfigError(
+            f"model=mlp_pinwheel takes vectors, the data set gives {size} images; expected model=mlp_mnist"
+        )
     (values,) = input_shape
     encoder = nn.Sequential(nn.Linear(values, 100), nn.ReLU(), LinearHeads(100, latents))
     decoder = nn.Sequential(

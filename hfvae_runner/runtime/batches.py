@@ -28,7 +28,9 @@ class Batches:
             ConfigError: B is larger than N.
         """
         if batch_size > len(x):
-            raise ConfigError(f"batch_size={batch_size}: the data set has {len(x)} training examples; expected at most that")
+            raise ConfigError(
+                f"batch_size={batch_size}: the data set has {len(x)} training examples; expected at most that"
+            )
         self.x = x
         self.batch_size = batch_size
         self.seed = seed

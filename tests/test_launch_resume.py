@@ -1,0 +1,119 @@
+"""`resume=auto` and `resume=FOLDER`: what goes on, what is left alone, what is refused."""
+
+from pathlib import Path
+
+import pytest
+from launching import FakeBuild, leave_run, refused, resolved
+
+from hfvae_runner.launch import main
+
+pytestmark = pytest.mark.usefixtures("workplace")
+
+
+def test_auto_starts_where_there_is_nothing(build: FakeBuild, workplace: Path) -> None:
+    (workplace / "run").mkdir()
+    assert main(["resume=auto", "hydra.run.dir=run"]) == 0
+    assert build.ran[0][0].resume == "auto"
+
+
+def test_auto_goes_on_from_a_checkpoint(build: FakeBuild, workplace: Path) -> None:
+    leave_run(workplace / "run", resolved("beta=7"), finished=False)
+    argv = ["resume=auto", "hydra.run.dir=run", "beta=7", "device=cpu", "data_root=/elsewhere", "train.progress=false"]
+    assert main(argv) == 0
+    assert build.ran[0][0].device == "cpu"
+
+
+def test_auto_leaves_a_finished_run_alone(
+    build: FakeBuild, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leave_run(workplace / "run", resolved("steps=5"), finished=True)
+    assert main(["resume=auto", "hydra.run.dir=run", "steps=5"]) == 0
+    assert "finished, left as it is" in capsys.readouterr().err
+    assert not build.ran
+    assert not build.checked
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("steps=5", "steps=6"), ("epochs=5", "epochs=6"), ("steps=5", "epochs=6")]
+)
+def test_auto_extends_a_finished_run(before: str, after: str, build: FakeBuild, workplace: Path) -> None:
+    leave_run(workplace / "run", resolved(before), finished=True)
+    assert main(["resume=auto", "hydra.run.dir=run", after]) == 0
+    assert len(build.ran) == 1
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_fewer_steps_are_refused(
+    finished: bool, build: FakeBuild, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leave_run(workplace / "run", resolved("steps=5"), finished=finished)
+    assert "steps=4: run holds a run of 5 steps" in refused(capsys, "resume=auto", "hydra.run.dir=run", "steps=4")
+    assert "steps=4: run holds a run of 5 steps" in refused(capsys, "resume=run", "steps=4")
+
+
+def test_auto_lists_what_differs(build: FakeBuild, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    leave_run(workplace / "run", resolved("beta=12"), finished=False)
+    line = refused(capsys, "resume=auto", "hydra.run.dir=run", "beta=7", "seed=1")
+    assert "seed: 0 → 1" in line
+    assert "beta: 12 → 7" in line
+    line = refused(capsys, "resume=auto", "hydra.run.dir=run", "objective=vae")
+    assert "(objective: hfvae → vae, " in line
+    assert not build.ran
+
+
+def test_a_run_goes_on_with_its_own_config(build: FakeBuild, workplace: Path) -> None:
+    leave_run(workplace / "a b é", resolved("beta=7", "dataset=mnist", "steps=5"), finished=True)
+    assert main(["resume='a b é'", "steps=9", "device=cpu", "objective=hfvae", "beta=7", "data_root=/elsewhere"]) == 0
+    ((config, folder),) = build.ran
+    assert folder == Path("a b é")
+    assert (config.steps, config.device, config.resume, config.knobs["beta"]) == (9, "cpu", "auto", 7)
+    assert config.choices["dataset"] == "mnist"
+    assert config.data_root == config.dataset["root"] == "/elsewhere"
+    assert config.resolved["steps"] == 9
+    assert len(build.checked) == 1
+
+
+def test_resuming_a_finished_run_leaves_it_alone(
+    build: FakeBuild, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leave_run(workplace / "run", resolved("steps=5"), finished=True)
+    assert main(["resume=run"]) == 0
+    assert "finished" in capsys.readouterr().err
+    assert not build.ran
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        (["beta=7"], ["beta: 12.0 → 7"]),
+        (["objective=vae", "seed=4"], ["objective: hfvae → vae", "seed: 0 → 4"]),
+        (["threads=2"], ["threads: null → 2"]),
+        (["train.log_every=7"], ["train.log_every: 50 → 7"]),
+        (["bta=7"], ["bta=7: unknown key 'bta'", "did you mean 'beta'"]),
+        (["train.kep=7"], ["unknown key 'kep'", "did you mean 'keep'"]),
+        (["+foo=1"], ["unknown key 'foo'"]),
+        (["~beta"], ["~beta cannot be given"]),
+        (["steps=5,6"], ["steps=5,6 cannot be given"]),
+        (["train=default"], ["train=default cannot be given"]),
+        (["hydra.run.dir=x"], ["hydra.run.dir=x cannot be given"]),
+        (["steps=many"], ["steps='many'"]),
+        (["steps=${nope}"], ["'nope' not found"]),
+    ],
+)
+def test_what_a_resumed_run_refuses(
+    overrides: list[str], parts: list[str], build: FakeBuild, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leave_run(workplace / "run", resolved(), finished=False)
+    before = (workplace / "run" / "config.yaml").read_text()
+    line = refused(capsys, "resume=run", *overrides)
+    for part in parts:
+        assert part in line
+    assert not build.ran
+    assert (workplace / "run" / "config.yaml").read_text() == before
+
+
+def test_a_damaged_config_is_refused(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    leave_run(workplace / "run", {"seed": 0}, finished=False)
+    assert "choices is missing" in refused(capsys, "resume=run")
+    (workplace / "run" / "config.yaml").write_text("[")
+    assert "config.yaml" in refused(capsys, "resume=run")
