@@ -69,8 +69,9 @@ def resized(images: Tensor, size: int | None) -> Tensor:
         raise ConfigError(f"image_size={size!r}: expected a whole number of pixels from 4 on, or null")
     if images.shape[2:] == (size, size):
         return images
+
+    def resized_piece(piece: Tensor) -> Tensor:
+        return interpolate(piece.float(), (size, size), mode="bilinear", antialias=True).round().clamp(0, 255).byte()
+
     # In pieces, since a float copy of 70,000 images would take four times their memory.
-    pieces = [
-        interpolate(piece.float(), (size, size), mode="bilinear", antialias=True) for piece in torch.split(images, 4096)
-    ]
-    return torch.cat([piece.round().clamp(0, 255).byte() for piece in pieces])
+    return torch.cat([resized_piece(piece) for piece in torch.split(images, 4096)])
