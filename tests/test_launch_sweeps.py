@@ -7,7 +7,7 @@ import pytest
 import yaml
 from launching import FakeBuild, fails, refused
 
-from hfvae_runner.errors import DataError, Diverged
+from hfvae_runner.errors import CheckpointError, DataError, Diverged
 from hfvae_runner.launch import JobFailed, main, run_name
 from hfvae_runner.schema import Config
 
@@ -114,6 +114,15 @@ def test_the_first_failed_job_decides_the_exit_code_and_the_others_go_on(
     }
     assert yaml.safe_load(statuses[2].read_text())["exit_code"] == 1
     assert yaml.safe_load(statuses[2].read_text())["status"] == "failed"
+
+
+def test_a_finished_run_that_cannot_be_extended_stays_finished(build: FakeBuild) -> None:
+    assert main(["-m", "seed=0", "steps=9"]) == 0
+    build.on_run = fails(CheckpointError("it is at step 9 already"))
+    assert main(["-m", "seed=0", "epochs=1", "resume=auto"]) == 2
+    folder = build.ran[-1][1]
+    assert (folder / "metrics.json").exists()
+    assert not (folder / "status.json").exists()
 
 
 def test_a_bug_in_a_sweep_exits_with_1(build: FakeBuild) -> None:
