@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from hfvae_runner.distributions import categorical, mixture
-from hfvae_runner.estimators import Estimator, log_weights
+from hfvae_runner.estimators import log_weights
 from hfvae_runner.latents import Latents, Posterior, Sample
+from hfvae_runner.vocabulary import Estimator
 
 Level = Literal["joint", "block", "factor"]
 
@@ -88,10 +89,9 @@ class MixtureAggregate:
         enumerated = [g for g in blocks if self.latents.blocks[g].enumerated]
         if not enumerated:
             return mixture.log_prob(sum(sampled[1:], start=sampled[0]), self.weights)
-        table: Tensor | float = sum(sampled, start=self.weights)
         component = _product_probs([self.posterior[g] for g in enumerated])
         query = _product_probs([self.query[g] for g in enumerated])
-        table = torch.as_tensor(table).expand(len(query), len(component))
+        table = sum(sampled, start=query.new_zeros((len(query), len(component)))) + self.weights
         # log q̂(z_s, k) = log Σ_m exp(table_sm) q(k|x_m), as one [S, M]·[M, K] product of numbers between 0 and 1.
         peak = table.amax(dim=1, keepdim=True).detach()
         density = torch.exp(table - peak) @ component
@@ -179,8 +179,8 @@ class BatchedAggregate:
     @torch.no_grad()
     def log_prob(self, level: Level, blocks: Sequence[int]) -> Tensor:
         n_data = len(self.posterior[0])
-        pieces = -(-n_data // self.batch)
-        # Nearly equal pieces rather than a last short one, whose estimate would be the poorest.
+        # Nearly equal pieces rather than a last short one, whose estimate would be the poorest; none of one example.
+        pieces = max(1, min(-(-n_data // self.batch), n_data // 2))
         posteriors = zip(*(parameters.tensor_split(pieces) for parameters in self.posterior), strict=True)
         samples = zip(*(z.tensor_split(pieces) for z in self.sample), strict=True)
         return torch.cat(

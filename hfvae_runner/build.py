@@ -13,7 +13,7 @@ import torch
 
 from hfvae_runner import __version__, objective
 from hfvae_runner.datasets import Dataset
-from hfvae_runner.errors import CheckpointError, ConfigError, nearest
+from hfvae_runner.errors import CheckpointError, ConfigError, Diverged, nearest
 from hfvae_runner.evaluate import Encoded, Evaluation, encode, evaluate
 from hfvae_runner.latents import Latents
 from hfvae_runner.likelihoods import LIKELIHOODS
@@ -29,6 +29,7 @@ from hfvae_runner.train import Run, train
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+_STARRED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def check(config: Config) -> None:
@@ -107,9 +108,15 @@ def _results(run: Run, folder: RunFolder, seconds: float) -> dict[str, object]:
     for name, split in splits.items():
         seed = derived(run.config.seed, "evaluation", name)
         encoded[name] = encode(run.model, split, seed=seed, batch_size=settings.batch_size, device=run.device)
-        evaluations[name] = evaluate(
-            encoded[name], encoded["train"], settings, n_classes=run.dataset.n_classes, seed=run.config.seed
-        )
+        try:
+            evaluations[name] = evaluate(
+                encoded[name], encoded["train"], settings, n_classes=run.dataset.n_classes, seed=run.config.seed
+            )
+        except Diverged as error:
+            raise Diverged(
+                f"training diverged: {error} on the {name} split after step {run.total_steps} with "
+                f"lr={run.config.lr:g}; its checkpoint is {(folder.checkpoints / LAST).resolve()}"
+            ) from None
     if settings.figures:
         # matplotlib takes a second to import.
         from hfvae_runner.illustrate import figures
@@ -177,16 +184,19 @@ def _called(
     where = f"{group}={choices.get(group)}"
     factory = _located(str(spec["_target_"]), where)
     arguments = {key: value for key, value in spec.items() if key != "_target_"}
-    parameters = inspect.signature(factory).parameters
-    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    try:
+        signature = inspect.signature(factory)
+    except ValueError:
+        raise ConfigError(f"{where}: {spec['_target_']} does not say what it takes; expected a function") from None
+    parameters = {name: parameter for name, parameter in signature.parameters.items() if parameter.kind not in _STARRED}
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values())
     own = [name for name in parameters if name not in derived]
     for key in arguments:
         if key not in own and not open_ended:
             known = ", ".join(own) or "no options"
             raise ConfigError(f"{where} does not take {group}.{key}; it takes {known}{nearest(key, own)}")
     for name, parameter in parameters.items():
-        required = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
-        if required and name not in arguments and name not in derived:
+        if parameter.default is parameter.empty and name not in arguments and name not in derived:
             raise ConfigError(f"{where} needs {group}.{name}, which the config does not give")
     wanted = {key: value for key, value in derived.items() if key in parameters or open_ended}
     made = factory(**arguments, **wanted)

@@ -4,13 +4,11 @@ B: the batch's actual size. N: the size of the data set that the aggregate poste
 """
 
 import math
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-Estimator = Literal["stratified", "mws", "mss"]
-ESTIMATORS: tuple[str, ...] = get_args(Estimator)
+from hfvae_runner.vocabulary import Estimator
 
 
 def log_weights(estimator: Estimator, batch: int, n_data: int, *, device: torch.device, dtype: torch.dtype) -> Tensor:

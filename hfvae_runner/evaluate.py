@@ -6,6 +6,7 @@ own mixture, of its own size.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from hfvae_runner import terms
 from hfvae_runner.aggregate import Aggregate, BatchedAggregate, ExactAggregate
 from hfvae_runner.datasets import Split
 from hfvae_runner.datasets._dataset import as_float
+from hfvae_runner.errors import Diverged
 from hfvae_runner.evidence import Evidence
 from hfvae_runner.latents import Latents, Posterior, Sample
 from hfvae_runner.metrics.discrete_accuracy import majority_vote_accuracy, one_to_one_accuracy
@@ -33,6 +35,8 @@ from hfvae_runner.terms._term import MeanTerm
 
 _DECOMPOSITION = ("mutual_information", "group_tc", "within_tc", "dimension_kl")
 _REPORTED = (*_DECOMPOSITION, "total_correlation", "marginal_kl", "block_kl")
+_INFORMATION = ("label_information", "label_information_permuted", "label_information_gap")
+_ACCURACIES = ("discrete_accuracy", "discrete_accuracy_majority")
 
 
 @dataclass(frozen=True)
@@ -59,16 +63,17 @@ class Encoded:
 
 @torch.no_grad()
 def encode(model: VAE, split: Split, *, seed: int, batch_size: int, device: torch.device) -> Encoded:
-    """Encodes and samples a split, ``batch_size`` examples at a time; the same seed gives the same draws."""
+    """Encodes and samples a split, ``batch_size`` examples at a time, whose size does not change the draws."""
     model.eval()
-    generator = torch.Generator(device).manual_seed(seed)
     # The batch estimator takes neighbours together, and a data set may be stored class by class.
-    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(derived(seed, "order")))
+    # Drawn for all at once: the blocks take turns at the generator.
+    noise = model.latents.noise(len(split), torch.Generator(device).manual_seed(derived(seed, "noise")))
     posteriors, samples, log_px = [], [], []
-    for chosen in torch.split(order, batch_size):
+    for chosen, *noise_part in zip(*(torch.split(each, batch_size) for each in (order, *noise)), strict=True):
         x = as_float(split.x[chosen.to(split.x.device)].to(device))
         posterior = model.encode(x)
-        sample = model.latents.sample(posterior, model.latents.noise(len(x), generator), hard=True)
+        sample = model.latents.sample(posterior, noise_part, hard=True)
         posteriors.append(posterior)
         samples.append(sample)
         log_px.append(model.likelihood.log_prob(x, model.decode(model.latents.code(sample))))
@@ -110,6 +115,9 @@ def evaluate(
         settings: the limit for the exact aggregate posterior, and the batch where it is beyond.
         n_classes: C, None without labels.
         seed: of the permuted-label baseline.
+
+    Raises:
+        Diverged: a value is not finite.
     """
     latents = encoded.latents
     aggregate, how = _aggregate(encoded, settings)
@@ -130,10 +138,13 @@ def evaluate(
         "kl_per_factor": _named(latents, kl),
         "information_per_factor": _named(latents, information),
     }
-    contributions = None
-    if encoded.labels is not None and n_classes is not None:
-        contributions = _label_contributions(encoded, train, encoded.labels.numpy(), n_classes)
-        metrics |= _label_metrics(encoded, train, contributions, n_classes, seed)
+    if broken := [key for key, value in metrics.items() if isinstance(value, float) and not math.isfinite(value)]:
+        raise Diverged(f"{', '.join(broken)} not finite")
+    if encoded.labels is None or n_classes is None:
+        metrics |= _undefined((*_INFORMATION, *_ACCURACIES), "the data set has no labels")
+        return Evaluation(metrics, kl, information, None)
+    contributions = _label_contributions(encoded, train, encoded.labels.numpy(), n_classes)
+    metrics |= _label_metrics(encoded, train, contributions, n_classes, seed)
     return Evaluation(metrics, kl, information, contributions)
 
 
@@ -151,6 +162,10 @@ def _aggregate(encoded: Encoded, settings: MetricsConfig) -> tuple[Aggregate, di
     batched = BatchedAggregate(encoded.latents, encoded.posterior, encoded.sample, batch=batch, estimator="stratified")
     why = f"N*N*F = {cost:.3g} is above metrics.exact_limit = {settings.exact_limit:.3g}"
     return batched, {"estimator": "stratified", "batch_size": batch, "why": why}
+
+
+def _undefined(keys: Sequence[str], why: str) -> dict[str, object]:
+    return {name: value for key in keys for name, value in ((key, None), (f"{key}_why", why))}
 
 
 def _named(latents: Latents, values: np.ndarray) -> dict[str, float]:
@@ -198,12 +213,7 @@ def _accuracies(encoded: Encoded, labels: np.ndarray) -> dict[str, object]:
     discrete = [g for g, block in enumerate(encoded.latents.blocks) if block.discrete]
     if len(discrete) != 1:
         why = f"the prior has {len(discrete)} discrete variables; the accuracy is that of a single one"
-        return {
-            "discrete_accuracy": None,
-            "discrete_accuracy_why": why,
-            "discrete_accuracy_majority": None,
-            "discrete_accuracy_majority_why": why,
-        }
+        return _undefined(_ACCURACIES, why)
     categories = encoded.posterior[discrete[0]].argmax(1).cpu().numpy()
     return {
         "discrete_accuracy": one_to_one_accuracy(categories, labels),

@@ -9,18 +9,18 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from hfvae_runner.distributions import categorical, concrete, normal
 from hfvae_runner.errors import ConfigError, nearest
+from hfvae_runner.vocabulary import DiscreteDensity
 
 Posterior = Sequence[Tensor]
 Sample = Sequence[Tensor]
 Noise = Sequence[Tensor]
-DiscreteDensity = Literal["argmax", "enumerate", "concrete"]
 
 
 class Block(Protocol):

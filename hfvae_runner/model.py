@@ -4,11 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from hfvae_runner import aggregate
-from hfvae_runner.estimators import Estimator
 from hfvae_runner.evidence import Evidence
 from hfvae_runner.latents import Latents, Noise, Posterior
 from hfvae_runner.likelihoods import Likelihood
 from hfvae_runner.networks import Networks
+from hfvae_runner.vocabulary import Estimator
 
 
 class VAE(nn.Module):

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from hfvae_runner import terms
 from hfvae_runner.errors import ConfigError
-from hfvae_runner.estimators import Estimator
 from hfvae_runner.evidence import Evidence
 from hfvae_runner.latents import Latents
 from hfvae_runner.penalties import PenaltySpec
 from hfvae_runner.schedules import Schedule
 from hfvae_runner.terms._term import Term
+from hfvae_runner.vocabulary import Estimator
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,16 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast, get_args
 
 from hfvae_runner import schedules
 from hfvae_runner.errors import ConfigError, nearest
 from hfvae_runner.penalties import PenaltySpec, parse_terms
-
-Estimator = Literal["stratified", "mws", "mss"]
-DiscreteDensity = Literal["argmax", "enumerate", "concrete"]
+from hfvae_runner.vocabulary import DiscreteDensity, Estimator
 
 GROUPS = ("dataset", "model", "prior", "objective")
-ESTIMATORS = ("stratified", "mws", "mss")
-DISCRETE_DENSITIES = ("argmax", "enumerate", "concrete")
+ESTIMATORS: tuple[str, ...] = get_args(Estimator)
+DISCRETE_DENSITIES: tuple[str, ...] = get_args(DiscreteDensity)
 SETTINGS = (
     "seed",
     "device",
@@ -29,6 +27,7 @@ SETTINGS = (
     "lr",
     "data_root",
     "image_size",
+    "latents",
     "threads",
     "resume",
     "debug",
@@ -89,6 +88,7 @@ class Config:
         epochs: passes over the training set; `steps` (optimiser steps) wins where both are given.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         image_size: side length in pixels that images are brought to; None keeps the data set's own.
+        latents: how many continuous factors the prior has.
         threads: torch's CPU threads; None leaves torch's choice.
         resume: None starts anew, `auto` goes on where the run folder holds a checkpoint.
         choices: the name of the chosen file of each group.
@@ -105,6 +105,7 @@ class Config:
     lr: float
     data_root: str
     image_size: int | None
+    latents: int
     threads: int | None
     resume: str | None
     debug: bool
@@ -138,6 +139,7 @@ def parse(resolved: Mapping[str, object]) -> Config:
         lr=root.positive("lr"),
         data_root=root.text("data_root"),
         image_size=root.optional_integer("image_size"),
+        latents=root.integer("latents", least=1),
         threads=root.optional_integer("threads"),
         resume=None if root.value("resume") is None else root.text("resume"),
         debug=root.boolean("debug"),

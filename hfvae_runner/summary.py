@@ -25,7 +25,7 @@ def table(metrics: Mapping[str, Any]) -> str:
     lines += [
         f"{title:<24}{_number(train.get(key)):>10}{_number(test.get(key)):>10}"
         for key, title in _ROWS.items()
-        if key in test
+        if test.get(key) is not None
     ]
     information, kl = test["information_per_factor"], test["kl_per_factor"]
     about_label = test.get("label_information")

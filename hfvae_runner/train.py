@@ -134,13 +134,14 @@ def _history_row(
 
 
 def _check_finite(loss: Tensor, values: Mapping[str, Tensor], run: Run, state: State, folder: RunFolder) -> None:
-    if torch.isfinite(loss):
-        return
-    broken = [name.removeprefix("term/") for name, value in values.items() if not torch.isfinite(value).all()]
-    raise Diverged(
-        f"training diverged: {', '.join(broken) or 'loss'} not finite at step {state.step} with lr={run.config.lr:g}; "
-        f"{_last_good(folder)}"
-    )
+    broken = [name for name, value in {**values, "loss": loss}.items() if not torch.isfinite(value).all()]
+    if broken:
+        # A penalty may be called what every run logs anyway.
+        named = ", ".join(dict.fromkeys(name.removeprefix("term/") for name in broken))
+        raise Diverged(
+            f"training diverged: {named} not finite at step {state.step} with lr={run.config.lr:g}; "
+            f"{_last_good(folder)}"
+        )
 
 
 def _save(run: Run, state: State, folder: RunFolder) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import torch
 from hypothesis import strategies as st
@@ -19,16 +20,18 @@ from torch.distributions.relaxed_categorical import ExpRelaxedCategorical
 
 from hfvae_runner import aggregate, objective, terms
 from hfvae_runner.aggregate import Aggregate, Level
-from hfvae_runner.estimators import ESTIMATORS, Estimator, log_weights
+from hfvae_runner.estimators import log_weights
 from hfvae_runner.evidence import Evidence
-from hfvae_runner.latents import Block, ConcreteBlock, DiscreteDensity, Latents, NormalBlock, Posterior, Sample
+from hfvae_runner.latents import Block, ConcreteBlock, Latents, NormalBlock, Posterior, Sample
 from hfvae_runner.objective import Objective
 from hfvae_runner.penalties import parse_terms
 from hfvae_runner.terms._term import MeanTerm
+from hfvae_runner.vocabulary import DiscreteDensity, Estimator
 
 OBJECTIVES = Path(__file__).parents[1] / "conf" / "objective"
 LEVELS: tuple[Level, ...] = ("joint", "block", "factor")
-DENSITIES: tuple[DiscreteDensity, ...] = ("argmax", "enumerate", "concrete")
+ESTIMATORS: tuple[Estimator, ...] = get_args(Estimator)
+DENSITIES: tuple[DiscreteDensity, ...] = get_args(DiscreteDensity)
 TEMPERATURE = 0.66
 CPU = torch.device("cpu")
 
@@ -45,7 +48,7 @@ def blocks(*sizes: int, density: DiscreteDensity = "argmax") -> Latents:
 
 LAYOUTS = ((3,), (-3,), (2, -3), (2, 1), (1, -2, 2, -3))
 layouts = st.lists(st.sampled_from((1, 2, 3, -2, -3, -4)), min_size=1, max_size=4).map(tuple)
-estimators = st.sampled_from(ESTIMATORS)
+estimators = st.sampled_from(get_args(Estimator))
 densities = st.sampled_from(DENSITIES)
 seeds = st.integers(0, 2**31)
 
