@@ -1,0 +1,217 @@
+"""A run that was stopped goes on to the bit, and a finished one is extended as if it had been longer from the start."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from launching import resolved
+from torch import Tensor
+
+import hfvae_runner
+from hfvae_runner import build, record, schema
+from hfvae_runner.errors import CheckpointError
+from hfvae_runner.record import History
+from hfvae_runner.runtime.batches import Batches
+from hfvae_runner.schema import Config
+
+# Whatever moves over a run moves over this one.
+OBJECTIVES = {
+    "vae": ("objective=vae",),
+    "beta_vae": ("objective=beta_vae", "beta={cosine: [0, 4, 20]}"),
+    "beta_tcvae": ("objective=beta_tcvae",),
+    "hfvae": ("objective=hfvae", "beta={linear: [0, 12, 20]}"),
+    "joint_vae": ("objective=joint_vae", "ramp_steps=20"),
+    "annealed_vae": ("objective=annealed_vae", "capacity={linear: [0, 5, 20]}"),
+}
+SMALL = ("device=cpu", "image_size=8", "batch_size=256", "train.progress=false", "metrics.figures=false")
+# Five steps an epoch. A run is cut within an epoch, where neither a row nor a checkpoint is due.
+STEPS, CUT, LOG_EVERY, CHECKPOINT_EVERY = 22, 13, 4, 6
+EVERY = (f"train.log_every={LOG_EVERY}", f"train.checkpoint_every={CHECKPOINT_EVERY}")
+RATES = ("wall_seconds", "examples_per_second")
+
+
+@pytest.fixture(autouse=True)
+def thread_count() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def config(*overrides: str) -> Config:
+    return schema.parse(resolved(*SMALL, *overrides))
+
+
+def run(folder: Path, *overrides: str) -> Path:
+    build.run(config(*overrides), folder)
+    return folder
+
+
+def run_until(cut: int, folder: Path, *overrides: str, signum: signal.Signals = signal.SIGTERM) -> Path:
+    """A run that gets a signal while it takes step ``cut``."""
+    original = Batches.at
+
+    def at(batches: Batches, step: int) -> Tensor:
+        if step == cut - 1:
+            os.kill(os.getpid(), signum)
+        return original(batches, step)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
+        patch.setattr(Batches, "at", at)
+        build.run(config(*overrides), folder)
+    assert end.value.code == 128 + signum
+    assert record.inspect(folder) == "resumable"
+    assert last(folder)["step"] == cut
+    return folder
+
+
+def last(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(folder / "checkpoints" / "last.pt", weights_only=True)
+    return content
+
+
+def history(folder: Path) -> pd.DataFrame:
+    return History(folder / "history.csv").read().drop(columns="examples_per_second")
+
+
+def metrics(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
+    content["run"] = {key: value for key, value in content["run"].items() if key not in RATES}
+    return content
+
+
+def leaves(value: object, place: str = "") -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict | list | tuple):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, inner in pairs:
+            yield from leaves(inner, f"{place}.{key}")
+    else:
+        yield place, value
+
+
+def same_to_the_bit(folder: Path, other: Path) -> None:
+    one, two = (dict(leaves({k: v for k, v in last(f).items() if k not in ("seconds", "config")})) for f in (folder, other))
+    assert one.keys() == two.keys()
+    for place, value in one.items():
+        twin = two[place]
+        equal = torch.equal(value, twin) if isinstance(value, Tensor) and isinstance(twin, Tensor) else value == twin
+        assert equal, place
+    pd.testing.assert_frame_equal(history(folder), history(other), check_exact=True)
+    assert metrics(folder) == metrics(other)
+
+
+@pytest.fixture(scope="module", params=OBJECTIVES)
+def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[str, ...]]:
+    """A run that was never stopped, and its overrides."""
+    overrides = ("threads=1", *EVERY, *OBJECTIVES[request.param])
+    return run(tmp_path_factory.mktemp(request.param) / "whole", *overrides, f"steps={STEPS}"), overrides
+
+
+def test_a_stopped_run_goes_on_to_the_bit(whole: tuple[Path, tuple[str, ...]], tmp_path: Path) -> None:
+    unstopped, overrides = whole
+    folder = run_until(CUT, tmp_path / "run", *overrides, f"steps={STEPS}")
+    assert list(history(folder)["step"]) == [1, 4, 8, 12], "no row at the cut"
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {
+        "last.pt",
+        "step_00000012.pt",
+        "step_00000013.pt",
+    }
+    run(folder, *overrides, f"steps={STEPS}", "resume=auto")
+    assert list(history(folder)["step"]) == [1, 4, 8, 12, 16, 20]
+    same_to_the_bit(folder, unstopped)
+    assert not any(torch.equal(a, b) for a, b in moved(folder, CUT, overrides)), "every parameter went on moving"
+
+
+def moved(folder: Path, cut: int, overrides: tuple[str, ...]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each parameter at the end and at the cut."""
+    before = last(run(folder.with_name("short"), *overrides, f"steps={cut}"))["model"]
+    after = last(folder)["model"]
+    return ((before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("objective", ["hfvae", "joint_vae"])
+def test_a_finished_run_is_extended_to_the_bit(objective: str, tmp_path: Path) -> None:
+    overrides = ("threads=1", *EVERY, *OBJECTIVES[objective])
+    folder = run(tmp_path / "run", *overrides, "steps=11")
+    shorter = metrics(folder)
+    run(folder, *overrides, "steps=22", "resume=auto")
+    assert metrics(folder)["run"]["steps"] == 22
+    assert metrics(folder)["train"] != shorter["train"]
+    same_to_the_bit(folder, run(tmp_path / "whole", *overrides, "steps=22"))
+
+
+def test_a_run_is_stopped_twice_and_in_its_last_step(tmp_path: Path) -> None:
+    overrides = ("threads=1", *EVERY, "steps=9")
+    folder = run_until(3, tmp_path / "run", *overrides, signum=signal.SIGINT)
+    run_until(7, folder, *overrides, "resume=auto")
+    run_until(9, folder, *overrides, "resume=auto")
+    run(folder, *overrides, "resume=auto")
+    same_to_the_bit(folder, run(tmp_path / "whole", *overrides))
+
+
+def test_rows_after_the_checkpoint_are_written_anew(tmp_path: Path) -> None:
+    """A run that was killed may have logged past its last checkpoint."""
+    overrides = ("threads=1", "steps=12", "train.log_every=1")
+    folder = run_until(5, tmp_path / "run", *overrides)
+    killed = History(folder / "history.csv")
+    row = killed.read().iloc[-1].to_dict()
+    killed.append({**row, "step": 6})
+    killed.append({**row, "step": 7})
+    killed.close()
+    run(folder, *overrides, "resume=auto")
+    same_to_the_bit(folder, run(tmp_path / "whole", *overrides))
+
+
+def test_the_thread_count_comes_back(tmp_path: Path) -> None:
+    """A convolution's sums depend on the number of threads."""
+    overrides = ("model=conv_joint32", "image_size=32", "batch_size=32", "steps=4", "metrics.exact_limit=1")
+    torch.set_num_threads(2)
+    whole = run(tmp_path / "whole", *overrides)
+    folder = run_until(2, tmp_path / "run", *overrides)
+    torch.set_num_threads(1)
+    run(folder, *overrides, "resume=auto")
+    assert torch.get_num_threads() == 2
+    assert metrics(folder)["run"]["threads"] == 2
+    same_to_the_bit(folder, whole)
+
+
+def test_fewer_steps_than_were_taken_are_refused(tmp_path: Path) -> None:
+    folder = run_until(4, tmp_path / "run", "steps=6")
+    with pytest.raises(CheckpointError, match=r"last\.pt is at step 4; expected steps or epochs of at least that"):
+        run(folder, "steps=3", "resume=auto")
+    assert last(folder)["step"] == 4
+
+
+def command(*arguments: str, cwd: Path) -> "subprocess.Popen[str]":
+    environment = {**os.environ, "PYTHONPATH": str(Path(hfvae_runner.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "hfvae_runner", *arguments], cwd=cwd, env=environment, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_a_terminated_command_goes_on_to_the_bit(tmp_path: Path) -> None:
+    overrides = ("batch_size=128", "threads=1", "steps=500", *EVERY)
+    folder = tmp_path / "run"
+    with command(*SMALL, *overrides, "hydra.run.dir=run", cwd=tmp_path) as process:
+        while process.poll() is None and not (folder / "history.csv").exists():
+            time.sleep(0.01)
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, errors
+    assert record.inspect(folder) == "resumable"
+    cut = last(folder)["step"]
+    assert 0 < cut < 500
+    assert f"stopped by a signal at step {cut} of 500" in errors
+    with command("resume=run", cwd=tmp_path) as process:
+        _, errors = process.communicate(timeout=100)
+    assert process.returncode == 0, errors
+    assert f"step {cut} to 500" in errors
+    same_to_the_bit(folder, run(tmp_path / "whole", *overrides))
