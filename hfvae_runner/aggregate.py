@@ -37,7 +37,7 @@ class MixtureAggregate:
         query: the samples' own posterior parameters, [S, P_g] a block; read by enumerated blocks only, which average
             over their categories with weights q(k|x_s).
         sample: [S, C_g] a block.
-        log_weights: [S, M], or one number for all.
+        weights: log-weights [S, M], or one for all.
     """
 
     def __init__(

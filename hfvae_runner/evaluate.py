@@ -15,8 +15,7 @@ from torch import Tensor
 
 from hfvae_runner import terms
 from hfvae_runner.aggregate import Aggregate, BatchedAggregate, ExactAggregate
-from hfvae_runner.datasets import Split
-from hfvae_runner.datasets._dataset import as_float
+from hfvae_runner.datasets import Split, as_float
 from hfvae_runner.errors import Diverged
 from hfvae_runner.evidence import Evidence
 from hfvae_runner.latents import Latents, Posterior, Sample

@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from hfvae_runner.aggregate import ExactAggregate
-from hfvae_runner.datasets import Dataset, Split
-from hfvae_runner.datasets._dataset import as_float
+from hfvae_runner.datasets import Dataset, Split, as_float
 from hfvae_runner.evaluate import Encoded, Evaluation, factor_is_discrete
 from hfvae_runner.figures import density, information, kl_history, label_matrix, reconstructions, traversals
 from hfvae_runner.latents import Sample

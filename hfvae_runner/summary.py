@@ -27,12 +27,14 @@ def table(metrics: Mapping[str, Any]) -> str:
         for key, title in _ROWS.items()
         if test.get(key) is not None
     ]
-    information, kl = test["information_per_factor"], test["kl_per_factor"]
-    about_label = test.get("label_information")
-    lines += ["", f"{'factor (test)':<24}{'I(x;z)':>10}{'KL':>10}" + (f"{'I(y;z)':>10}" if about_label else "")]
+    information = test["information_per_factor"]
+    columns = {"I(x;z)": information, "KL": test["kl_per_factor"]}
+    if "label_information" in test:
+        # The estimate's bias: what it says of labels that are permuted.
+        columns |= {"I(y;z)": test["label_information"], "by chance": test["label_information_permuted"]}
+    lines += ["", f"{'factor (test)':<24}" + "".join(f"{title:>10}" for title in columns)]
     for name in sorted(information, key=information.__getitem__, reverse=True):
-        label = _number(about_label[name]).rjust(10) if about_label else ""
-        lines.append(f"{name:<24}{_number(information[name]):>10}{_number(kl[name]):>10}{label}")
+        lines.append(f"{name:<24}" + "".join(f"{_number(values[name]):>10}" for values in columns.values()))
     return "\n".join(lines)
 
 

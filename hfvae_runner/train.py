@@ -14,8 +14,7 @@ import yaml
 from torch import Tensor
 from tqdm import tqdm
 
-from hfvae_runner.datasets import Dataset
-from hfvae_runner.datasets._dataset import as_float
+from hfvae_runner.datasets import Dataset, as_float
 from hfvae_runner.errors import Diverged
 from hfvae_runner.latents import Noise
 from hfvae_runner.model import VAE

@@ -98,7 +98,12 @@ def leaves(value: object, place: str = "") -> Iterator[tuple[str, object]]:
 
 
 def same_to_the_bit(folder: Path, other: Path) -> None:
-    one, two = (dict(leaves({k: v for k, v in last(f).items() if k not in ("seconds", "config")})) for f in (folder, other))
+    contents = [last(folder), last(other)]
+    for content in contents:
+        # Python's and NumPy's own random states are those of the process; a run draws from neither.
+        content["rng"] = content["rng"]["torch"]
+        del content["seconds"], content["config"]
+    one, two = (dict(leaves(content)) for content in contents)
     assert one.keys() == two.keys()
     for place, value in one.items():
         twin = two[place]
@@ -198,7 +203,7 @@ def command(*arguments: str, cwd: Path) -> "subprocess.Popen[str]":
 
 
 def test_a_terminated_command_goes_on_to_the_bit(tmp_path: Path) -> None:
-    overrides = ("batch_size=128", "threads=1", "steps=500", *EVERY)
+    overrides = ("batch_size=128", "threads=1", "steps=500", "train.log_every=10")
     folder = tmp_path / "run"
     with command(*SMALL, *overrides, "hydra.run.dir=run", cwd=tmp_path) as process:
         while process.poll() is None and not (folder / "history.csv").exists():

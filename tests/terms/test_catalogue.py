@@ -1,0 +1,68 @@
+import subprocess
+import sys
+
+import pytest
+import scipy.stats
+import torch
+from engine import blocks, drawn
+
+from hfvae_runner import terms
+from hfvae_runner.evidence import Evidence
+from hfvae_runner.likelihoods import LIKELIHOODS
+
+NAMES = (
+    "block_kl",
+    "dimension_kl",
+    "group_tc",
+    "kl",
+    "marginal_kl",
+    "mutual_information",
+    "reconstruction",
+    "total_correlation",
+    "within_tc",
+)
+
+
+def test_every_term_is_listed_with_its_options() -> None:
+    available = terms.available()
+    assert set(NAMES) <= set(available)
+    assert available["kl"] == ("blocks", "method")
+    assert available["group_tc"] == ("blocks",)
+    assert available["reconstruction"] == ()
+    assert not any(name.startswith("_") for name in available)
+
+
+def test_the_catalogue_needs_no_torch() -> None:
+    program = "import sys; from hfvae_runner import terms; terms.available(); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_term_is_a_scalar_and_only_reconstruction_a_reward(name: str) -> None:
+    term = terms.load(name)
+    assert term(drawn(blocks(2, -3), 4, 9).evidence("stratified")).shape == ()
+    assert term.sign == (-1 if name == "reconstruction" else 1)
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "normal"])
+def test_reconstruction_is_summed_over_an_example_and_averaged_over_the_batch(likelihood: str) -> None:
+    """Against scipy, in nats: 2 examples of 1×3×4 values."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(2, (2, 1, 3, 4), generator=generator).double()
+    raw = torch.randn(2, LIKELIHOODS[likelihood].parameters_per_value, 1, 3, 4, generator=generator, dtype=torch.float64)
+    if likelihood == "bernoulli":
+        values = scipy.stats.bernoulli.logpmf(x.numpy(), torch.sigmoid(raw[:, 0]).numpy())
+    else:
+        values = scipy.stats.norm.logpdf(x.numpy(), raw[:, 0].numpy(), raw[:, 1].exp().numpy())
+    log_px = LIKELIHOODS[likelihood].log_prob(x, raw)
+    assert log_px.tolist() == pytest.approx([values[0].sum(), values[1].sum()])
+    batch = drawn(blocks(2), 2, 2)
+    evidence = Evidence(batch.latents, batch.posterior, batch.sample, log_px, batch.aggregate("stratified"))
+    assert terms.load("reconstruction")(evidence).item() == pytest.approx(values.sum() / 2)
+
+
+def test_the_likelihoods_means() -> None:
+    raw = torch.zeros(1, 2, 3)
+    raw[:, 0] = torch.tensor([0.0, 2.0, -2.0])
+    assert LIKELIHOODS["bernoulli"].mean(raw[:, :1]).tolist()[0] == pytest.approx([0.5, 0.880797, 0.119203], rel=1e-4)
+    assert LIKELIHOODS["normal"].mean(raw).tolist() == [[0, 2, -2]]
