@@ -5,7 +5,7 @@ Levels: ``joint`` log q(z) [S]; ``block`` log q(z_g) [S, G]; ``factor`` log q(z_
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol
 
 import torch
@@ -23,7 +23,11 @@ _TILE_SAMPLES, _TILE_COMPONENTS = 128, 2048
 
 
 class Aggregate(Protocol):
-    """Something that gives log q(z) of one fixed set of samples."""
+    """Something that gives log q(z) of one fixed set of samples, the components' own draws in the same order."""
+
+    @property
+    def own_log_weight(self) -> Tensor | float:
+        """The log-weight of each sample's own component, [S] or one for all."""
 
     def log_prob(self, level: Level, blocks: Sequence[int]) -> Tensor:
         """log q at ``level``, over the blocks with these indices only: [S], [S, G] or [S, F]."""
@@ -52,6 +56,10 @@ class MixtureAggregate:
         # many steps alive until the garbage collector comes by.)
         self._factor_tables: dict[tuple[int, int], Tensor] = {}
         self._block_tables: dict[int, Tensor] = {}
+
+    @property
+    def own_log_weight(self) -> Tensor | float:
+        return self.weights.diagonal() if isinstance(self.weights, Tensor) else self.weights
 
     def log_prob(self, level: Level, blocks: Sequence[int]) -> Tensor:
         match level:
@@ -130,6 +138,7 @@ class ExactAggregate:
         self.latents = latents
         self.posterior = posterior
         self.sample = sample
+        self.own_log_weight = -math.log(len(posterior[0]))
         self._streamed: dict[tuple[int, ...], dict[Level, Tensor]] = {}
 
     def log_prob(self, level: Level, blocks: Sequence[int]) -> Tensor:
@@ -150,7 +159,7 @@ class ExactAggregate:
 
     def _stream_rows(self, sample: Sample, blocks: tuple[int, ...]) -> dict[Level, Tensor]:
         total: dict[Level, Tensor] = {}
-        weight = -math.log(len(self.posterior[0]))
+        weight = self.own_log_weight
         for component in zip(
             *(torch.split(parameters, _TILE_COMPONENTS) for parameters in self.posterior), strict=True
         ):
@@ -176,16 +185,19 @@ class BatchedAggregate:
         self.batch = batch
         self.estimator: Estimator = estimator
 
+    @property
+    def own_log_weight(self) -> Tensor | float:
+        return torch.cat([torch.as_tensor(piece.own_log_weight) for piece in self._pieces()])
+
     @torch.no_grad()
     def log_prob(self, level: Level, blocks: Sequence[int]) -> Tensor:
+        return torch.cat([piece.log_prob(level, blocks) for piece in self._pieces()])
+
+    def _pieces(self) -> Iterator[MixtureAggregate]:
         n_data = len(self.posterior[0])
         # Nearly equal pieces rather than a last short one, whose estimate would be the poorest; none of one example.
         pieces = max(1, min(-(-n_data // self.batch), n_data // 2))
         posteriors = zip(*(parameters.tensor_split(pieces) for parameters in self.posterior), strict=True)
         samples = zip(*(z.tensor_split(pieces) for z in self.sample), strict=True)
-        return torch.cat(
-            [
-                from_batch(self.latents, q, z, estimator=self.estimator, n_data=n_data).log_prob(level, blocks)
-                for q, z in zip(posteriors, samples, strict=True)
-            ]
-        )
+        for posterior, sample in zip(posteriors, samples, strict=True):
+            yield from_batch(self.latents, posterior, sample, estimator=self.estimator, n_data=n_data)

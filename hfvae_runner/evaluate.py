@@ -124,6 +124,8 @@ def evaluate(
     kl = evidence.kl("factor").double().mean(0).cpu().numpy()
     information = (evidence.log_qz_x("factor") - evidence.log_qz("factor")).double().mean(0).cpu().numpy()
     parts = torch.stack([_per_example(name, evidence) for name in _DECOMPOSITION]).sum(0)
+    own_share = evidence.own_share()
+    assert own_share is not None
     reconstruction = encoded.log_px.double().mean().item()
     metrics: dict[str, object] = {
         "examples": len(encoded),
@@ -133,7 +135,7 @@ def evaluate(
         "kl_mc": parts.mean().item(),
         "kl_mc_se": (parts.std() / math.sqrt(len(parts))).item(),
         **{name: _per_example(name, evidence).mean().item() for name in _REPORTED},
-        "aggregate_posterior": how,
+        "aggregate_posterior": {**how, "own_share": own_share.double().mean().item()},
         "kl_per_factor": _named(latents, kl),
         "information_per_factor": _named(latents, information),
     }

@@ -53,6 +53,15 @@ class Evidence:
         """KL(q(z|x) ‖ p(z)) per example: closed form where a block has one, else log q(z|x) − log p(z)."""
         return self._at(level, self._kl_of, blocks)
 
+    def own_share(self) -> Tensor | None:
+        """The share of q̂(z) from the component that the sample was drawn from, [B]; None before q̂(z) is known.
+
+        Where it is near 1, a batch holds nothing like the sample, and log q̂(z) says log q(z|x) − log N whatever the
+        rest of the data are: with B ≪ N the stratified estimator degenerates (α-β paper, App. C).
+        """
+        joint = self._known.get(("log_qz", "joint", self.latents.select(None)))
+        return None if joint is None else (self.aggregate.own_log_weight + self.log_qz_x("joint") - joint).exp()
+
     def _at(self, level: Level, per_block: Callable[[int], Tensor], blocks: Blocks) -> Tensor:
         """Values per factor [B, D] a block, summed to the level."""
         chosen = [per_block(g) for g in self.latents.select(blocks)]

@@ -29,7 +29,7 @@ def table(metrics: Mapping[str, Any]) -> str:
     ]
     information = test["information_per_factor"]
     columns = {"I(x;z)": information, "KL": test["kl_per_factor"]}
-    if "label_information" in test:
+    if test.get("label_information") is not None:
         # The estimate's bias: what it says of labels that are permuted.
         columns |= {"I(y;z)": test["label_information"], "by chance": test["label_information_permuted"]}
     lines += ["", f"{'factor (test)':<24}" + "".join(f"{title:>10}" for title in columns)]

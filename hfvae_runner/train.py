@@ -59,13 +59,17 @@ class Run:
             knobs: from ``objective.knobs``.
 
         Returns:
-            The loss, nats per example, and detached values: every term, and ``kl`` [F] per factor.
+            The loss, nats per example, and detached values: every term, ``kl`` [F] per factor, and ``own_share``
+            where the objective asks for q(z).
         """
         evidence = self.model(as_float(x), noise, estimator=self.objective.estimator, n_data=self.n_data)
         loss, terms = self.objective(evidence, knobs)
         values = {f"term/{name}": value for name, value in terms.items()}
         values["reconstruction"] = evidence.log_px.detach().mean()
         values["kl"] = evidence.kl("factor").detach().mean(0)
+        share = evidence.own_share()
+        if share is not None:
+            values["own_share"] = share.detach().mean()
         return loss, values
 
 
@@ -123,6 +127,8 @@ def _history_row(
         "kl": kl.sum().item(),
     }
     row |= {name: value.item() for name, value in values.items() if name.startswith("term/")}
+    if "own_share" in values:
+        row["own_share"] = values["own_share"].item()
     for penalty, weight, target in zip(run.objective.penalties, *knobs.cpu().unbind(), strict=True):
         row[f"weight/{penalty.name}"] = weight.item()
         if penalty.target is not None:

@@ -4,16 +4,18 @@ The oracles use torch.distributions and plain sums over components and categorie
 densities or mixtures. Everything is float64.
 """
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from functools import cache
+from itertools import chain, product
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from hypothesis import strategies as st
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from torch import Tensor
 from torch.distributions import Categorical, Normal
 from torch.distributions.relaxed_categorical import ExpRelaxedCategorical
@@ -76,9 +78,7 @@ class Drawn:
     n_data: int
 
     def aggregate(self, estimator: Estimator) -> Aggregate:
-        return aggregate.from_batch(
-            self.latents, self.posterior, self.sample, estimator=estimator, n_data=self.n_data
-        )
+        return aggregate.from_batch(self.latents, self.posterior, self.sample, estimator=estimator, n_data=self.n_data)
 
     def evidence(self, estimator: Estimator) -> Evidence:
         log_px = torch.linspace(-90, -70, len(self.posterior[0]), dtype=torch.float64)
@@ -97,21 +97,24 @@ def per_example(name: str, evidence: Evidence, **options: object) -> Tensor:
     return term.per_example(evidence, **options)
 
 
-def objective_file(name: str, knobs: Mapping[str, object]) -> DictConfig:
-    """conf/objective/NAME.yaml with some of its knobs set."""
+@cache
+def _resolved(name: str, knobs: str) -> dict[str, Any]:
     config = OmegaConf.load(OBJECTIVES / f"{name}.yaml")
-    assert isinstance(config, DictConfig)
-    for knob, value in knobs.items():
+    for knob, value in json.loads(knobs).items():
         assert knob in config, f"objective={name} has no knob {knob}"
         config[knob] = value
-    return config
+    spec: dict[str, Any] = OmegaConf.to_container(config, resolve=True)["objective"]
+    return spec
+
+
+def objective_spec(name: str, **knobs: object) -> dict[str, Any]:
+    """The ``objective`` section of conf/objective/NAME.yaml, with some of its knobs set."""
+    return _resolved(name, json.dumps(knobs, sort_keys=True))
 
 
 def objective_of(name: str, latents: Latents, estimator: Estimator | None = None, **knobs: object) -> Objective:
     """The objective that conf/objective/NAME.yaml spells out, with its own estimator or another."""
-    config = OmegaConf.to_container(objective_file(name, knobs), resolve=True)
-    assert isinstance(config, dict)
-    spec = config["objective"]
+    spec = objective_spec(name, **knobs)
     return objective.build(parse_terms(spec["terms"]), estimator or spec["estimator"], latents)
 
 
@@ -173,7 +176,7 @@ def naive_log_q(
     factors = [[(g, d) for d in range(len(latents.blocks[g].factor_names))] for g in chosen]
     match level:
         case "joint":
-            return naive_log_mixture(latents, sum(factors, start=[]), components, sample, weights)
+            return naive_log_mixture(latents, list(chain.from_iterable(factors)), components, sample, weights)
         case "block":
             groups = factors
         case "factor":

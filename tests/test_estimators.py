@@ -88,7 +88,8 @@ class SixPoints:
         return torch.stack([self.estimate(batch, estimator, level) for batch in batches]).mean(0)
 
     def estimate(self, batch: tuple[int, ...], estimator: Estimator, level: Level) -> Tensor:
-        members = Drawn(self.latents, [p[list(batch)] for p in self.posterior], [z[list(batch)] for z in self.sample], N)
+        posterior, sample = ([each[list(batch)] for each in of_all] for of_all in (self.posterior, self.sample))
+        members = Drawn(self.latents, posterior, sample, N)
         chosen = range(len(self.latents.blocks))
         return members.aggregate(estimator).log_prob(level, chosen)[batch.index(self.own)].exp()
 
@@ -117,9 +118,7 @@ def test_stratified_is_unbiased_over_all_batches_that_hold_the_example(
 def test_mss_is_unbiased_over_all_ordered_batches_that_hold_the_example(level: Level, batch_size: int) -> None:
     points = SixPoints(blocks(2, -3))
     for place in range(batch_size):
-        batches = [
-            (*rest[:place], points.own, *rest[place:]) for rest in permutations(points.others(), batch_size - 1)
-        ]
+        batches = [(*rest[:place], points.own, *rest[place:]) for rest in permutations(points.others(), batch_size - 1)]
         mean = points.mean_over(batches, "mss", level)
         torch.testing.assert_close(mean, points.exact(level), rtol=1e-12, atol=0)
 

@@ -43,8 +43,9 @@ def test_levels_sum_over_their_factors(
     batch = drawn(blocks(*SIZES, density=density), 5, 9)
     evidence = batch.evidence("stratified")
     log_q = naive_log_qz_x(batch.latents, batch.posterior, batch.sample)
+    log_p = naive_log_pz(batch.latents, batch.sample)
     torch.testing.assert_close(evidence.log_qz_x(level, names), at(level, log_q, chosen))
-    torch.testing.assert_close(evidence.log_pz(level, names), at(level, naive_log_pz(batch.latents, batch.sample), chosen))
+    torch.testing.assert_close(evidence.log_pz(level, names), at(level, log_p, chosen))
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -97,5 +98,3 @@ def test_an_unknown_block_is_refused() -> None:
     for ask in (evidence.log_qz_x, evidence.log_qz, evidence.log_pz, evidence.kl):
         with pytest.raises(ConfigError, match="no b block"):
             ask("joint", ["b"])
-
-

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,9 @@ OBJECTIVES = {
     "joint_vae": ("objective=joint_vae", "ramp_steps=20"),
     "annealed_vae": ("objective=annealed_vae", "capacity={linear: [0, 5, 20]}"),
 }
-SMALL = ("device=cpu", "image_size=8", "batch_size=256", "train.progress=false", "metrics.figures=false")
-# Five steps an epoch. A run is cut within an epoch, where neither a row nor a checkpoint is due.
-STEPS, CUT, LOG_EVERY, CHECKPOINT_EVERY = 22, 13, 4, 6
+SMALL = ("device=cpu", "image_size=8", "batch_size=128", "train.progress=false", "metrics.figures=false")
+# Eleven steps an epoch. A run is cut within the second one, where neither a row nor a checkpoint is due.
+STEPS, CUT, LOG_EVERY, CHECKPOINT_EVERY = 23, 13, 4, 6
 EVERY = (f"train.log_every={LOG_EVERY}", f"train.checkpoint_every={CHECKPOINT_EVERY}")
 RATES = ("wall_seconds", "examples_per_second")
 
@@ -46,6 +47,7 @@ def thread_count() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@cache
 def config(*overrides: str) -> Config:
     return schema.parse(resolved(*SMALL, *overrides))
 
@@ -129,17 +131,11 @@ def test_a_stopped_run_goes_on_to_the_bit(whole: tuple[Path, tuple[str, ...]], t
         "step_00000012.pt",
         "step_00000013.pt",
     }
+    at_the_cut = last(folder)["model"]
     run(folder, *overrides, f"steps={STEPS}", "resume=auto")
     assert list(history(folder)["step"]) == [1, 4, 8, 12, 16, 20]
+    assert not any(torch.equal(value, at_the_cut[name]) for name, value in last(folder)["model"].items())
     same_to_the_bit(folder, unstopped)
-    assert not any(torch.equal(a, b) for a, b in moved(folder, CUT, overrides)), "every parameter went on moving"
-
-
-def moved(folder: Path, cut: int, overrides: tuple[str, ...]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Each parameter at the end and at the cut."""
-    before = last(run(folder.with_name("short"), *overrides, f"steps={cut}"))["model"]
-    after = last(folder)["model"]
-    return ((before[name], after[name]) for name in before)
 
 
 @pytest.mark.parametrize("objective", ["hfvae", "joint_vae"])
@@ -176,8 +172,7 @@ def test_rows_after_the_checkpoint_are_written_anew(tmp_path: Path) -> None:
 
 
 def test_the_thread_count_comes_back(tmp_path: Path) -> None:
-    """A convolution's sums depend on the number of threads."""
-    overrides = ("model=conv_joint32", "image_size=32", "batch_size=32", "steps=4", "metrics.exact_limit=1")
+    overrides = ("dataset=pinwheel", "batch_size=100", "steps=4")
     torch.set_num_threads(2)
     whole = run(tmp_path / "whole", *overrides)
     folder = run_until(2, tmp_path / "run", *overrides)
@@ -203,7 +198,7 @@ def command(*arguments: str, cwd: Path) -> "subprocess.Popen[str]":
 
 
 def test_a_terminated_command_goes_on_to_the_bit(tmp_path: Path) -> None:
-    overrides = ("batch_size=128", "threads=1", "steps=500", "train.log_every=10")
+    overrides = ("objective=vae", "threads=1", "steps=500", "train.log_every=10")
     folder = tmp_path / "run"
     with command(*SMALL, *overrides, "hydra.run.dir=run", cwd=tmp_path) as process:
         while process.poll() is None and not (folder / "history.csv").exists():

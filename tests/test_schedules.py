@@ -25,7 +25,9 @@ def test_a_number_is_constant(value: float, step: int) -> None:
 
 
 @given(st.sampled_from(["linear", "cosine"]), numbers, numbers, counts, st.data())
-def test_a_ramp_goes_from_end_to_end_and_stays(kind: str, start: float, end: float, steps: int, data: st.DataObject) -> None:
+def test_a_ramp_goes_from_end_to_end_and_stays(
+    kind: str, start: float, end: float, steps: int, data: st.DataObject
+) -> None:
     schedule = parse({kind: [start, end, steps]}, "gamma")
     assert schedule(0) == start
     assert schedule(steps) == end
@@ -76,7 +78,7 @@ def test_a_schedule_is_a_value() -> None:
         (math.inf, "gamma: inf is not a finite number"),
         ({}, "neither a number nor a schedule"),
         ({"linear": [0, 1, 2], "cosine": [0, 1, 2]}, "neither a number nor a schedule"),
-        ({"linaer": [0, 1, 2]}, "unknown schedule 'linaer', expected one of linear, cosine, piecewise; did you mean 'linear'?"),
+        ({"linaer": [0, 1, 2]}, "unknown schedule 'linaer', expected one of linear, .*; did you mean 'linear'?"),
         ({"linear": [0, 1]}, r"linear takes \[start, end, steps\]"),
         ({"linear": "abc"}, r"linear takes \[start, end, steps\]"),
         ({"linear": 3}, r"linear takes \[start, end, steps\]"),

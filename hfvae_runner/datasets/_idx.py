@@ -39,8 +39,9 @@ def _split(reader: type[MNIST], root: str, folder: Path, train: bool, image_size
     part = "training" if train else "test"
     try:
         published = reader(root, train=train, download=False)
-    except (ValueError, RuntimeError, AssertionError, OSError, KeyError, IndexError) as error:
-        raise DataError(f"a {part} file in {folder} is malformed ({error}); expected unpacked IDX files") from None
+    except (ValueError, TypeError, RuntimeError, AssertionError, OSError, KeyError, IndexError) as error:
+        what = str(error) or "no IDX header"
+        raise DataError(f"a {part} file in {folder} is malformed ({what}); expected unpacked IDX files") from None
     images: Tensor = published.data
     labels: Tensor = published.targets
     if images.ndim != 3 or images.shape[1:] != (28, 28) or labels.shape != images.shape[:1] or not len(images):

@@ -16,6 +16,7 @@ from hfvae_runner.errors import ConfigError, RunnerError
 from hfvae_runner.launch import jobs, resume
 from hfvae_runner.launch.composition import CONFIG_NAME, VERSION_BASE, config_folder, explain, parse_overrides
 from hfvae_runner.launch.jobs import JobFailed, Stopped
+from hfvae_runner.runtime.signals import exit_on_sigterm
 from hfvae_runner.schema import GROUPS
 
 EXIT_INTERRUPTED = 130
@@ -28,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        code = _run(arguments)
+        with exit_on_sigterm():
+            code = _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
         # `--help | head`: the reader has what it wanted, and Python must not complain at exit.

@@ -1,4 +1,4 @@
-"""Asking a loop to stop: SIGTERM and SIGINT are noted, and the loop ends its step first."""
+"""What SIGTERM and SIGINT do: within a loop they are noted, and it ends its step first; elsewhere they end the run."""
 
 import signal
 import threading
@@ -47,3 +47,20 @@ def stop_requests() -> Iterator[StopRequest]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+
+
+@contextmanager
+def exit_on_sigterm() -> Iterator[None]:
+    """SIGTERM raises SystemExit(143), as SIGINT raises KeyboardInterrupt; else the process would just die."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(signum: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + signum)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

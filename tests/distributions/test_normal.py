@@ -50,7 +50,8 @@ def test_the_tables_gradient() -> None:
 
 
 def test_the_tables_backward_leaves_the_incoming_gradient_alone() -> None:
-    z, mean, log_scale = torch.randn(3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(2)).requires_grad_()
+    generator = torch.Generator().manual_seed(2)
+    z, mean, log_scale = torch.randn(3, 4, dtype=torch.float64, generator=generator).requires_grad_()
     gradient = torch.ones(4, 4, dtype=torch.float64)
     torch.autograd.grad(normal.log_prob_table(z, mean, log_scale), (z, mean, log_scale), gradient)
     assert (gradient == 1).all()

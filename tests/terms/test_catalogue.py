@@ -49,7 +49,8 @@ def test_reconstruction_is_summed_over_an_example_and_averaged_over_the_batch(li
     """Against scipy, in nats: 2 examples of 1×3×4 values."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randint(2, (2, 1, 3, 4), generator=generator).double()
-    raw = torch.randn(2, LIKELIHOODS[likelihood].parameters_per_value, 1, 3, 4, generator=generator, dtype=torch.float64)
+    parameters = LIKELIHOODS[likelihood].parameters_per_value
+    raw = torch.randn(2, parameters, 1, 3, 4, generator=generator, dtype=torch.float64)
     if likelihood == "bernoulli":
         values = scipy.stats.bernoulli.logpmf(x.numpy(), torch.sigmoid(raw[:, 0]).numpy())
     else:

@@ -1,0 +1,8 @@
+"""From many run folders to one table, its figures and a page: ``python -m hfvae_runner.report FOLDER …``.
+
+Needs neither torch nor Hydra.
+"""
+
+from hfvae_runner.report.command import main
+
+__all__ = ["main"]

@@ -1,0 +1,116 @@
+"""The command: its arguments, what it writes and prints, and its exit code."""
+
+import argparse
+import io
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from hfvae_runner.errors import ConfigError, DataError, RunnerError
+from hfvae_runner.record import write_atomic
+from hfvae_runner.report import table
+from hfvae_runner.report.page import Picture, page
+from hfvae_runner.report.results import results_csv
+from hfvae_runner.report.runs import COMPLETED, Run, collect, is_run, shown
+from hfvae_runner.report.settings import Comparison, compare, settings_of
+from hfvae_runner.report.table import Setting
+
+EXIT_INTERRUPTED = 130
+_UNLIMITED = 1_000_000
+_DPI = 150
+
+_DESCRIPTION = """\
+Collect the runs below the folders into the first one:
+  results.csv   a row per run, failed and unfinished ones too
+  figures/      the metrics against every number that varies
+  report.html   the table, these figures, and each run with its own
+and print a line per setting: mean and [least, most] over the seeds."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line (``sys.argv`` by default) and returns its exit code: 2 where the folders are not usable."""
+    try:
+        code = _run(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # `… | head`: the reader has what it wanted, and Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return code
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; expected one or more folders with runs below them")
+
+
+def _run(argv: Sequence[str]) -> int:
+    parser = _Parser(
+        prog="python -m hfvae_runner.report",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="searched for run folders")
+    try:
+        report(parser.parse_args(argv).folders)
+    except RunnerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except SystemExit:  # --help
+        return 0
+    return 0
+
+
+def report(folders: Sequence[Path]) -> None:
+    """Writes the report on the runs below the folders into the first, and prints its table.
+
+    Raises:
+        DataError: a folder is missing or holds no run, or the first is a run's own or cannot be written.
+    """
+    first = folders[0]
+    runs = collect(folders)
+    if is_run(first):
+        raise DataError(f"{shown(first)} is a run's own folder; give the folder above it first, for the report's files")
+    if not runs:
+        where = ", ".join(shown(folder) for folder in folders)
+        raise DataError(f"no run at or below {where}; expected folders with a config.yaml, as runs leave them")
+    comparison = compare([settings_of(run.config) for run in runs if run.config])
+    settings = table.group(runs, comparison)
+    try:
+        figures = _write(first.resolve(), runs, settings, comparison)
+    except OSError as error:
+        raise DataError(f"{shown(error.filename or first)} cannot be written: {error.strerror}") from error
+    if settings:
+        print(table.terminal(settings, comparison, shutil.get_terminal_size((_UNLIMITED, 24)).columns))
+    for run in runs:
+        if run.status != COMPLETED:
+            print(f"{run.name}: {run.status}{': ' if run.reason else ''}{run.reason}")
+    print(f"{shown(first)}: results.csv, report.html, {figures} in figures/", file=sys.stderr)
+
+
+def _write(home: Path, runs: Sequence[Run], settings: Sequence[Setting], comparison: Comparison) -> str:
+    """Writes all files; returns how many figures there are, in words."""
+    # matplotlib takes a second to import.
+    from hfvae_runner.report.plots import AGAINST, SCATTER, plots
+
+    write_atomic(home / "results.csv", results_csv(runs, comparison))
+    folder = home / "figures"
+    written: dict[Path, Picture] = {}
+    for plot in plots(settings):
+        stream = io.BytesIO()
+        plot.figure.savefig(stream, format="png", dpi=_DPI)
+        written[folder / f"{plot.name}.png"] = Picture(plot.caption, stream.getvalue())
+    if written:
+        folder.mkdir(exist_ok=True)
+    for path, picture in written.items():
+        write_atomic(path, picture.png)
+    # An earlier report's figures that the runs of today do not allow.
+    for stale in {*folder.glob(f"{AGAINST}*.png"), *folder.glob(f"{SCATTER}.png")} - written.keys():
+        stale.unlink()
+    write_atomic(home / "report.html", page(home, runs, settings, comparison, list(written.values())))
+    return f"{len(written)} figure{'' if len(written) == 1 else 's'}"

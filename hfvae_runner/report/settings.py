@@ -1,0 +1,145 @@
+"""What tells the settings of several runs apart: every value of their configs that can change a result, but the seed.
+
+Values are compared as text, so that 12 and 12.0 are the same.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import yaml
+
+from hfvae_runner.schema import FIXED, GROUPS, SETTINGS
+
+MISSING = "-"
+_NO_MATTER = {
+    "seed",
+    "device",
+    "data_root",
+    "threads",
+    "resume",
+    "debug",
+    "dataset.root",
+    "train.log_every",
+    "train.checkpoint_every",
+    "train.keep",
+    "train.progress",
+    "metrics.figures",
+}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How the settings of some runs compare.
+
+    Attributes:
+        varying: the settings that tell the runs apart, in the order in which they are shown.
+        shared: what is the same for all runs, as text.
+        where_defined: what is the same for the runs that have it, the others being of a choice that does not.
+    """
+
+    varying: tuple[str, ...]
+    shared: Mapping[str, str]
+    where_defined: Mapping[str, str]
+
+    @property
+    def keys(self) -> list[str]:
+        """All settings, those that vary and those that do not."""
+        return [*self.varying, *self.shared, *self.where_defined]
+
+
+def settings_of(config: Mapping[str, object]) -> dict[str, object]:
+    """A config's settings, the chosen names first, then the objective's knobs, the other keys, and the nested ones."""
+    if not config:
+        return {}
+    choices = config["choices"]
+    assert isinstance(choices, Mapping)
+    settings: dict[str, object] = {group: choices[group] for group in GROUPS}
+    settings |= knobs_of(config)
+    # Epochs mean nothing where the steps are given.
+    unused = "steps" if config.get("steps") is None else "epochs"
+    settings |= {key: config[key] for key in SETTINGS if key in config and key not in _NO_MATTER and key != unused}
+    for key, section in config.items():
+        if isinstance(section, Mapping) and key in FIXED and key != "choices":
+            settings |= {name: value for name, value in _leaves(section, key) if name not in _NO_MATTER}
+    return settings
+
+
+def knobs_of(config: Mapping[str, object]) -> dict[str, object]:
+    """What the chosen objective defines at the top level."""
+    return {key: value for key, value in config.items() if key not in FIXED}
+
+
+def compare(runs: Sequence[Mapping[str, object]]) -> Comparison:
+    """Sorts the settings (from `settings_of`) of the runs into those that vary and those that do not.
+
+    A nested setting counts where runs that are alike in all others still differ in it: mostly it follows from a choice
+    or a knob. Two runs that differ in anything that counts differ in a varying setting.
+    """
+    texts = [{key: as_text(value) for key, value in settings.items()} for settings in runs]
+    keys = list(dict.fromkeys(key for settings in texts for key in settings))
+    nested = [key for key in keys if "." in key]
+    counted = [key for key in keys if "." not in key]
+    for key in nested:
+        if not _follows(texts, key, counted):
+            counted.append(key)
+    varying: list[str] = []
+    shared: dict[str, str] = {}
+    where_defined: dict[str, str] = {}
+    for key in counted:
+        values = {settings.get(key) for settings in texts}
+        present = values - {None}
+        if len(present) > 1 or (
+            len(values) > 1 and not _follows([_presence(each, key) for each in texts], key, GROUPS)
+        ):
+            varying.append(key)
+        else:
+            (shared if len(values) == 1 else where_defined)[key] = str(next(iter(present)))
+    return Comparison(tuple(varying), shared, where_defined)
+
+
+def as_text(value: object) -> str:
+    """The value as a person would type it: ``12``, ``true``, ``null``, ``{linear: [0, 4, 1000]}``."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
+    if isinstance(value, Mapping | list):
+        return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=float("inf")).strip()
+    return "null" if value is None else str(value).lower()
+
+
+def as_number(value: object) -> float | None:
+    """The value of a numeric setting; None for words, schedules and switches."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def natural(text: str) -> list[tuple[int, float, str]]:
+    """A sort key in which 4 stands before 12 and before words, and ``z[2]`` before ``z[10]``."""
+    try:
+        return [(0, float(text), "")]
+    except ValueError:
+        parts = re.split(r"(\d+)", text)
+        return [(1, float(part), "") if part.isdecimal() else (2, 0.0, part) for part in parts]
+
+
+def _leaves(section: Mapping[str, object], path: str) -> Iterator[tuple[str, object]]:
+    for key, value in section.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{path}.{key}")
+        else:
+            yield f"{path}.{key}", value
+
+
+def _presence(settings: Mapping[str, str], key: str) -> dict[str, str]:
+    return {**settings, key: str(key in settings)}
+
+
+def _follows(runs: Iterable[Mapping[str, str]], key: str, others: Sequence[str]) -> bool:
+    """Whether the runs that are alike in the others are alike in the key, too."""
+    known: dict[tuple[str | None, ...], str | None] = {}
+    for settings in runs:
+        others_of = tuple(settings.get(other) for other in others)
+        if known.setdefault(others_of, settings.get(key)) != settings.get(key):
+            return False
+    return True

@@ -1,0 +1,195 @@
+"""The table of settings: the seeds of each taken together, as mean and range."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from hfvae_runner.report.runs import COMPLETED, Run
+from hfvae_runner.report.settings import MISSING, Comparison, as_text, natural, settings_of
+
+_LARGE = 100
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The runs that differ in nothing but the seed.
+
+    Attributes:
+        values: the varying settings as text.
+        runs: all of them, by seed.
+    """
+
+    values: Mapping[str, str]
+    runs: tuple[Run, ...]
+
+    @property
+    def completed(self) -> list[Run]:
+        """Those with metrics."""
+        return [run for run in self.runs if run.status == COMPLETED]
+
+    @property
+    def count(self) -> str:
+        """How many completed, as in ``5``, or ``2 of 3``."""
+        done, asked = len(self.completed), len(self.runs)
+        return str(done) if done == asked else f"{done} of {asked}"
+
+
+class Metric(NamedTuple):
+    """A column of the table: its title, what it is of a completed run (None: undefined there), and its unit."""
+
+    title: str
+    of: Callable[[Run], float | None]
+    unit: str
+
+
+class Spread(NamedTuple):
+    """Mean and range over ``n`` runs, as text of equal precision."""
+
+    mean: str
+    least: str
+    most: str
+    n: int
+
+    def __str__(self) -> str:
+        return self.mean if self.n == 1 else f"{self.mean} [{self.least}, {self.most}]"
+
+
+def _test(key: str) -> Callable[[Run], float | None]:
+    return lambda run: _number(run.section("test").get(key))
+
+
+def discrete_information(run: Run) -> float | None:
+    """I(y; c) on the test split, in nats; of several discrete variables the largest.
+
+    A discrete variable carries its block's name alone, a continuous one a number in brackets.
+    """
+    information = run.section("test").get("label_information")
+    if not isinstance(information, Mapping):
+        return None
+    values = [_number(value) for name, value in information.items() if not str(name).endswith("]")]
+    return max((value for value in values if value is not None), default=None)
+
+
+METRICS = (
+    Metric("ELBO", _test("elbo"), "nats"),
+    Metric("reconstruction", _test("reconstruction"), "nats"),
+    Metric("KL", _test("kl"), "nats"),
+    Metric("mutual information", _test("mutual_information"), "nats"),
+    Metric("total correlation", _test("total_correlation"), "nats"),
+    Metric("I(y; c)", discrete_information, "nats"),
+    Metric("discrete accuracy", _test("discrete_accuracy"), "share"),
+    Metric("majority accuracy", _test("discrete_accuracy_majority"), "share"),
+)
+"""All of the test split."""
+
+WALL = Metric("wall time / s", lambda run: _number(run.section("run").get("wall_seconds")), "seconds")
+
+
+def group(runs: Sequence[Run], comparison: Comparison) -> list[Setting]:
+    """The settings in natural order; runs whose config cannot be read belong to none."""
+    groups: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:
+        if run.config:
+            settings = settings_of(run.config)
+            values = tuple(as_text(settings[key]) if key in settings else MISSING for key in comparison.varying)
+            groups.setdefault(values, []).append(run)
+    return [
+        Setting(dict(zip(comparison.varying, values, strict=True)), tuple(sorted(groups[values], key=_by_seed)))
+        for values in sorted(groups, key=lambda values: [natural(value) for value in values])
+    ]
+
+
+def spread(runs: Sequence[Run], metric: Metric) -> Spread | None:
+    """Mean and range over the runs in which the metric is defined; None where there is none.
+
+    Three decimals, one for nats from 100 on and for seconds.
+    """
+    values = [value for run in runs if (value := metric.of(run)) is not None]
+    if not values:
+        return None
+    large = metric.unit == "nats" and max(map(abs, values)) >= _LARGE
+    decimals = 1 if large or metric.unit == "seconds" else 3
+    mean, least, most = (
+        f"{value:z.{decimals}f}" for value in (math.fsum(values) / len(values), min(values), max(values))
+    )
+    return Spread(mean, least, most, len(values))
+
+
+def columns(settings: Sequence[Setting]) -> dict[str, list[Spread | None]]:
+    """Title and a cell per setting, for every metric that has a value somewhere; the wall time comes last."""
+    table = {metric.title: [spread(setting.completed, metric) for setting in settings] for metric in METRICS}
+    wall = [spread(setting.completed, WALL) for setting in settings]
+    table[WALL.title] = [cell and cell._replace(n=1) for cell in wall]
+    return {title: cells for title, cells in table.items() if any(cells)}
+
+
+def count_title(settings: Sequence[Setting]) -> str:
+    """``seeds``, or ``runs`` where a seed was run twice in one setting."""
+    once = all(len({as_text(run.config.get("seed")) for run in each.runs}) == len(each.runs) for each in settings)
+    return "seeds" if once else "runs"
+
+
+def terminal(settings: Sequence[Setting], comparison: Comparison, width: int) -> str:
+    """The table as text, a line per setting, in as many parts below each other as ``width`` characters ask for."""
+    names = [*comparison.varying, count_title(settings)]
+    rows = [[*setting.values.values(), setting.count] for setting in settings]
+    left = [_aligned(name, [row[i] for row in rows]) for i, name in enumerate(names)]
+    right = [_aligned(title, _padded(cells)) for title, cells in columns(settings).items()]
+    parts = [
+        "\n".join("  ".join(line).rstrip() for line in zip(*left, *some, strict=True))
+        for some in _fit(left, right, width)
+    ]
+    return "\n\n".join([*_above(comparison), *parts])
+
+
+def choices(values: Mapping[str, str]) -> str:
+    """Settings in the spelling of the command line."""
+    return " ".join(f"{key}={value}" for key, value in values.items())
+
+
+def _above(comparison: Comparison) -> Iterator[str]:
+    titles = {"the same for all": comparison.shared, "the same where it is defined": comparison.where_defined}
+    lines = [f"{title}: {choices(values)}" for title, values in titles.items() if values]
+    yield "\n".join([*lines, "test split, nats per example; mean [least, most]"])
+
+
+def _fit(left: Sequence[list[str]], right: Sequence[list[str]], width: int) -> Iterator[list[list[str]]]:
+    room = width - sum(len(column[0]) + 2 for column in left)
+    part: list[list[str]] = []
+    used = 0
+    for column in right:
+        if part and used + len(column[0]) > room:
+            yield part
+            part, used = [], 0
+        part.append(column)
+        used += len(column[0]) + 2
+    yield part
+
+
+def _padded(cells: Sequence[Spread | None]) -> list[str]:
+    """Means below means, bounds below bounds."""
+    mean, least, most = (max(len(getattr(cell, part)) for cell in cells if cell) for part in ("mean", "least", "most"))
+    tail = least + most + 5 if any(cell and cell.n > 1 for cell in cells) else 0
+
+    def padded(cell: Spread | None) -> str:
+        if cell is None:
+            return MISSING.rjust(mean) + " " * tail
+        bounds = f" [{cell.least:>{least}}, {cell.most:>{most}}]" if cell.n > 1 else " " * tail
+        return f"{cell.mean:>{mean}}{bounds}"
+
+    return [padded(cell) for cell in cells]
+
+
+def _aligned(title: str, cells: Sequence[str]) -> list[str]:
+    """Title, rule and cells in one width."""
+    width = max(map(len, [title, *cells]))
+    return [title.rjust(width), "-" * width, *(cell.rjust(width) for cell in cells)]
+
+
+def _by_seed(run: Run) -> list[tuple[int, float, str]]:
+    return natural(as_text(run.config.get("seed")))
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
