@@ -32,7 +32,7 @@ from hfvae_runner.aggregate import BatchedAggregate, ExactAggregate, Level, Mixt
 from hfvae_runner.vocabulary import DiscreteDensity, Estimator
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(layouts, densities, estimators, st.integers(2, 5), st.integers(0, 50), seeds)
 def test_every_estimator_is_its_mixture_written_out(
     layout: tuple[int, ...], density: DiscreteDensity, estimator: Estimator, size: int, more: int, seed: int

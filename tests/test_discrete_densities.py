@@ -51,12 +51,15 @@ def test_argmax_presses_on_no_logit_in_expectation(term: str) -> None:
     assert (exact.abs() > 2 * tolerance).any()
 
 
-def test_argmax_moves_the_logits_from_draw_to_draw() -> None:
-    """The zero above is an expectation's, not that of a detached density."""
+def test_argmax_s_gradient_of_one_draw() -> None:
+    """∂ log q(k)/∂logit_j = 1[j = k] − q_j: the zero above is an expectation's, not that of a detached density."""
     latents = blocks(-3)
-    posterior = [a_posterior(latents, 4, seed=0)[0].requires_grad_()]
-    gradients = mean_gradients(latents, posterior, "mutual_information", discrete=0, draws=10)
-    assert (standard_error(gradients) > 1e-4).all()
+    (logits,) = a_posterior(latents, 4, seed=0)
+    logits.requires_grad_()
+    (sample,) = a_sample(latents, [logits], seed=1)
+    (gradient,) = torch.autograd.grad(latents.blocks[0].log_prob(logits, sample).sum(), logits)
+    drawn_category = torch.nn.functional.one_hot(sample.argmax(1), 3)
+    torch.testing.assert_close(gradient, drawn_category - torch.softmax(logits.detach(), dim=1))
 
 
 def test_argmax_has_no_gradient_through_the_relaxed_sample() -> None:

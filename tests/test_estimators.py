@@ -18,7 +18,7 @@ from engine import (
     per_example,
     uniform,
 )
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -46,6 +46,7 @@ def test_every_weight_stands_in_its_place() -> None:
     torch.testing.assert_close(weights("mws", 4, 7), torch.full((4, 4), 1 / 28, dtype=torch.float64))
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.sampled_from(ESTIMATORS), st.integers(2, 9), st.integers(0, 10**6))
 def test_rows_sum_to_one_and_those_of_mws_to_one_over_n(estimator: Estimator, batch: int, more: int) -> None:
     total = 1 / (batch + more) if estimator == "mws" else 1.0

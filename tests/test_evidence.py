@@ -1,12 +1,23 @@
 import pytest
 import torch
-from engine import DENSITIES, LEVELS, blocks, drawn, naive_log_pz, naive_log_qz_x
+from engine import (
+    CPU,
+    DENSITIES,
+    ESTIMATORS,
+    LEVELS,
+    blocks,
+    component_log_probs,
+    drawn,
+    naive_log_pz,
+    naive_log_qz_x,
+)
 from torch import Tensor
 
-from hfvae_runner.aggregate import Aggregate, Level
+from hfvae_runner.aggregate import Aggregate, BatchedAggregate, ExactAggregate, Level
 from hfvae_runner.errors import ConfigError
+from hfvae_runner.estimators import log_weights
 from hfvae_runner.evidence import Evidence
-from hfvae_runner.vocabulary import DiscreteDensity
+from hfvae_runner.vocabulary import DiscreteDensity, Estimator
 
 SIZES = (2, -3, 1)
 
@@ -16,6 +27,7 @@ class Spy:
 
     def __init__(self, aggregate: Aggregate) -> None:
         self.aggregate = aggregate
+        self.own_log_weight = aggregate.own_log_weight
         self.asked: list[tuple[Level, tuple[int, ...]]] = []
 
     def log_prob(self, level: Level, blocks: tuple[int, ...]) -> Tensor:
@@ -91,6 +103,33 @@ def test_the_densities_of_a_block_are_computed_once(monkeypatch: pytest.MonkeyPa
     for method in ("log_prob", "log_prior"):
         monkeypatch.setattr(type(latents.blocks[0]), method, lambda *args: pytest.fail("computed twice"))
     evidence.log_qz_x("factor"), evidence.log_pz("joint")
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_the_own_share_is_the_own_components_part_of_the_mixture(estimator: Estimator) -> None:
+    batch = drawn(blocks(2, -3), 4, 9)
+    evidence = batch.evidence(estimator)
+    assert evidence.own_share() is None
+    evidence.log_qz("joint")
+    weights = log_weights(estimator, 4, 9, device=CPU, dtype=torch.float64).exp()
+    pairs = zip(batch.latents.blocks, batch.posterior, batch.sample, strict=True)
+    density = torch.cat([component_log_probs(*pair) for pair in pairs], dim=2).sum(2).exp()
+    expected = (weights * density).diagonal() / (weights * density).sum(1)
+    torch.testing.assert_close(evidence.own_share(), expected)
+
+
+@pytest.mark.parametrize(("distance", "share"), [(1e3, 1.0), (0.0, 1 / 6)])
+def test_the_own_share_over_a_whole_data_set(distance: float, share: float) -> None:
+    """Posteriors far from one another see nothing but their own samples; equal ones share alike."""
+    latents = blocks(2)
+    means = distance * torch.arange(6, dtype=torch.float64)[:, None].expand(6, 2)
+    posterior, sample = [torch.cat([means, torch.zeros_like(means)], dim=1)], [means]
+    exact = ExactAggregate(latents, posterior, sample)
+    batched = BatchedAggregate(latents, posterior, sample, batch=3, estimator="stratified")
+    for aggregate in (exact, batched):
+        evidence = Evidence(latents, posterior, sample, torch.zeros(6), aggregate)
+        evidence.log_qz("joint")
+        torch.testing.assert_close(evidence.own_share(), torch.full((6,), share, dtype=torch.float64))
 
 
 def test_an_unknown_block_is_refused() -> None:

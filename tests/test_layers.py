@@ -1,6 +1,8 @@
 """Data flows one way: a module imports only modules of lower layers, or of its own package."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -81,6 +83,14 @@ def test_a_module_imports_lower_layers_only(path: str) -> None:
 def test_only_the_outermost_layer_knows_hydra(path: str) -> None:
     packages = {name.split(".")[0] for name in imported(modules()[path])}
     assert not packages & {"hydra", "omegaconf"}
+
+
+@pytest.mark.parametrize(
+    "module", ["errors", "vocabulary", "schedules", "penalties", "schema", "record", "launch", "terms"]
+)
+def test_what_checks_a_config_needs_no_torch(module: str) -> None:
+    program = f"import sys, hfvae_runner.{module}; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_the_test_sees_what_it_forbids() -> None:

@@ -140,6 +140,8 @@ def test_the_other_rows_of_table_1(name: str, knobs: dict[str, float], weights: 
 class Unasked:
     """An aggregate posterior that nobody may ask."""
 
+    own_log_weight = 0.0
+
     def log_prob(self, level: Level, blocks: Sequence[int]) -> Tensor:
         raise AssertionError(f"the aggregate posterior was asked for its {level} log-density")
 

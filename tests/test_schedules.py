@@ -2,7 +2,7 @@ import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hfvae_runner.errors import ConfigError
@@ -17,6 +17,7 @@ def between(value: float, *ends: float) -> bool:
     return min(ends) - slack <= value <= max(ends) + slack
 
 
+@settings(max_examples=50, deadline=None)
 @given(numbers, st.integers(0, 10**9))
 def test_a_number_is_constant(value: float, step: int) -> None:
     schedule = parse(value, "gamma")
@@ -24,6 +25,7 @@ def test_a_number_is_constant(value: float, step: int) -> None:
     assert schedule.last_change == 0
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.sampled_from(["linear", "cosine"]), numbers, numbers, counts, st.data())
 def test_a_ramp_goes_from_end_to_end_and_stays(
     kind: str, start: float, end: float, steps: int, data: st.DataObject
@@ -48,6 +50,7 @@ def test_the_shapes_between_the_ends() -> None:
 points = st.lists(st.integers(0, 1000), min_size=1, max_size=6, unique=True).map(sorted)
 
 
+@settings(max_examples=50, deadline=None)
 @given(points, st.data())
 def test_piecewise_passes_through_its_points(steps: list[int], data: st.DataObject) -> None:
     values = [data.draw(numbers) for _ in steps]

@@ -63,7 +63,7 @@ def test_rows_of_a_weighted_sum(tmp_path: Path) -> None:
     names = ("mutual_information", "group_tc", "within_tc", "dimension_kl")
     penalties = sum(rows[f"weight/{name}"] * rows[f"term/{name}"] for name in names)
     assert (penalties - rows["term/reconstruction"]).to_numpy() == pytest.approx(rows["loss"].to_numpy(), rel=1e-5)
-    assert not any(column.startswith("target/") for column in rows)
+    assert not any(str(column).startswith("target/") for column in rows)
     assert state.step == run.total_steps == 12
 
 

@@ -16,7 +16,7 @@ from hfvae_runner.figures import style
 
 Floats = NDArray[np.floating[Any]]
 
-Shape = tuple[str, Literal["-", "--", ":", "-."]]
+Shape = tuple[str, Literal["-", "--", ":", "-.", ""]]
 
 SHAPES: tuple[Shape, ...] = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."))
 """Marker and line of the first, second, … value of what a shape stands for."""
@@ -89,7 +89,7 @@ def information_and_correlation(
     axes.set(title="Information and total correlation, a dot per run", xlabel="mutual information I(x; z) / nats")
     axes.set_ylabel("total correlation TC(z) / nats")
     axes.margins(0.08)
-    _legend(figure, color, shape, colors, shapes)
+    _legend(figure, color, shape, colors, [(marker, "") for marker, _ in shapes])
     return figure
 
 

@@ -21,6 +21,7 @@ from hfvae_runner.report.table import Setting
 EXIT_INTERRUPTED = 130
 _UNLIMITED = 1_000_000
 _DPI = 150
+_PIXELS = 66  # per inch of a figure, on the page
 
 _DESCRIPTION = """\
 Collect the runs below the folders into the first one:
@@ -84,12 +85,16 @@ def report(folders: Sequence[Path]) -> None:
     try:
         figures = _write(first.resolve(), runs, settings, comparison)
     except OSError as error:
-        raise DataError(f"{shown(error.filename or first)} cannot be written: {error.strerror}") from error
+        # Of a rename it is the second name that a person knows.
+        path = error.filename2 or error.filename or first
+        raise DataError(f"{shown(path)} cannot be written: {error.strerror}") from error
     if settings:
         print(table.terminal(settings, comparison, shutil.get_terminal_size((_UNLIMITED, 24)).columns))
-    for run in runs:
-        if run.status != COMPLETED:
-            print(f"{run.name}: {run.status}{': ' if run.reason else ''}{run.reason}")
+    rest = [run for run in runs if run.status != COMPLETED]
+    if rest:
+        print("\nnot completed:")
+    for run in rest:
+        print(f"  {run.name}: {run.status}{': ' if run.reason else ''}{run.reason}")
     print(f"{shown(first)}: results.csv, report.html, {figures} in figures/", file=sys.stderr)
 
 
@@ -103,8 +108,9 @@ def _write(home: Path, runs: Sequence[Run], settings: Sequence[Setting], compari
     written: dict[Path, Picture] = {}
     for plot in plots(settings):
         stream = io.BytesIO()
+        width = round(_PIXELS * plot.figure.get_figwidth())
         plot.figure.savefig(stream, format="png", dpi=_DPI)
-        written[folder / f"{plot.name}.png"] = Picture(plot.caption, stream.getvalue())
+        written[folder / f"{plot.name}.png"] = Picture(plot.caption, stream.getvalue(), width)
     if written:
         folder.mkdir(exist_ok=True)
     for path, picture in written.items():

@@ -9,9 +9,10 @@ from typing import NamedTuple
 from urllib.parse import quote_from_bytes
 
 from hfvae_runner.report.runs import COMPLETED, Run, shown
-from hfvae_runner.report.settings import Comparison, natural
-from hfvae_runner.report.table import METRICS, WALL, Setting, columns, count_title, spread
+from hfvae_runner.report.settings import MISSING, Comparison, natural
+from hfvae_runner.report.table import METRICS, WALL, Setting, are_words, columns, count_title, spread
 
+_PHONE, _LEGIBLE = 600, 700
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --quiet: light-dark(#666, #aaa); --link: light-dark(#0072b2, #6bb8e8) }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 0 auto; padding: 1rem }
@@ -19,7 +20,8 @@ h1, h2, h3 { line-height: 1.25 }
 h2 { margin-top: 2.5rem }
 h3 { font-size: 1.05rem; overflow-wrap: anywhere; margin-bottom: .25rem }
 a { color: var(--link) }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem; margin: .5rem 0 }
+dl { display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; margin: .5rem 0 }
+dl div { display: flex; gap: .5rem }
 dt, figcaption, caption, .quiet { color: var(--quiet) }
 dd { margin: 0; overflow-wrap: anywhere }
 .wide { overflow-x: auto }
@@ -29,8 +31,8 @@ th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--line); text-align:
 th { vertical-align: bottom }
 small { display: block; color: var(--quiet) }
 figure { margin: 1rem 0 }
-img { background: white; border-radius: 6px; max-width: 100% }
-.wide img { min-width: 44rem }
+img { background: white; border-radius: 6px; max-width: 100%; height: auto }
+.words { text-align: left }
 .thumbnails { display: grid; grid-template-columns: repeat(auto-fill, minmax(14rem, 1fr)); gap: .8rem; margin: .8rem 0 }
 .thumbnails img { width: 100%; aspect-ratio: 3/2; object-fit: contain }
 article { border-top: 1px solid var(--line); padding-top: .5rem; margin-top: 1.5rem }
@@ -38,10 +40,11 @@ article { border-top: 1px solid var(--line); padding-top: .5rem; margin-top: 1.5
 
 
 class Picture(NamedTuple):
-    """A figure of the sweep: its caption and the bytes of a PNG."""
+    """A figure of the sweep: its caption, the bytes of a PNG, and its width on the page in CSS pixels."""
 
     caption: str
     png: bytes
+    width: int
 
 
 def page(
@@ -81,19 +84,27 @@ def _overview(runs: Sequence[Run], settings: Sequence[Setting], comparison: Comp
 
 def _table(settings: Sequence[Setting], comparison: Comparison) -> Iterator[str]:
     measured = columns(settings)
-    titles = [*comparison.varying, count_title(settings), *measured]
+    words = {key for key in comparison.varying if are_words([setting.values[key] for setting in settings])}
     yield '<div class="wide">\n<table>'
     yield "<caption>Test split, information in nats per example: mean, and range over the runs of a setting</caption>"
-    heads = [f'<th scope="col">{escape(title)}</th>' for title in titles]
+    heads = [_cell("th", key, key in words) for key in comparison.varying]
+    heads += [_cell("th", title) for title in (count_title(settings), *measured)]
     yield f"<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>"
     for row, setting in enumerate(settings):
-        cells = [escape(text) for text in (*setting.values.values(), setting.count)]
+        cells = [_cell("td", value, key in words) for key, value in setting.values.items()]
+        cells.append(_cell("td", setting.count))
         for column in measured.values():
             cell = column[row]
             bounds = f"<small>[{cell.least}, {cell.most}]</small>" if cell and cell.n > 1 else ""
-            cells.append(f"{cell.mean}{bounds}" if cell else "–")
-        yield f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+            cells.append(f"<td>{cell.mean if cell else MISSING}{bounds}</td>")
+        yield f"<tr>{''.join(cells)}</tr>"
     yield "</tbody>\n</table>\n</div>"
+
+
+def _cell(tag: str, text: str, words: bool = False) -> str:
+    scope = ' scope="col"' if tag == "th" else ""
+    aligned = ' class="words"' if words else ""
+    return f"<{tag}{scope}{aligned}>{escape(text)}</{tag}>"
 
 
 def _sweep(pictures: Sequence[Picture]) -> Iterator[str]:
@@ -102,8 +113,14 @@ def _sweep(pictures: Sequence[Picture]) -> Iterator[str]:
     for picture in pictures:
         source = f"data:image/png;base64,{base64.b64encode(picture.png).decode()}"
         caption = escape(picture.caption)
-        yield f'<figure><div class="wide"><img src="{source}" alt="{caption}"></div>'
+        yield f'<figure><div class="wide"><img src="{source}" alt="{caption}"{_room(picture.width)}></div>'
         yield f"<figcaption>{caption}</figcaption></figure>"
+
+
+def _room(width: int) -> str:
+    """A wide figure stays legible on a phone and scrolls; a narrow one shrinks to fit."""
+    least = min(width, _LEGIBLE) if width > _PHONE else 0
+    return f' width="{width}" style="min-width: {least}px"'
 
 
 def _runs(home: Path, settings: Sequence[Setting], comparison: Comparison) -> Iterator[str]:
@@ -137,7 +154,7 @@ def _thumbnails(home: Path, run: Run) -> Iterator[str]:
 
 
 def _list(values: Mapping[str, str]) -> str:
-    items = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in values.items())
+    items = "".join(f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in values.items())
     return f"<dl>{items}</dl>"
 
 

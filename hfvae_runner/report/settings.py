@@ -33,19 +33,16 @@ class Comparison:
     """How the settings of some runs compare.
 
     Attributes:
-        varying: the settings that tell the runs apart, in the order in which they are shown.
+        keys: all settings, in the order in which they are shown.
+        varying: those that tell the runs apart.
         shared: what is the same for all runs, as text.
         where_defined: what is the same for the runs that have it, the others being of a choice that does not.
     """
 
+    keys: tuple[str, ...]
     varying: tuple[str, ...]
     shared: Mapping[str, str]
     where_defined: Mapping[str, str]
-
-    @property
-    def keys(self) -> list[str]:
-        """All settings, those that vary and those that do not."""
-        return [*self.varying, *self.shared, *self.where_defined]
 
 
 def settings_of(config: Mapping[str, object]) -> dict[str, object]:
@@ -77,7 +74,7 @@ def compare(runs: Sequence[Mapping[str, object]]) -> Comparison:
     or a knob. Two runs that differ in anything that counts differ in a varying setting.
     """
     texts = [{key: as_text(value) for key, value in settings.items()} for settings in runs]
-    keys = list(dict.fromkeys(key for settings in texts for key in settings))
+    keys = sorted(dict.fromkeys(key for settings in texts for key in settings), key=_rank)
     nested = [key for key in keys if "." in key]
     counted = [key for key in keys if "." not in key]
     for key in nested:
@@ -95,7 +92,7 @@ def compare(runs: Sequence[Mapping[str, object]]) -> Comparison:
             varying.append(key)
         else:
             (shared if len(values) == 1 else where_defined)[key] = str(next(iter(present)))
-    return Comparison(tuple(varying), shared, where_defined)
+    return Comparison(tuple(counted), tuple(varying), shared, where_defined)
 
 
 def as_text(value: object) -> str:
@@ -121,6 +118,15 @@ def natural(text: str) -> list[tuple[int, float, str]]:
     except ValueError:
         parts = re.split(r"(\d+)", text)
         return [(1, float(part), "") if part.isdecimal() else (2, 0.0, part) for part in parts]
+
+
+def _rank(key: str) -> int:
+    """Choices, knobs, the other keys; of each kind, and among what is nested, in the configs' order."""
+    if key in GROUPS:
+        return 0
+    if "." in key:
+        return 2 + len(SETTINGS)
+    return 2 + SETTINGS.index(key) if key in SETTINGS else 1
 
 
 def _leaves(section: Mapping[str, object], path: str) -> Iterator[tuple[str, object]]:

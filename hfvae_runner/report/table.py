@@ -9,6 +9,7 @@ from hfvae_runner.report.runs import COMPLETED, Run
 from hfvae_runner.report.settings import MISSING, Comparison, as_text, natural, settings_of
 
 _LARGE = 100
+_GAP = 2
 
 
 @dataclass(frozen=True)
@@ -131,16 +132,22 @@ def count_title(settings: Sequence[Setting]) -> str:
 
 
 def terminal(settings: Sequence[Setting], comparison: Comparison, width: int) -> str:
-    """The table as text, a line per setting, in as many parts below each other as ``width`` characters ask for."""
+    """The table as text, a line per setting; numbered parts below each other where ``width`` characters are too few."""
     names = [*comparison.varying, count_title(settings)]
     rows = [[*setting.values.values(), setting.count] for setting in settings]
-    left = [_aligned(name, [row[i] for row in rows]) for i, name in enumerate(names)]
-    right = [_aligned(title, _padded(cells)) for title, cells in columns(settings).items()]
-    parts = [
-        "\n".join("  ".join(line).rstrip() for line in zip(*left, *some, strict=True))
-        for some in _fit(left, right, width)
-    ]
-    return "\n\n".join([*_above(comparison), *parts])
+    blocks = [_aligned(name, [row[i] for row in rows]) for i, name in enumerate(names)]
+    blocks += [_aligned(title, _padded(cells)) for title, cells in columns(settings).items()]
+    parts = [blocks]
+    if _width(blocks) > width:
+        numbers = _aligned("#", [str(i) for i in range(1, len(rows) + 1)])
+        parts = [[numbers, *part] for part in _fit(blocks, width - _width([numbers]) - _GAP)]
+    tables = ["\n".join((" " * _GAP).join(line).rstrip() for line in zip(*part, strict=True)) for part in parts]
+    return "\n\n".join([*_above(comparison), *tables])
+
+
+def are_words(cells: Sequence[str]) -> bool:
+    """Whether a column holds anything but numbers."""
+    return any(cell[:1].isalpha() and cell != "null" for cell in cells)
 
 
 def choices(values: Mapping[str, str]) -> str:
@@ -154,37 +161,42 @@ def _above(comparison: Comparison) -> Iterator[str]:
     yield "\n".join([*lines, "test split, nats per example; mean [least, most]"])
 
 
-def _fit(left: Sequence[list[str]], right: Sequence[list[str]], width: int) -> Iterator[list[list[str]]]:
-    room = width - sum(len(column[0]) + 2 for column in left)
+def _width(blocks: Sequence[list[str]]) -> int:
+    return sum(len(block[0]) for block in blocks) + _GAP * (len(blocks) - 1)
+
+
+def _fit(blocks: Sequence[list[str]], width: int) -> Iterator[list[list[str]]]:
+    """Columns in as few parts as the width allows, at least one in each."""
     part: list[list[str]] = []
-    used = 0
-    for column in right:
-        if part and used + len(column[0]) > room:
+    for block in blocks:
+        if part and _width([*part, block]) > width:
             yield part
-            part, used = [], 0
-        part.append(column)
-        used += len(column[0]) + 2
+            part = []
+        part.append(block)
     yield part
 
 
 def _padded(cells: Sequence[Spread | None]) -> list[str]:
-    """Means below means, bounds below bounds."""
-    mean, least, most = (max(len(getattr(cell, part)) for cell in cells if cell) for part in ("mean", "least", "most"))
-    tail = least + most + 5 if any(cell and cell.n > 1 for cell in cells) else 0
+    """Means with their points below each other, bounds below bounds."""
+    present = [cell for cell in cells if cell]
+    decimals = max(_decimals(cell.mean) for cell in present)
+    means = [cell.mean + " " * (decimals - _decimals(cell.mean)) if cell else MISSING for cell in cells]
+    width = max(map(len, means))
+    bounds = [(cell.least, cell.most) for cell in present if cell.n > 1]
+    least, most = (max((len(pair[i]) for pair in bounds), default=0) for i in (0, 1))
+    tails = [f" [{cell.least:>{least}}, {cell.most:>{most}}]" if cell and cell.n > 1 else "" for cell in cells]
+    tail = max(map(len, tails))
+    return [f"{mean:>{width}}{bound:<{tail}}" for mean, bound in zip(means, tails, strict=True)]
 
-    def padded(cell: Spread | None) -> str:
-        if cell is None:
-            return MISSING.rjust(mean) + " " * tail
-        bounds = f" [{cell.least:>{least}}, {cell.most:>{most}}]" if cell.n > 1 else " " * tail
-        return f"{cell.mean:>{mean}}{bounds}"
 
-    return [padded(cell) for cell in cells]
+def _decimals(text: str) -> int:
+    return len(text.partition(".")[2])
 
 
 def _aligned(title: str, cells: Sequence[str]) -> list[str]:
-    """Title, rule and cells in one width."""
+    """Title, rule and cells in one width; words to the left, numbers to the right."""
     width = max(map(len, [title, *cells]))
-    return [title.rjust(width), "-" * width, *(cell.rjust(width) for cell in cells)]
+    return [text.ljust(width) if are_words(cells) else text.rjust(width) for text in (title, "-" * width, *cells)]
 
 
 def _by_seed(run: Run) -> list[tuple[int, float, str]]:

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hfvae_runner.distributions import categorical
@@ -20,6 +20,7 @@ def enumerated(values: list[float]) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
+@settings(max_examples=50, deadline=None)
 @given(logits)
 def test_log_probabilities_entropy_and_kl_by_enumeration(values: list[float]) -> None:
     q = enumerated(values)

@@ -4,7 +4,7 @@ import pytest
 import scipy.integrate
 import scipy.stats
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hfvae_runner.distributions import normal
@@ -16,12 +16,14 @@ def tensor(*values: float) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
+@settings(max_examples=20, deadline=None)
 @given(number, number, number)
 def test_log_density_is_scipys(z: float, mean: float, log_scale: float) -> None:
     expected = scipy.stats.norm.logpdf(z, mean, math.exp(log_scale))
     assert normal.log_prob(tensor(z), tensor(mean), tensor(log_scale)).item() == pytest.approx(expected, rel=1e-9)
 
 
+@settings(max_examples=20, deadline=None)
 @given(number, number)
 def test_kl_is_the_integral_of_its_definition(mean: float, log_scale: float) -> None:
     q, p = scipy.stats.norm(mean, math.exp(log_scale)), scipy.stats.norm()

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -22,6 +22,7 @@ def epoch(batches: Batches, number: int) -> list[int]:
     return [index for step in steps for index in batches.at(step)[:, 0].tolist()]
 
 
+@settings(max_examples=40, deadline=None)
 @given(sizes, seeds, st.integers(0, 100))
 def test_no_example_comes_twice_in_an_epoch(size: tuple[int, int], seed: int, number: int) -> None:
     n, batch_size = size
@@ -32,6 +33,7 @@ def test_no_example_comes_twice_in_an_epoch(size: tuple[int, int], seed: int, nu
     assert set(examples) <= set(range(n))
 
 
+@settings(max_examples=40, deadline=None)
 @given(sizes, seeds, st.lists(st.integers(0, 200), min_size=1, max_size=10))
 def test_any_step_is_reached_directly(size: tuple[int, int], seed: int, steps: list[int]) -> None:
     n, batch_size = size
