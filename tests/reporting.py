@@ -68,6 +68,7 @@ def leave(
 ) -> Path:
     """A run folder."""
     (folder / "figures").mkdir(parents=True)
+    (folder / "checkpoints").mkdir()
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     for name, content in {"metrics.json": metrics, "status.json": status}.items():
         if content is not None:

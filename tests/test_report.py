@@ -184,3 +184,11 @@ def test_a_report_is_the_same_when_made_again(tmp_path: Path) -> None:
     assert b"data:image/png" in before["report.html"]
     main([str(tmp_path)])
     assert before == {name: (tmp_path / name).read_bytes() for name in before}
+
+
+def test_a_folder_of_configs_is_no_run(tmp_path: Path) -> None:
+    leave(tmp_path / "run", config(), metrics())
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "config.yaml").write_text("seed: 0")
+    assert main([str(tmp_path)]) == 0
+    assert [row["folder"] for row in rows(tmp_path)] == ["run"]

@@ -46,7 +46,9 @@ class Run:
 
 def is_run(folder: Path) -> bool:
     """Whether a run was started there; one that was refused by its data has left a status.json alone."""
-    return (folder / _CONFIG).is_file() or (folder / _STATUS).is_file()
+    # A config.yaml alone may be anybody's, Hydra's own among them.
+    started = (folder / _CONFIG).is_file() and (folder / "checkpoints").is_dir()
+    return started or (folder / _METRICS).is_file() or (folder / _STATUS).is_file()
 
 
 def collect(folders: Sequence[Path]) -> list[Run]:
