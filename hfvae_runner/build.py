@@ -29,6 +29,7 @@ from hfvae_runner.train import Run, train
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+_THREADS = torch.get_num_threads()
 _STARRED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -76,8 +77,8 @@ def run(config: Config, folder: Path) -> dict[str, object]:
         RunnerError: the config, the data or the checkpoint is not usable, or training diverged.
         SystemExit: after SIGTERM or SIGINT.
     """
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
+    # Set where the config leaves it open too: an earlier job of the sweep may have changed it.
+    torch.set_num_threads(_THREADS if config.threads is None else config.threads)
     assembled = assemble(config)
     parameters = assembled.model.parameters()
     optimizer = torch.optim.Adam(parameters, lr=config.lr, fused=True)

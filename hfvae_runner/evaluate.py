@@ -6,8 +6,9 @@ own mixture, of its own size.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -144,9 +145,8 @@ def evaluate(
     if encoded.labels is None or n_classes is None:
         metrics |= _undefined((*_INFORMATION, *_ACCURACIES), "the data set has no labels")
         return Evaluation(metrics, kl, information, None)
-    contributions = _label_contributions(encoded, train, encoded.labels.numpy(), n_classes)
-    metrics |= _label_metrics(encoded, train, contributions, n_classes, seed)
-    return Evaluation(metrics, kl, information, contributions)
+    about_labels, contributions = _label_metrics(encoded, train, encoded.labels.numpy(), n_classes, seed)
+    return Evaluation(metrics | about_labels, kl, information, contributions)
 
 
 def _per_example(name: str, evidence: Evidence) -> Tensor:
@@ -173,30 +173,33 @@ def _named(latents: Latents, values: np.ndarray) -> dict[str, float]:
     return {name: float(value) for name, value in zip(latents.factor_names, values, strict=True)}
 
 
-def _label_contributions(encoded: Encoded, train: Encoded, labels: np.ndarray, n_classes: int) -> np.ndarray:
-    """Each class's part of the information between label and factor, [C, F] (HFVAE App. A.2)."""
-    columns = []
+def _label_estimate(encoded: Encoded, train: Encoded, n_classes: int) -> Callable[[np.ndarray], np.ndarray]:
+    """labels [N] -> each class's part of the information between label and factor, [C, F] (HFVAE App. A.2)."""
+    of_blocks: list[Callable[[np.ndarray], np.ndarray]] = []
     for g, block in enumerate(encoded.latents.blocks):
         if block.discrete:
             probabilities = torch.softmax(encoded.posterior[g].double(), dim=1).cpu().numpy()
-            columns.append(categorical_label_information(probabilities, labels, n_classes)[:, None])
+            of_blocks.append(partial(_categorical_column, probabilities, n_classes))
         else:
             edges = decile_edges(train.sample[g].cpu().numpy())
-            columns.append(binned_label_information(encoded.sample[g].cpu().numpy(), labels, edges, n_classes))
-    return np.concatenate(columns, axis=1)
+            sample = encoded.sample[g].cpu().numpy()
+            of_blocks.append(partial(binned_label_information, sample, edges=edges, classes=n_classes))
+    return lambda labels: np.concatenate([of_block(labels) for of_block in of_blocks], axis=1)
+
+
+def _categorical_column(probabilities: np.ndarray, n_classes: int, labels: np.ndarray) -> np.ndarray:
+    return categorical_label_information(probabilities, labels, n_classes)[:, None]
 
 
 def _label_metrics(
-    encoded: Encoded, train: Encoded, contributions: np.ndarray, n_classes: int, seed: int
-) -> dict[str, object]:
+    encoded: Encoded, train: Encoded, labels: np.ndarray, n_classes: int, seed: int
+) -> tuple[dict[str, object], np.ndarray]:
+    """The labels' metrics, and the contributions [C, F] behind them."""
     latents = encoded.latents
-    assert encoded.labels is not None
-    labels = encoded.labels.numpy()
-    baseline = permuted_baseline(
-        lambda permuted: _label_contributions(encoded, train, permuted, n_classes).sum(0),
-        labels,
-        np.random.default_rng(derived(seed, "permuted labels")),
-    )
+    estimate = _label_estimate(encoded, train, n_classes)
+    generator = np.random.default_rng(derived(seed, "permuted labels"))
+    baseline = permuted_baseline(lambda permuted: estimate(permuted).sum(0), labels, generator)
+    contributions = estimate(labels)
     information = contributions.sum(0)
     discrete = np.array(factor_is_discrete(latents))
     gap = label_information_gap(information[discrete], information[~discrete])
@@ -207,7 +210,7 @@ def _label_metrics(
     }
     if gap.why is not None:
         metrics["label_information_gap_why"] = gap.why
-    return metrics | _accuracies(encoded, labels)
+    return metrics | _accuracies(encoded, labels), contributions
 
 
 def _accuracies(encoded: Encoded, labels: np.ndarray) -> dict[str, object]:

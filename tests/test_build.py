@@ -99,7 +99,7 @@ CASES = {
     "no temperature": (["prior.temperature=0"], "prior.temperature=0: expected a number above 0"),
     "images of another size": (
         ["model=conv_joint32", "image_size=28"],
-        "model=conv_joint32 takes images of 32×32, the data set gives 1×28×28; expected image_size=32",
+        "model=conv_joint32 takes images of 32×32, the data set gives 28×28; expected image_size=32",
     ),
     "points for a convolution": (
         ["model=conv_joint32", "dataset=pinwheel"],

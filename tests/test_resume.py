@@ -171,16 +171,23 @@ def test_rows_after_the_checkpoint_are_written_anew(tmp_path: Path) -> None:
     same_to_the_bit(folder, run(tmp_path / "whole", *overrides))
 
 
-def test_the_thread_count_comes_back(tmp_path: Path) -> None:
+def test_the_thread_count_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     overrides = ("dataset=pinwheel", "batch_size=100", "steps=4")
-    torch.set_num_threads(2)
+    monkeypatch.setattr(build, "_THREADS", 2)
     whole = run(tmp_path / "whole", *overrides)
     folder = run_until(2, tmp_path / "run", *overrides)
-    torch.set_num_threads(1)
+    monkeypatch.setattr(build, "_THREADS", 1)
     run(folder, *overrides, "resume=auto")
     assert torch.get_num_threads() == 2
     assert metrics(folder)["run"]["threads"] == 2
     same_to_the_bit(folder, whole)
+
+
+def test_a_jobs_thread_count_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "_THREADS", 2)
+    overrides = ("dataset=pinwheel", "batch_size=100", "steps=1")
+    assert metrics(run(tmp_path / "one", *overrides, "threads=1"))["run"]["threads"] == 1
+    assert metrics(run(tmp_path / "open", *overrides))["run"]["threads"] == 2
 
 
 def test_fewer_steps_than_were_taken_are_refused(tmp_path: Path) -> None:

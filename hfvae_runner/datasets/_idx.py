@@ -7,7 +7,7 @@ from torch import Tensor
 from torchvision.datasets.mnist import read_image_file, read_label_file
 
 from hfvae_runner.datasets._dataset import Dataset, Split, resized
-from hfvae_runner.errors import DataError
+from hfvae_runner.errors import ConfigError, DataError
 
 
 def load_idx(name: str, root: str, image_size: int | None, label_names: tuple[str, ...]) -> Dataset:
@@ -20,8 +20,11 @@ def load_idx(name: str, root: str, image_size: int | None, label_names: tuple[st
         label_names: one a class.
 
     Raises:
+        ConfigError: ``root`` is not a name.
         DataError: a file is missing or malformed.
     """
+    if not isinstance(root, str):
+        raise ConfigError(f"dataset.root={root!r}: expected the name of a folder")
     folder = Path(root) / name / "raw"
     train, test = (_split(folder, part, image_size, len(label_names)) for part in ("train", "t10k"))
     return Dataset(train, test, likelihood="bernoulli", label_names=label_names)

@@ -19,8 +19,10 @@ def conv_joint32(*, input_shape: tuple[int, ...], latents: Latents, likelihood: 
     Raises:
         ConfigError: the data are not images of 32×32, or not scored by one number a pixel.
     """
-    if len(input_shape) != 3 or input_shape[1:] != (32, 32) or likelihood.parameters_per_value != 1:
-        size = "×".join(map(str, input_shape))
+    if len(input_shape) != 3:
+        raise ConfigError("model=conv_joint32 takes images, the data set gives vectors; expected model=mlp_pinwheel")
+    if input_shape[1:] != (32, 32):
+        size = "×".join(map(str, input_shape[1:]))
         raise ConfigError(
             f"model=conv_joint32 takes images of 32×32, the data set gives {size}; expected image_size=32"
         )
@@ -47,7 +49,7 @@ def conv_joint32(*, input_shape: tuple[int, ...], latents: Latents, likelihood: 
         nn.ReLU(),
         nn.ConvTranspose2d(32, 32, 4, stride=2, padding=1),
         nn.ReLU(),
-        nn.ConvTranspose2d(32, channels, 4, stride=2, padding=1),
-        nn.Unflatten(1, (1, channels)),
+        nn.ConvTranspose2d(32, channels * likelihood.parameters_per_value, 4, stride=2, padding=1),
+        nn.Unflatten(1, (likelihood.parameters_per_value, channels)),
     )
     return Networks(encoder, decoder)
