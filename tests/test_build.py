@@ -103,7 +103,7 @@ CASES = {
     ),
     "points for a convolution": (
         ["model=conv_joint32", "dataset=pinwheel"],
-        "model=conv_joint32 takes images of 32×32",
+        "model=conv_joint32 takes images, the data set gives vectors; expected model=mlp_pinwheel",
     ),
     "images for a model of points": (["model=mlp_pinwheel"], "model=mlp_pinwheel takes vectors, the data set gives"),
     "an image too small": (["image_size=3"], "image_size=3: expected a whole number of pixels from 4 on"),
