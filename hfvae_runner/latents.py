@@ -6,7 +6,7 @@ A *posterior* is the encoder's output, one [B, P_g] tensor of parameters a block
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Protocol
@@ -270,11 +270,8 @@ class Latents:
         )
 
 
-LatentsFactory = Callable[..., Latents]
-
-
-def normal_prior(*, size: int, n_classes: int | None) -> Latents:
-    """``prior=normal``: one block ``z`` of ``size`` standard normal factors; the number of classes does not matter."""
+def normal_prior(*, size: int) -> Latents:
+    """``prior=normal``: one block ``z`` of ``size`` standard normal factors."""
     _at_least("prior.size", size, 1)
     return Latents((NormalBlock("z", size),))
 

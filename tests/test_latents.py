@@ -50,7 +50,7 @@ def test_an_unknown_block_is_refused(names: list[str], message: str) -> None:
 
 def test_a_kind_that_is_not_there_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"no discrete block among the prior's blocks \(z\)"):
-        normal_prior(size=2, n_classes=None).select(["discrete"])
+        normal_prior(size=2).select(["discrete"])
 
 
 def test_the_categories_are_the_data_sets_classes_unless_given() -> None:
@@ -83,7 +83,7 @@ def test_a_prior_out_of_range_is_refused(changed: dict[str, object], message: st
 @pytest.mark.parametrize("size", [0, -1, 2.0, True, "ten"])
 def test_a_normal_prior_out_of_range_is_refused(size: object) -> None:
     with pytest.raises(ConfigError, match=r"prior\.size=.*whole number from 1 on"):
-        normal_prior(size=size, n_classes=None)  # type: ignore[arg-type]
+        normal_prior(size=size)  # type: ignore[arg-type]
 
 
 def test_the_noise_depends_on_the_generator_alone() -> None:

@@ -15,7 +15,7 @@ ROOT = Path(hfvae_runner.__file__).parent
 
 # From the bottom up; a unit is a module or a package. Units of one line do not know each other.
 LAYERS = (
-    ("__init__", "errors", "vocabulary"),
+    ("__init__", "console", "errors", "vocabulary"),
     ("schedules", "distributions", "datasets", "metrics", "figures", "runtime"),
     ("latents", "likelihoods", "estimators"),
     ("aggregate", "networks"),
@@ -32,7 +32,7 @@ LAYERS = (
 )
 LEVEL = {unit: level for level, units in enumerate(LAYERS) for unit in units}
 
-# The only ones that know Hydra and OmegaConf; see design.md.
+# The only ones that know Hydra and OmegaConf: all others work on plain objects.
 KNOW_HYDRA = {"build", "launch", "__main__"}
 
 
@@ -86,7 +86,7 @@ def test_only_the_outermost_layer_knows_hydra(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["errors", "vocabulary", "schedules", "penalties", "schema", "record", "launch", "terms"]
+    "module", ["console", "errors", "vocabulary", "schedules", "penalties", "schema", "record", "launch", "terms"]
 )
 def test_what_checks_a_config_needs_no_torch(module: str) -> None:
     program = f"import sys, hfvae_runner.{module}; sys.exit('torch' in sys.modules)"

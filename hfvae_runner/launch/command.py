@@ -12,14 +12,13 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.types import Override
 
+from hfvae_runner.console import exit_code_of
 from hfvae_runner.errors import ConfigError, RunnerError
 from hfvae_runner.launch import jobs, resume
 from hfvae_runner.launch.composition import CONFIG_NAME, VERSION_BASE, config_folder, explain, parse_overrides
 from hfvae_runner.launch.jobs import JobFailed, Stopped
 from hfvae_runner.runtime.signals import exit_on_sigterm
 from hfvae_runner.schema import GROUPS
-
-EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,17 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     An exception that is a bug, in a single run, is not caught.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    try:
-        with exit_on_sigterm():
-            code = _run(arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # `--help | head`: the reader has what it wanted, and Python must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-    return code
+    with exit_on_sigterm():
+        return exit_code_of(lambda: _run(arguments))
 
 
 def _run(arguments: list[str]) -> int:

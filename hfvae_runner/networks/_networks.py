@@ -1,6 +1,5 @@
 """What every model factory shares: the pair it returns, and heads that turn hidden units into posterior parameters."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -56,8 +55,3 @@ class BranchedHeads(nn.Module):
 
 def _branch(hidden: int, branch: int, out: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(hidden, branch), nn.ReLU(), nn.Linear(branch, out))
-
-
-def flat_size(shape: tuple[int, ...]) -> int:
-    """How many values an example of this shape has."""
-    return math.prod(shape)

@@ -4,16 +4,18 @@ Encoder: FC 400 ReLU; from there the discrete logits, and 200 ReLU each for mean
 Decoder: FC 200 ReLU, FC 400 ReLU, FC pixels.
 """
 
+import math
+
 from torch import nn
 
 from hfvae_runner.latents import Latents
 from hfvae_runner.likelihoods import Likelihood
-from hfvae_runner.networks._networks import BranchedHeads, Networks, flat_size
+from hfvae_runner.networks._networks import BranchedHeads, Networks
 
 
 def mlp_mnist(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
     """The pair of networks; with 28×28 inputs, Normal 10 and Concrete 10 it has 482,430 + 398,984 parameters."""
-    values = flat_size(input_shape)
+    values = math.prod(input_shape)
     encoder = nn.Sequential(nn.Flatten(), nn.Linear(values, 400), nn.ReLU(), BranchedHeads(400, 200, latents))
     decoder = nn.Sequential(
         nn.Linear(latents.n_code, 200),

@@ -2,13 +2,13 @@
 
 import argparse
 import io
-import os
 import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from hfvae_runner.console import exit_code_of
 from hfvae_runner.errors import ConfigError, DataError, RunnerError
 from hfvae_runner.record import write_atomic
 from hfvae_runner.report import table
@@ -18,7 +18,6 @@ from hfvae_runner.report.runs import COMPLETED, Run, collect, is_run, shown
 from hfvae_runner.report.settings import Comparison, compare, settings_of
 from hfvae_runner.report.table import Setting
 
-EXIT_INTERRUPTED = 130
 _UNLIMITED = 1_000_000
 _DPI = 150
 _PIXELS = 66  # per inch of a figure, on the page
@@ -33,16 +32,7 @@ and print a line per setting: mean and [least, most] over the seeds."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line (``sys.argv`` by default) and returns its exit code: 2 where the folders are not usable."""
-    try:
-        code = _run(sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # `… | head`: the reader has what it wanted, and Python must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-    return code
+    return exit_code_of(lambda: _run(sys.argv[1:] if argv is None else argv))
 
 
 class _Parser(argparse.ArgumentParser):

@@ -42,10 +42,6 @@ class Batches:
         """N // B."""
         return len(self.x) // self.batch_size
 
-    def epoch_of(self, step: int) -> int:
-        """The epoch, counted from 0, that step ``step`` (from 0) belongs to."""
-        return step // self.steps_per_epoch
-
     def at(self, step: int) -> Tensor:
         """The batch of step ``step`` (from 0), [B, *], as stored."""
         epoch, place = divmod(step, self.steps_per_epoch)

@@ -14,7 +14,7 @@ from hfvae_runner.networks.mlp_pinwheel import mlp_pinwheel
 
 BERNOULLI, NORMAL = LIKELIHOODS["bernoulli"], LIKELIHOODS["normal"]
 TEN_TEN = normal_concrete_prior(continuous=10, categories=10, temperature=0.66, n_classes=None)
-TWO = normal_prior(size=2, n_classes=None)
+TWO = normal_prior(size=2)
 
 
 def count(module: nn.Module) -> int:

@@ -41,7 +41,6 @@ def test_any_step_is_reached_directly(size: tuple[int, int], seed: int, steps: l
     read = [sequential.at(step) for step in range(max(steps) + 1)]
     for step in steps:
         assert torch.equal(direct.at(step), read[step])
-        assert direct.epoch_of(step) == step // direct.steps_per_epoch
 
 
 def test_the_order_depends_on_seed_and_epoch() -> None:
