@@ -16,6 +16,9 @@ Floats = NDArray[np.floating[Any]]
 LINE_HEIGHT = 0.055
 """Least distance between two labels, as a share of the axes' height."""
 
+COLLAPSED = 0.02
+"""The KL in nats below which a continuous factor's name is not worth its place."""
+
 
 class _Label(NamedTuple):
     end: float
@@ -25,12 +28,13 @@ class _Label(NamedTuple):
 
 @style.styled
 def kl_history(steps: NDArray[np.number[Any]], kl: Floats, names: Sequence[str], discrete: Sequence[bool]) -> Figure:
-    """One line per factor; the largest ones, and every discrete one, are named at the line's end.
+    """One line per factor; the largest ones that have not collapsed, and every discrete one, are named.
 
     steps: [T], T ≥ 1, optimiser steps; kl: [T, F] in nats per example; discrete: which of the F factors are.
     """
     ranked = sorted(range(len(names)), key=lambda factor: -kl[-1, factor])
-    named = [factor for factor in ranked if not discrete[factor]][: len(style.SEQUENCE)]
+    lively = [factor for factor in ranked if not discrete[factor] and kl[-1, factor] >= COLLAPSED]
+    named = lively[: len(style.SEQUENCE)]
     color_of = dict(zip(named, style.SEQUENCE, strict=False))
     color_of |= {factor: style.DISCRETE for factor in ranked if discrete[factor]}
     figure = style.new_figure(9.5, 5)

@@ -128,3 +128,10 @@ def test_one_logged_step_is_a_point():
     figure = kl_history(np.array([10]), np.array([[0.3, 0.2]]), ["a", "b"], [False, False])
     assert {line.get_marker() for line in figure.axes[0].lines if line.get_label() in "ab"} == {"o"}
     render(figure)
+
+
+def test_kl_history_does_not_name_collapsed_factors() -> None:
+    figure = kl_history(np.array([1, 2]), np.array([[0.0] * 3, [1.0, 0.001, 0.0]]), ["a", "b", "c"], [False] * 3)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert [text for text in texts if text.startswith("a")] and "2 more, up to 0.00" in texts
+    assert not any(text.startswith(("b", "c")) for text in texts)
