@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hydra.core.hydra_config import HydraConfig
 from launching import FakeBuild
 
@@ -21,3 +22,12 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.delenv("HFVAE_DATA", raising=False)
     yield tmp_path
     HydraConfig.instance().cfg = None
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Small steps are quicker on one thread; whatever a run sets is put back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -2,7 +2,6 @@
 
 import logging
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +19,7 @@ from hfvae_runner.vocabulary import Estimator
 SMALL = ("device=cpu", "train.progress=false", "metrics.figures=false")
 
 
-@pytest.fixture(autouse=True)
-def thread_count() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

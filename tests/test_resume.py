@@ -40,11 +40,7 @@ EVERY = (f"train.log_every={LOG_EVERY}", f"train.checkpoint_every={CHECKPOINT_EV
 RATES = ("wall_seconds", "examples_per_second")
 
 
-@pytest.fixture(autouse=True)
-def thread_count() -> Iterator[None]:
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @cache

@@ -5,7 +5,6 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,7 @@ FACTORS = [*(f"style[{d}]" for d in range(10)), "class"]
 FIGURES = ("information_per_factor", "kl_history", "label_information", "reconstructions", "traversals")
 
 
-@pytest.fixture(autouse=True)
-def thread_count() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

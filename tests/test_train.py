@@ -1,7 +1,6 @@
 """The training loop: what a row says, what evaluation leaves alone, and how a run ends that diverges."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -23,12 +22,7 @@ from hfvae_runner.train import Run, train
 SMALL = ("device=cpu", "threads=1", "image_size=8", "batch_size=64", "train.progress=false", "metrics.figures=false")
 
 
-@pytest.fixture(autouse=True)
-def thread_count() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @cache
