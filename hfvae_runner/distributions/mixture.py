@@ -29,7 +29,7 @@ class _LogSumExp(torch.autograd.Function):
 def log_prob(table: Tensor, weights: Tensor | float) -> Tensor:
     """log Σ_m exp(table_sm + weights_sm), [S, M] -> [S]; the log-weights are constants. Every row needs a finite entry.
 
-    ``logsumexp`` in half the passes over the table, forward and backward, and never in the slow range of exp().
+    ``logsumexp`` in fewer passes over the table, forward and backward, and never in the slow range of exp().
     """
     result: Tensor = _LogSumExp.apply(table, weights)
     return result
