@@ -95,7 +95,9 @@ def train(run: Run, state: State, folder: RunFolder) -> None:
 
             # Row and checkpoint depend on the step alone, never on where a run began or will end.
             due = state.step == 1 or state.step % settings.log_every == 0
-            ends = state.step == run.total_steps or stop.signum is not None
+            # Asked once: a signal that comes while the row is written is the next step's, which then has a checkpoint.
+            stopping = stop.signum is not None
+            ends = stopping or state.step == run.total_steps
             save = state.step % settings.checkpoint_every == 0 or ends
             # On a GPU, looking at the loss waits for it: there only when something is written anyway.
             if due or save or run.device.type == "cpu":
@@ -107,7 +109,7 @@ def train(run: Run, state: State, folder: RunFolder) -> None:
             if save:
                 clock.note()
                 _save(run, state, folder)
-            if stop.signum is not None:
+            if stopping:
                 logger.info("stopped by a signal at step %d of %d; resume goes on from it", state.step, run.total_steps)
                 raise SystemExit(stop.exit_code)
 

@@ -1,6 +1,8 @@
 """The training loop: what a row says, what evaluation leaves alone, and how a run ends that diverges."""
 
 import math
+import signal
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,7 +15,7 @@ from launching import resolved
 from hfvae_runner import build, record, schema
 from hfvae_runner.errors import Diverged
 from hfvae_runner.evaluate import encode, evaluate
-from hfvae_runner.record import RunFolder
+from hfvae_runner.record import History, RunFolder
 from hfvae_runner.runtime.seeds import derived
 from hfvae_runner.schema import Config
 from hfvae_runner.state import State, restore
@@ -116,6 +118,29 @@ def test_evaluation_leaves_the_training_alone(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(
         again.drop(columns="examples_per_second"), rows.drop(columns="examples_per_second"), check_exact=True
     )
+
+
+def test_a_signal_while_a_row_is_written_still_leaves_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the step's decision what to save and its end."""
+    run = build.assemble(config(*HFVAE))
+    append = History.append
+
+    def interrupted(history: History, row: Mapping[str, float | int]) -> None:
+        append(history, row)
+        if row["step"] == 3:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(History, "append", interrupted)
+    state = fresh(run)
+    with pytest.raises(SystemExit) as end, RunFolder.create(tmp_path / "run", run.config.resolved) as folder:
+        train(run, state, folder)
+    assert end.value.code == 143
+    assert record.inspect(tmp_path / "run") == "resumable"
+    resumed = fresh(build.assemble(run.config))
+    restore(resumed, tmp_path / "run" / "checkpoints" / "last.pt")
+    assert resumed.step == state.step
 
 
 def test_the_seconds_of_all_resumes_add_up(tmp_path: Path) -> None:
