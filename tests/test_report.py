@@ -105,12 +105,12 @@ def test_the_columns_have_a_fixed_order(tmp_path: Path) -> None:
     leave(tmp_path / "4", config(alpha=1, status=5, prior__temperature=0.5), {})
     main([str(tmp_path)])
     columns = list(rows(tmp_path)[0])
-    assert columns[:19] == [
-        "folder", "status", "reason", "dataset", "model", "prior", "objective", "seed",
+    assert columns[:20] == [
+        "folder", "status", "reason", "dataset", "model", "likelihood", "prior", "objective", "seed",
         "alpha", "beta", "gamma", "knob/status", "steps", "epochs", "batch_size", "lr", "prior.temperature",
         "parameters", "wall_seconds",
     ]  # fmt: skip
-    assert columns[21:24] == ["test/examples", "test/elbo", "test/reconstruction"]
+    assert columns[22:25] == ["test/examples", "test/elbo", "test/reconstruction"]
     assert [name for name in columns if name.startswith("test/kl_per")] == [
         f"test/kl_per_factor/{name}" for name in ("class", "style[0]", "style[2]", "style[10]")
     ]

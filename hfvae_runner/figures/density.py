@@ -13,6 +13,10 @@ from hfvae_runner.figures import style
 Floats = NDArray[np.floating[Any]]
 
 PRIOR_SHARES = (0.99, 0.9, 0.5)
+SIZE = (7.2, 6.3)
+"""Of the aggregate posterior's figure, in inches; the same for all runs, so that a grid of them can be made."""
+PANEL = (0.13, 0.155, 0.665, 0.76)
+"""Where in the figure its density lies: left, bottom, width and height as shares; a square."""
 
 
 @style.styled
@@ -25,8 +29,8 @@ def aggregate_posterior(
     extent: (left, right, bottom, top) of the grid; means: [N, 2], the mean of q(z|x) for each example.
     The contours hold 50, 90 and 99 % of the prior's mass on the grid.
     """
-    figure = style.new_figure(7.4, 6.1, layout="compressed")
-    axes = figure.subplots()
+    figure = style.new_figure(*SIZE, layout=None)
+    axes = figure.add_axes(PANEL)
     picture = axes.imshow(density, origin="lower", extent=extent, cmap=style.DENSITY_MAP, vmin=0, aspect="equal")
     axes.scatter(means[:, 0], means[:, 1], s=7, color=style.INK, alpha=0.5, linewidths=0)
     levels = _enclosing_levels(prior_density, PRIOR_SHARES)
@@ -35,9 +39,10 @@ def aggregate_posterior(
     )
     prior = Line2D([], [], color=style.DISCRETE, label="prior p(z): 50, 90, 99 %")
     dots = Line2D([], [], color=style.INK, alpha=0.6, linestyle="", marker=".", label="mean of q(z|x)")
-    figure.legend(handles=[prior, dots], loc="outside lower center", ncols=2, fontsize=11)
+    figure.legend(handles=[prior, dots], loc="lower center", ncols=2, fontsize=11)
     axes.set(title="Aggregate posterior and prior", xlabel="$z_1$", ylabel="$z_2$", xlim=extent[:2], ylim=extent[2:])
-    figure.colorbar(picture, ax=axes, label="density q(z)", fraction=0.05, pad=0.02).outline.set_visible(False)
+    scale = figure.add_axes((PANEL[0] + PANEL[2] + 0.02, PANEL[1], 0.03, PANEL[3]))
+    figure.colorbar(picture, cax=scale, label="density q(z)").outline.set_visible(False)
     return figure
 
 

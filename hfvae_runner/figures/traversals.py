@@ -18,7 +18,7 @@ CAPTION = 0.42
 def traversals(
     images: Sequence[Images],
     names: Sequence[str],
-    kl: Sequence[float],
+    kl: Sequence[float] | None,
     information: Sequence[float],
     values: Sequence[float],
     discrete: Sequence[bool],
@@ -27,7 +27,7 @@ def traversals(
 
     images: one array [T, C, H, W] per continuous factor, decoded at the T latent `values`, and [K, C, H, W] per
     discrete one, decoded at each category, with values in 0..1; kl, information: per factor, in nats, printed at its
-    row; discrete: which factors are. The latent values stand once, below the last continuous row.
+    row; kl is None where the prior has no marginals of factors; discrete: which factors are. The latent values stand once, below the last continuous row.
     """
     order = sorted(range(len(names)), key=lambda factor: -information[factor])
     last_continuous = max((position for position, factor in enumerate(order) if not discrete[factor]), default=None)
@@ -37,7 +37,9 @@ def traversals(
     title = "Latent traversals, most informative factor first"
     figure, axes = tiles.board(max(len(strip) for strip in images), tops[-1], TILE, 2.6, title)
     for position, (factor, top) in enumerate(zip(order, tops, strict=False)):
-        _describe(axes, names[factor], kl[factor], information[factor], discrete[factor], top + row / 2)
+        numbers = f"I(x; z) {information[factor]:z.2f}"
+        numbers += f"   KL {kl[factor]:z.2f} nats" if kl is not None else " nats"
+        _describe(axes, names[factor], numbers, discrete[factor], top + row / 2)
         for column, image in enumerate(images[factor]):
             tiles.place(axes, image, column, top)
         if discrete[factor]:
@@ -47,10 +49,9 @@ def traversals(
     return figure
 
 
-def _describe(axes: Axes, name: str, kl: float, information: float, discrete: bool, middle: float) -> None:
+def _describe(axes: Axes, name: str, numbers: str, discrete: bool, middle: float) -> None:
     color = style.DISCRETE if discrete else style.INK
     axes.text(-0.15, middle - 0.03, name, ha="right", va="bottom", fontsize=12, weight="bold", color=color)
-    numbers = f"I(x; z) {information:z.2f}   KL {kl:z.2f} nats"
     axes.text(-0.15, middle + 0.07, numbers, ha="right", va="top", fontsize=10, color=style.MUTED)
 
 

@@ -25,7 +25,8 @@ _PIXELS = 66  # per inch of a figure, on the page
 _DESCRIPTION = """\
 Collect the runs below the folders into the first one:
   results.csv   a row per run, failed and unfinished ones too
-  figures/      the metrics against every number that varies
+  figures/      the metrics against every number that varies, learned exponents,
+                two-dimensional aggregate posteriors side by side
   report.html   the table, these figures, and each run with its own
 and print a line per setting: mean and [least, most] over the seeds."""
 
@@ -91,7 +92,7 @@ def report(folders: Sequence[Path]) -> None:
 def _write(home: Path, runs: Sequence[Run], settings: Sequence[Setting], comparison: Comparison) -> str:
     """Writes all files; returns how many figures there are, in words."""
     # matplotlib takes a second to import.
-    from hfvae_runner.report.plots import AGAINST, SCATTER, plots
+    from hfvae_runner.report.plots import NAMES, plots
 
     write_atomic(home / "results.csv", results_csv(runs, comparison))
     folder = home / "figures"
@@ -106,7 +107,7 @@ def _write(home: Path, runs: Sequence[Run], settings: Sequence[Setting], compari
     for path, picture in written.items():
         write_atomic(path, picture.png)
     # An earlier report's figures that the runs of today do not allow.
-    for stale in {*folder.glob(f"{AGAINST}*.png"), *folder.glob(f"{SCATTER}.png")} - written.keys():
+    for stale in {path for name in NAMES for path in folder.glob(f"{name}.png")} - written.keys():
         stale.unlink()
     write_atomic(home / "report.html", page(home, runs, settings, comparison, list(written.values())))
     return f"{len(written)} figure{'' if len(written) == 1 else 's'}"

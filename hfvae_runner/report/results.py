@@ -11,7 +11,7 @@ from hfvae_runner.schema import GROUPS
 _FIRST = ("folder", "status", "reason", *GROUPS, "seed")
 _EXTENT = ("steps", "epochs", "batch_size")
 _COST = ("parameters", "wall_seconds", "examples_per_second", "device")
-_SPLITS = ("test", "train")
+_SECTIONS = ("test", "train", "prior", "likelihood")
 
 
 def results_csv(runs: Sequence[Run], comparison: Comparison) -> str:
@@ -49,15 +49,22 @@ def _heading(knob: str) -> str:
 
 
 def _metrics(run: Run) -> Iterator[tuple[tuple[str, ...], object]]:
-    """Every value in the splits' sections with its place: ``("test", "kl_per_factor", "style[0]")``."""
-    for split in _SPLITS:
-        yield from _leaves(run.section(split), (split,))
+    """Every value of the sections with its place: ``("test", "kl_per_factor", "style[0]")``.
+
+    The prior and the likelihood bring what they learned, ``("prior", "exponents[0]")``; their names are settings.
+    """
+    for section in _SECTIONS:
+        for place, value in _leaves(run.section(section), (section,)):
+            if place not in (("prior", "name"), ("likelihood", "name")):
+                yield place, value
 
 
 def _leaves(section: Mapping[str, object], place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], object]]:
     for key, value in section.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, (*place, key))
+        elif isinstance(value, list):
+            yield from _leaves({f"{key}[{i}]": item for i, item in enumerate(value)}, place)
         else:
             yield (*place, key), value
 
@@ -65,9 +72,14 @@ def _leaves(section: Mapping[str, object], place: tuple[str, ...]) -> Iterator[t
 def _metric_columns(runs: Sequence[Sequence[tuple[tuple[str, ...], object]]]) -> list[str]:
     """All places, the test split's first; metrics as metrics.json has them, what is nested in one by name."""
     places = list(dict.fromkeys(place for leaves in runs for place, _ in leaves))
-    metrics = list(dict.fromkeys(place[1] for place in places))
+    metrics = list(dict.fromkeys(_metric(place) for place in places))
 
     def rank(place: tuple[str, ...]) -> tuple[int, int, list[tuple[int, float, str]]]:
-        return _SPLITS.index(place[0]), metrics.index(place[1]), natural("/".join(place[2:]))
+        return _SECTIONS.index(place[0]), metrics.index(_metric(place)), natural("/".join(place[1:]))
 
     return ["/".join(place) for place in sorted(places, key=rank)]
+
+
+def _metric(place: tuple[str, ...]) -> str:
+    """What a place is of, be it nested or one of a list."""
+    return place[1].partition("[")[0]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from hfvae_runner.schema import FIXED, GROUPS, SETTINGS
+from hfvae_runner.schema import ALL_GROUPS, FIXED, SETTINGS
 
 MISSING = "-"
 _NO_MATTER = {
@@ -51,7 +51,7 @@ def settings_of(config: Mapping[str, object]) -> dict[str, object]:
         return {}
     choices = config["choices"]
     assert isinstance(choices, Mapping)
-    settings: dict[str, object] = {group: choices[group] for group in GROUPS}
+    settings: dict[str, object] = {group: choices[group] for group in ALL_GROUPS if group in choices}
     settings |= knobs_of(config)
     # Epochs mean nothing where the steps are given.
     unused = "steps" if config.get("steps") is None else "epochs"
@@ -87,7 +87,7 @@ def compare(runs: Sequence[Mapping[str, object]]) -> Comparison:
         values = {settings.get(key) for settings in texts}
         present = values - {None}
         if len(present) > 1 or (
-            len(values) > 1 and not _follows([_presence(each, key) for each in texts], key, GROUPS)
+            len(values) > 1 and not _follows([_presence(each, key) for each in texts], key, ALL_GROUPS)
         ):
             varying.append(key)
         else:
@@ -122,7 +122,7 @@ def natural(text: str) -> list[tuple[int, float, str]]:
 
 def _rank(key: str) -> int:
     """Choices, knobs, the other keys; of each kind, and among what is nested, in the configs' order."""
-    if key in GROUPS:
+    if key in ALL_GROUPS:
         return 0
     if "." in key:
         return 2 + len(SETTINGS)

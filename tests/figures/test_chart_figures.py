@@ -7,6 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from hfvae_runner.figures import style
+from hfvae_runner.figures.exponents import learned_exponents
 from hfvae_runner.figures.information import information_per_factor
 from hfvae_runner.figures.kl_history import kl_history
 from hfvae_runner.figures.label_matrix import label_matrix
@@ -135,3 +136,47 @@ def test_kl_history_does_not_name_collapsed_factors() -> None:
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert [text for text in texts if text.startswith("a")] and "2 more, up to 0.00" in texts
     assert not any(text.startswith(("b", "c")) for text in texts)
+
+
+def runs_in(axes, value):
+    """How many runs stand in the bar over a value."""
+    return sum(bar.get_height() for bar in axes.patches if bar.get_x() <= value < bar.get_x() + bar.get_width())
+
+
+def test_exponents_are_sorted_within_each_run():
+    exponents = np.array([[2.4, 1.8], [1.8, 2.4], [2.4, 2.2]])
+    figure = learned_exponents(exponents, np.full(3, 2.1))
+    first, second = figure.axes
+    assert [runs_in(first, value) for value in (1.8, 2.2, 2.4)] == [2, 1, 0]
+    assert [runs_in(second, value) for value in (1.8, 2.2, 2.4)] == [0, 0, 3]
+    assert [axes.texts[0].get_text() for axes in figure.axes] == ["$p_{1}$", "$p_{2}$"]
+    assert first.get_title(loc="left") == "Learned exponents of 3 runs, smallest first"
+    render(figure)
+
+
+def test_a_root_exponent_that_all_share_is_a_line_through_all():
+    figure = learned_exponents(np.array([[1.9, 2.2, 2.3]]), np.array([2.1]))
+    assert [axes.lines[0].get_xdata() for axes in figure.axes] == [[2.1, 2.1]] * 3
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["root, $p_0$ = 2.1"]
+    render(figure)
+
+
+def test_root_exponents_that_differ_have_their_own_histogram():
+    figure = learned_exponents(np.array([[2.0], [2.0], [2.0]]), np.array([1.0, 3.0, 3.0]))
+    root, first = figure.axes
+    assert (runs_in(root, 1), runs_in(root, 3), runs_in(first, 2)) == (1, 2, 3)
+    assert {colour(bar) for bar in root.patches} == {style.DISCRETE}
+    assert {colour(bar) for bar in first.patches} == {style.CONTINUOUS}
+    assert not figure.legends
+    render(figure)
+
+
+def test_no_run_falls_off_the_exponents_axis():
+    exponents = np.random.default_rng(0).gamma(3, size=(200, 4))
+    figure = learned_exponents(exponents, np.full(200, 9.0))
+    for axes in figure.axes:
+        assert sum(bar.get_height() for bar in axes.patches) == 200
+    same = learned_exponents(np.full((3, 1), 2.0), np.full(3, 2.0))
+    assert runs_in(same.axes[0], 2.0) == 3
+    left, right = same.axes[0].get_xlim()
+    assert right - left >= 0.2

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.contour import ContourSet
 
-from hfvae_runner.figures.density import aggregate_posterior, points
+from hfvae_runner.figures.density import PANEL, SIZE, aggregate_posterior, points
 
 AXIS = np.linspace(-5, 5, 201)
 EXTENT = (-5.0, 5.0, -5.0, 5.0)
@@ -40,6 +40,18 @@ def test_the_density_lies_the_right_way_up_and_the_means_on_it():
     assert (round(AXIS[column], 6), round(AXIS[row], 6)) == (1, -2)
     np.testing.assert_array_equal(axes.collections[0].get_offsets(), means)
     assert axes.get_xlim() == axes.get_ylim() == (-5, 5)
+
+
+def test_the_density_fills_its_panel_whatever_the_numbers_beside_it():
+    for density, reach in ((gaussian((0, 0)), 3.5), (1e-7 * gaussian((0, 0)), 1234.5)):
+        extent = (-reach, reach, -reach, reach)
+        figure = aggregate_posterior(density, extent, gaussian((0, 0)), np.zeros((3, 2)))
+        figure.savefig(io.BytesIO(), format="png", dpi=40)
+        assert tuple(figure.get_size_inches()) == SIZE
+        np.testing.assert_allclose(figure.axes[0].get_position().bounds, PANEL, rtol=1e-3)
+        box = figure.get_tightbbox()
+        assert box.x0 > 0
+        assert box.x1 < SIZE[0]
 
 
 def test_every_point_is_joined_to_its_reconstruction():

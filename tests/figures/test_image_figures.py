@@ -1,4 +1,4 @@
-"""Reconstructions and traversals: which image stands where, and what is written beside it."""
+"""Reconstructions, traversals and samples: which image stands where, and what is written beside it."""
 
 import matplotlib
 import numpy as np
@@ -6,6 +6,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from hfvae_runner.figures import style
+from hfvae_runner.figures.prior_samples import prior_images, prior_points
 from hfvae_runner.figures.reconstructions import reconstructions
 from hfvae_runner.figures.traversals import traversals
 
@@ -121,6 +122,43 @@ def test_a_model_with_a_discrete_variable_alone_has_no_latent_values():
 def test_small_errors_of_the_traversed_values_are_not_printed():
     figure = traversals([shades(2)], ["z"], [1.0], [1.0], [-1e-17, 1 / 3], [False])
     assert {"0", "0.33"} <= texts(figure).keys()
+
+
+def test_samples_stand_row_by_row_and_each_row_names_its_category():
+    images = shades(6).reshape(2, 3, 1, 2, 2)
+    figure = prior_images(images, "digit")
+    rows, tops = layout(figure)
+    assert rows == [[0, 1, 2], [3, 4, 5]]
+    written = texts(figure)
+    assert list(written) == ["digit = 0", "digit = 1"]
+    for top, text in zip(tops, written.values(), strict=True):
+        assert text.get_position()[0] < 0
+        assert top < text.get_position()[1] < top + 1
+    assert figure.texts[0].get_text() == "Samples from the prior, for each category of digit"
+
+
+def test_samples_of_the_whole_prior_have_no_names():
+    figure = prior_images(shades(6, size=(3, 4, 2)).reshape(3, 2, 3, 4, 2))
+    rows, tops = layout(figure)
+    assert rows == [[0, 1], [2, 3], [4, 5]]
+    np.testing.assert_allclose(np.diff(tops), 2)
+    assert not texts(figure)
+    assert figure.texts[0].get_text() == "Samples from the prior"
+
+
+def test_a_long_name_has_room():
+    figure = prior_images(shades(2).reshape(2, 1, 1, 2, 2), "a_variable_with_a_long_name")
+    figure.draw_without_rendering()
+    assert min(text.get_window_extent().x0 for text in figure.axes[0].texts) > 0
+
+
+def test_two_dimensional_samples_lie_on_the_data():
+    data, samples = np.random.default_rng(0).normal(size=(2, 5, 2))
+    figure = prior_points(data, samples[:3])
+    drawn = [scatter.get_offsets() for scatter in figure.axes[0].collections]
+    np.testing.assert_array_equal(drawn[0], data)
+    np.testing.assert_array_equal(drawn[1], samples[:3])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["data", "decoded prior sample"]
 
 
 def test_matplotlibs_own_settings_are_left_alone():

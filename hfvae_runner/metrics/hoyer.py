@@ -1,0 +1,53 @@
+"""How few of its latent dimensions an example switches on (Mathieu et al. 2019, section 6.3 and appendix B)."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Hoyer(NamedTuple):
+    """The sparsity in 0..1, or None with the reason why it is not defined."""
+
+    value: float | None
+    why: str | None
+
+
+def hoyer(means: NDArray[np.floating[Any]], *, scaled: bool) -> Hoyer:
+    """(√D − ‖z‖₁/‖z‖₂) / (√D − 1), averaged over the data: 0 where all dimensions are equally large, 1 where one is on.
+
+    means: [N, D], the mean of q(z|x) for each example.
+    scaled: whether each dimension is first divided by its standard deviation over the data, without centring, so that
+    only which examples use a dimension counts and not how far it reaches. A dimension that is the same for all
+    examples has no scale and is left out; one that barely varies counts in full.
+    An example at the origin has no direction and is left out of the average. Standard normal codes
+    score 0.27, 0.25, 0.23 in D = 10, 20, 50.
+    Raises ValueError for no example at all, or a mean that is not finite.
+    """
+    if means.ndim != 2 or len(means) == 0:
+        raise ValueError(f"expected means [N, D] of at least one example, got shape {means.shape}")
+    if not np.isfinite(means).all():
+        raise ValueError("some means are not finite")
+    z = means.astype(np.float64)
+    if scaled:
+        z = _scaled(z)
+        if z.shape[1] < 2:
+            return Hoyer(None, f"{z.shape[1]} of {means.shape[1]} dimensions vary over the data; expected two or more")
+    elif z.shape[1] < 2:
+        return Hoyer(None, f"sparsity needs two dimensions or more, there are {z.shape[1]}")
+    z = z[np.any(z != 0, axis=1)]
+    if len(z) == 0:
+        return Hoyer(None, "all examples are encoded at the origin")
+    # Without the largest one divided out, the squares of tiny values are lost.
+    magnitude = np.abs(z / np.abs(z).max(axis=1, keepdims=True))
+    root = np.sqrt(z.shape[1])
+    # α-β paper, section 6.3.
+    sparsity = (root - magnitude.sum(1) / np.sqrt((magnitude**2).sum(1))) / (root - 1)
+    return Hoyer(float(np.clip(sparsity.mean(), 0, 1)), None)
+
+
+def _scaled(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    # The standard deviation of equal values is not exactly 0 in floating point; their range is.
+    z = z[:, np.ptp(z, axis=0) > 0]
+    z = z / np.abs(z).max(axis=0)
+    return np.asarray(z / z.std(axis=0))
