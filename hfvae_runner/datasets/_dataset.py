@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from hfvae_runner.errors import ConfigError
+from hfvae_runner.vocabulary import Values
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class Split:
     """One part of a data set.
 
     Attributes:
-        x: [N, *]; uint8 images [N, C, H, W], 255 being 1.0, or float32 values.
+        x: [N, *]; uint8 images [N, C, H, W], 255 being 1.0, or float32 values (counts, too).
         labels: [N] int64 classes, or None.
     """
 
@@ -32,13 +33,13 @@ class Dataset:
     Attributes:
         train: what is trained on; its size is the N of every estimator.
         test: never trained on.
-        likelihood: the name of p(x|z): ``bernoulli`` or ``normal``.
+        values: what the values of an example are, which says what likelihoods fit.
         label_names: one name a class; None where there are no labels.
     """
 
     train: Split
     test: Split
-    likelihood: str
+    values: Values
     label_names: tuple[str, ...] | None = None
 
     @property

@@ -27,7 +27,7 @@ def load_idx(name: str, root: str, image_size: int | None, label_names: tuple[st
         raise ConfigError(f"dataset.root={root!r}: expected the name of a folder")
     folder = Path(root) / name / "raw"
     train, test = (_split(folder, part, image_size, len(label_names)) for part in ("train", "t10k"))
-    return Dataset(train, test, likelihood="bernoulli", label_names=label_names)
+    return Dataset(train, test, values="unit_interval", label_names=label_names)
 
 
 def _split(folder: Path, part: str, image_size: int | None, classes: int) -> Split:

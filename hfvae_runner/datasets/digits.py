@@ -19,6 +19,6 @@ def digits(*, image_size: int | None) -> Dataset:
     return Dataset(
         train=Split(images[train], labels[train]),
         test=Split(images[test], labels[test]),
-        likelihood="bernoulli",
+        values="unit_interval",
         label_names=tuple(str(digit) for digit in range(10)),
     )

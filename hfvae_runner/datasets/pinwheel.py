@@ -34,7 +34,7 @@ def pinwheel(*, arms: int, points_per_arm: int, radial_std: float, tangential_st
         noise = torch.randn(arms, points_per_arm, 2, generator=torch.Generator().manual_seed(seed))
         return Split(_spirals(noise * torch.tensor([radial_std, tangential_std]), rate).flatten(0, 1))
 
-    return Dataset(train=points(0), test=points(1), likelihood="normal")
+    return Dataset(train=points(0), test=points(1), values="real")
 
 
 def _spirals(offsets: Tensor, rate: float) -> Tensor:

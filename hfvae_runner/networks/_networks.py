@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hfvae_runner.latents import Latents, NormalBlock
+from hfvae_runner.blocks import NormalBlock
+from hfvae_runner.latents import Latents
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ def test_the_split_is_fixed_and_complete() -> None:
     assert dataset.train.x.shape == (1437, 1, 28, 28)
     assert dataset.test.x.shape == (360, 1, 28, 28)
     assert dataset.train.x.dtype == torch.uint8
-    assert (dataset.likelihood, dataset.n_classes) == ("bernoulli", 10)
+    assert (dataset.values, dataset.n_classes) == ("unit_interval", 10)
     again = digits(image_size=None)
     assert torch.equal(dataset.train.x, again.train.x)
     assert torch.equal(dataset.test.x, again.test.x)

@@ -58,7 +58,7 @@ def test_the_files_are_read_as_they_are(factory: Factory, name: str, tmp_path: P
     assert dataset.train.labels.tolist() == TRAIN_LABELS.tolist()
     assert dataset.test.labels.tolist() == TEST_LABELS.tolist()
     assert dataset.train.labels.dtype == torch.int64
-    assert (dataset.input_shape, dataset.n_classes, dataset.likelihood) == ((1, 28, 28), 10, "bernoulli")
+    assert (dataset.input_shape, dataset.n_classes, dataset.values) == ((1, 28, 28), 10, "unit_interval")
 
 
 @SETS

@@ -19,7 +19,7 @@ def test_four_arms_of_a_hundred_points_in_each_part() -> None:
     dataset = made()
     assert dataset.train.x.shape == dataset.test.x.shape == (400, 2)
     assert dataset.train.x.dtype == torch.float32
-    assert (dataset.likelihood, dataset.train.labels, dataset.n_classes) == ("normal", None, None)
+    assert (dataset.values, dataset.train.labels, dataset.n_classes) == ("real", None, None)
     assert torch.equal(dataset.train.x, made().train.x)
     assert not torch.isclose(dataset.train.x[:, None], dataset.test.x[None]).all(2).any()
 

@@ -5,16 +5,18 @@ import torch
 from torch import nn
 
 from hfvae_runner.errors import ConfigError
-from hfvae_runner.latents import Latents, normal_concrete_prior, normal_prior
-from hfvae_runner.likelihoods import LIKELIHOODS
+from hfvae_runner.latents import Latents
+from hfvae_runner.likelihoods import BernoulliLikelihood, GaussianLikelihood, MultinomialLikelihood
 from hfvae_runner.networks import Networks
 from hfvae_runner.networks.conv_joint32 import conv_joint32
 from hfvae_runner.networks.mlp_mnist import mlp_mnist
 from hfvae_runner.networks.mlp_pinwheel import mlp_pinwheel
+from hfvae_runner.priors.normal import normal
+from hfvae_runner.priors.normal_concrete import normal_concrete
 
-BERNOULLI, NORMAL = LIKELIHOODS["bernoulli"], LIKELIHOODS["normal"]
-TEN_TEN = normal_concrete_prior(continuous=10, categories=10, temperature=0.66, n_classes=None)
-TWO = normal_prior(size=2)
+BERNOULLI, GAUSSIAN = BernoulliLikelihood(), GaussianLikelihood(scale="predicted")
+TEN_TEN = normal_concrete(continuous=10, categories=10, temperature=0.66, n_classes=None)
+TWO = normal(size=2)
 
 
 def count(module: nn.Module) -> int:
@@ -35,7 +37,7 @@ def test_mlp_mnist_is_hfvaes_table_4() -> None:
 
 
 def test_mlp_mnist_takes_its_sizes_from_the_data_and_the_prior() -> None:
-    check_shapes(mlp_mnist(input_shape=(3, 9, 7), latents=TWO, likelihood=NORMAL), (3, 9, 7), TWO, 2)
+    check_shapes(mlp_mnist(input_shape=(3, 9, 7), latents=TWO, likelihood=GAUSSIAN), (3, 9, 7), TWO, 2)
 
 
 def test_means_and_log_scales_have_branches_of_their_own() -> None:
@@ -85,10 +87,15 @@ def test_conv_joint32_refuses_other_data(input_shape: tuple[int, ...], expected:
 
 
 def test_mlp_pinwheel_is_the_alpha_beta_papers_table() -> None:
-    networks = mlp_pinwheel(input_shape=(2,), latents=TWO, likelihood=NORMAL)
+    networks = mlp_pinwheel(input_shape=(2,), latents=TWO, likelihood=GAUSSIAN)
     check_shapes(networks, (2,), TWO, 2)
     assert [layer.out_features for layer in layers(networks.encoder, nn.Linear)] == [100, 4]
     assert [layer.out_features for layer in layers(networks.decoder, nn.Linear)] == [100, 4]
+
+
+def test_a_decoder_of_words_or_of_a_shared_scale_gives_one_number_a_value() -> None:
+    for likelihood in (MultinomialLikelihood(), GaussianLikelihood(scale="learned")):
+        check_shapes(mlp_pinwheel(input_shape=(30,), latents=TWO, likelihood=likelihood), (30,), TWO, 1)
 
 
 def test_mlp_pinwheel_refuses_images() -> None:
@@ -98,8 +105,8 @@ def test_mlp_pinwheel_refuses_images() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (5,)])
 def test_the_decoders_outputs_stand_where_the_likelihood_reads_them(shape: tuple[int, ...]) -> None:
-    """The normal likelihood's mean and log standard deviation are the first and second of the P parameters."""
-    networks = mlp_mnist(input_shape=shape, latents=TWO, likelihood=NORMAL)
+    """The Gaussian likelihood's mean and log standard deviation are the first and second of the P parameters."""
+    networks = mlp_mnist(input_shape=shape, latents=TWO, likelihood=GAUSSIAN)
     last = layers(networks.decoder, nn.Linear)[-1]
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
@@ -107,4 +114,4 @@ def test_the_decoders_outputs_stand_where_the_likelihood_reads_them(shape: tuple
     nn.init.constant_(last.bias[values:], 0.5)
     raw = networks.decoder(torch.randn(2, TWO.n_code))
     one = -math.log(2 * math.pi) / 2 - 0.5
-    assert NORMAL.log_prob(torch.zeros(2, *shape), raw).tolist() == pytest.approx([values * one] * 2, rel=1e-5)
+    assert GAUSSIAN.log_prob(torch.zeros(2, *shape), raw).tolist() == pytest.approx([values * one] * 2, rel=1e-5)

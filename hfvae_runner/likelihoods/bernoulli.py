@@ -1,0 +1,20 @@
+"""Pixels as Bernoulli variables; the decoder gives logits."""
+
+import torch
+from torch import Tensor
+
+from hfvae_runner.distributions import bernoulli
+from hfvae_runner.likelihoods._likelihood import Likelihood
+
+
+class BernoulliLikelihood(Likelihood):
+    """∏ p^x (1−p)^(1−x); of grey values the cross entropy, which is normalised for black and white alone."""
+
+    name = "bernoulli"
+    support = "unit_interval"
+
+    def log_prob(self, x: Tensor, raw: Tensor) -> Tensor:
+        return bernoulli.log_prob(x, raw[:, 0]).flatten(1).sum(1)
+
+    def mean(self, raw: Tensor) -> Tensor:
+        return torch.sigmoid(raw[:, 0])
