@@ -6,17 +6,16 @@ Levels: ``joint`` log q(z) [S]; ``block`` log q(z_g) [S, G]; ``factor`` log q(z_
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from hfvae_runner.blocks import Posterior, Sample
 from hfvae_runner.distributions import categorical, mixture
 from hfvae_runner.estimators import log_weights
-from hfvae_runner.latents import Latents, Posterior, Sample
-from hfvae_runner.vocabulary import Estimator
-
-Level = Literal["joint", "block", "factor"]
+from hfvae_runner.latents import Latents
+from hfvae_runner.vocabulary import Estimator, Level
 
 # A tile of samples × components that stays in a core's cache: 2**18 float32 numbers are 1 MiB.
 _TILE_SAMPLES, _TILE_COMPONENTS = 128, 2048

@@ -1,214 +1,179 @@
-"""The latent vector as named blocks, each with a posterior family and a prior.
+"""The latent vector: its blocks, and the priors over them.
 
-Shapes: B batch; S samples and M mixture components where a table pairs them; D the factors (scalar latents) of one
-block; F those of all blocks; G blocks; K categories. A Concrete block is one factor.
-A *posterior* is the encoder's output, one [B, P_g] tensor of parameters a block; a *sample*, one [B, C_g] tensor each.
+Shapes: B batch; S draws; D the factors (scalar latents) of one block; F those of all blocks; G blocks.
+Levels: ``joint`` [B], ``block`` [B, G], ``factor`` [B, F]; over some of the blocks, over those only. Nats.
 """
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from hfvae_runner.distributions import categorical, concrete, normal
+from hfvae_runner.blocks import Block, Noise, Posterior, Sample
 from hfvae_runner.errors import ConfigError, nearest
-from hfvae_runner.vocabulary import DiscreteDensity
-
-Posterior = Sequence[Tensor]
-Sample = Sequence[Tensor]
-Noise = Sequence[Tensor]
+from hfvae_runner.vocabulary import DiscreteDensity, Level, levels_to
 
 
-class Block(Protocol):
-    """A named group of latent factors with its posterior family and its prior."""
+class Prior(nn.Module, ABC):
+    """The prior of one or more blocks, independent of all other blocks; a module, since it may have parameters.
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def discrete(self) -> bool: ...
-    @property
-    def enumerated(self) -> bool:
-        """Whether log-probabilities are expectations over all categories, not values at the sample."""
-
-    @property
-    def factor_names(self) -> tuple[str, ...]:
-        """D names: ``style[0]`` … for a vector, the block's own name for a Concrete variable."""
-
-    @property
-    def n_parameters(self) -> int:
-        """P_g, the encoder outputs per example."""
-
-    @property
-    def n_code(self) -> int:
-        """C_g, the decoder inputs per example."""
-
-    def noise(self, batch: int, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
-        """Parameter-free noise [B, C_g] on the generator's device."""
-
-    def sample(self, parameters: Tensor, noise: Tensor, *, hard: bool) -> Tensor:
-        """The reparameterised sample [B, C_g]; ``hard`` draws categories instead of relaxing them."""
-
-    def mode(self, parameters: Tensor) -> Tensor:
-        """The sample without noise [B, C_g]: the mean, or the most probable category."""
-
-    def code(self, sample: Tensor) -> Tensor:
-        """What the decoder reads, [B, C_g]."""
-
-    def log_prob(self, parameters: Tensor, sample: Tensor) -> Tensor:
-        """log q(z_d|x) of each example's own sample, [B, D]; its expectation where the block is enumerated."""
-
-    def log_prob_table(self, parameters: Tensor, sample: Tensor, factor: int) -> Tensor:
-        """log q(z_s,d | x_m) of factor d for every sample and component, [S, M]. Not for enumerated blocks."""
-
-    def log_prior(self, parameters: Tensor, sample: Tensor) -> Tensor:
-        """log p(z_d), [B, D]."""
-
-    def kl(self, parameters: Tensor) -> Tensor | None:
-        """KL(q(z_d|x) ‖ p(z_d)) in closed form, [B, D], or None where there is none. Nats."""
-
-
-@dataclass(frozen=True)
-class NormalBlock:
-    """D normal factors, q(z_d|x) = N(mean_d, scale_d²), under the prior N(0, 1) each.
-
-    Parameters [B, 2·D]: the means, then the log standard deviations.
+    Attributes:
+        blocks: what it is the prior of.
+        finest: the finest level at which it has marginals.
+        reparameterised: whether its draws carry gradients to its parameters.
     """
 
-    name: str
-    size: int
-    discrete = False
-    enumerated = False
+    finest: Level = "factor"
+    reparameterised: bool = True
+
+    def __init__(self, blocks: tuple[Block, ...]) -> None:
+        super().__init__()
+        self.blocks = blocks
+
+    @abstractmethod
+    def log_prob(self, level: Level, sample: Sample, chosen: Sequence[int]) -> Tensor:
+        """log p at a level that it has.
+
+        Args:
+            sample: [B, C_g] for each of its blocks.
+            chosen: which of its blocks; the others are integrated out.
+        """
+
+    def kl(self, level: Level, posterior: Posterior, chosen: Sequence[int]) -> Tensor | None:
+        """KL(q(z|x) ‖ p(z)) at a level in closed form, or None where there is none."""
+        return None
+
+    @abstractmethod
+    def noise(self, draws: int, generator: torch.Generator, dtype: torch.dtype) -> Noise:
+        """What ``sample`` makes draws of, on the generator's device: free of parameters if reparameterised."""
+
+    @abstractmethod
+    def sample(self, noise: Noise, *, hard: bool = False) -> Sample:
+        """Draws from the prior, [S, C_g] a block; ``hard`` draws categories instead of relaxing them."""
 
     @property
-    def factor_names(self) -> tuple[str, ...]:
-        return tuple(f"{self.name}[{d}]" for d in range(self.size))
+    def learned(self) -> bool:
+        """Whether it has parameters that are trained."""
+        return any(parameter.requires_grad for parameter in self.parameters())
 
-    @property
-    def n_parameters(self) -> int:
-        return 2 * self.size
+    def settings(self) -> dict[str, object]:
+        """Its parameters, learned or fixed, as plain numbers and lists for metrics.json."""
+        return {}
 
-    @property
-    def n_code(self) -> int:
-        return self.size
+    def with_density(self, density: DiscreteDensity) -> "Prior":
+        """The same prior with another log-probability for its discrete block."""
+        return self
 
-    def noise(self, batch: int, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
-        return torch.randn((batch, self.size), generator=generator, device=generator.device, dtype=dtype)
 
-    def sample(self, parameters: Tensor, noise: Tensor, *, hard: bool) -> Tensor:
-        mean, log_scale = parameters.chunk(2, dim=1)
-        return normal.sample(mean, log_scale, noise)
+class BlockPrior(Prior):
+    """The prior of a single block: ``joint`` is all that there must be, ``factors`` where it has them."""
 
-    def mode(self, parameters: Tensor) -> Tensor:
-        return parameters[:, : self.size]
+    def __init__(self, block: Block) -> None:
+        super().__init__((block,))
+        self.block = block
 
-    def code(self, sample: Tensor) -> Tensor:
-        return sample
+    @abstractmethod
+    def joint(self, sample: Tensor) -> Tensor:
+        """log p(z_g), [B, C_g] -> [B]."""
 
-    def log_prob(self, parameters: Tensor, sample: Tensor) -> Tensor:
-        mean, log_scale = parameters.chunk(2, dim=1)
-        return normal.log_prob(sample, mean, log_scale)
+    def factors(self, sample: Tensor) -> Tensor:
+        """log p(z_gd) of each factor's marginal, [B, C_g] -> [B, D]."""
+        raise ValueError(f"{type(self).__name__} has no marginals per factor")
 
-    def log_prob_table(self, parameters: Tensor, sample: Tensor, factor: int) -> Tensor:
-        return normal.log_prob_table(sample[:, factor], parameters[:, factor], parameters[:, self.size + factor])
+    def log_prob(self, level: Level, sample: Sample, chosen: Sequence[int]) -> Tensor:
+        (z,) = sample
+        match level:
+            case "joint":
+                return self.joint(z)
+            case "block":
+                return self.joint(z)[:, None]
+            case "factor":
+                return self.factors(z)
 
-    def log_prior(self, parameters: Tensor, sample: Tensor) -> Tensor:
-        return normal.log_prob(sample, sample.new_zeros(()), sample.new_zeros(()))
 
-    def kl(self, parameters: Tensor) -> Tensor | None:
-        mean, log_scale = parameters.chunk(2, dim=1)
-        return normal.kl_to_standard(mean, log_scale)
+class FactorialPrior(BlockPrior):
+    """The prior of a single block whose factors are independent."""
+
+    @abstractmethod
+    def factors(self, sample: Tensor) -> Tensor:
+        """log p(z_gd), [B, C_g] -> [B, D]."""
+
+    def factor_kl(self, parameters: Tensor) -> Tensor | None:
+        """KL(q(z_gd|x) ‖ p(z_gd)) in closed form, [B, P_g] -> [B, D], or None where there is none."""
+        return None
+
+    def joint(self, sample: Tensor) -> Tensor:
+        return self.factors(sample).sum(1)
+
+    def kl(self, level: Level, posterior: Posterior, chosen: Sequence[int]) -> Tensor | None:
+        (parameters,) = posterior
+        per_factor = self.factor_kl(parameters)
+        if per_factor is None or level == "factor":
+            return per_factor
+        return per_factor.sum(1, keepdim=level == "block")
 
 
 @dataclass(frozen=True)
-class ConcreteBlock:
-    """One variable over K categories, relaxed in training, under the uniform prior.
+class Piece:
+    """The chosen blocks of one prior.
 
-    Parameters [B, K]: logits. A sample is log y on the simplex (see ``distributions/concrete.py``).
-
-    ``density`` names the log-probability that stands for the variable in every sampled term:
-
-    - ``argmax``: the categorical pmf at the sample's largest coordinate (the HFVAE authors' choice). It is constant
-      under the relaxed sample's reparameterisation and E[∇ log q(k)] = 0, so it presses on no logit in expectation.
-    - ``enumerate``: the expectation over all categories, the exact gradient.
-    - ``concrete``: the density of the relaxed sample, with the same temperature in posterior and prior.
-
-    The closed-form KL is the categorical's to the uniform in all three (JointVAE Sec. 3).
+    Attributes:
+        own: where all of the prior's blocks stand among those of the latents.
+        chosen: which of the prior's blocks are meant.
     """
 
-    name: str
-    categories: int
-    temperature: float
-    density: DiscreteDensity = "argmax"
-    discrete = True
+    prior: Prior
+    own: tuple[int, ...]
+    chosen: tuple[int, ...]
 
     @property
-    def enumerated(self) -> bool:
-        return self.density == "enumerate"
+    def blocks(self) -> tuple[int, ...]:
+        """Where the chosen blocks stand among those of the latents."""
+        return tuple(self.own[g] for g in self.chosen)
 
-    @property
-    def factor_names(self) -> tuple[str, ...]:
-        return (self.name,)
+    def log_prob(self, level: Level, sample: Sample) -> Tensor:
+        """log p of the chosen blocks.
 
-    @property
-    def n_parameters(self) -> int:
-        return self.categories
+        Raises:
+            ConfigError: the prior has no marginals at that level.
+        """
+        if level not in levels_to(self.prior.finest):
+            names = ", ".join(self.prior.blocks[g].name for g in self.chosen)
+            way_out = "; a term that asks for no more is block_kl" if self.prior.finest == "block" else ""
+            raise ConfigError(
+                f"the prior of {names} has no marginals per {level}, only at the level {self.prior.finest!r}{way_out}"
+            )
+        return self.prior.log_prob(level, [sample[g] for g in self.own], self.chosen)
 
-    @property
-    def n_code(self) -> int:
-        return self.categories
-
-    def noise(self, batch: int, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
-        return concrete.gumbel_noise((batch, self.categories), generator, dtype)
-
-    def sample(self, parameters: Tensor, noise: Tensor, *, hard: bool) -> Tensor:
-        if hard:
-            return concrete.hard_log_sample(parameters, noise)
-        return concrete.log_sample(parameters, noise, self.temperature)
-
-    def mode(self, parameters: Tensor) -> Tensor:
-        return concrete.hard_log_sample(parameters, torch.zeros_like(parameters))
-
-    def code(self, sample: Tensor) -> Tensor:
-        return sample.exp()
-
-    def log_prob(self, parameters: Tensor, sample: Tensor) -> Tensor:
-        match self.density:
-            case "argmax":
-                return categorical.log_probs(parameters).gather(1, sample.argmax(1, keepdim=True))
-            case "enumerate":
-                return -categorical.entropy(parameters)[:, None]
-            case "concrete":
-                return concrete.log_prob(sample, parameters, self.temperature)[:, None]
-
-    def log_prob_table(self, parameters: Tensor, sample: Tensor, factor: int) -> Tensor:
-        if self.density == "argmax":
-            return categorical.log_probs(parameters).T[sample.argmax(1)]
-        if self.density == "concrete":
-            return concrete.log_prob(sample[:, None, :], parameters[None, :, :], self.temperature)
-        raise ValueError(f"block {self.name} is enumerated: it has no log-probability at a sample")
-
-    def log_prior(self, parameters: Tensor, sample: Tensor) -> Tensor:
-        if self.density == "concrete":
-            return concrete.log_prob(sample, torch.zeros_like(sample), self.temperature)[:, None]
-        return sample.new_full((len(sample), 1), -math.log(self.categories))
-
-    def kl(self, parameters: Tensor) -> Tensor | None:
-        return categorical.kl_to_uniform(parameters)[:, None]
+    def kl(self, level: Level, posterior: Posterior) -> Tensor | None:
+        """KL(q(z|x) ‖ p(z)) of the chosen blocks in closed form, or None where there is none."""
+        return self.prior.kl(level, [posterior[g] for g in self.own], self.chosen)
 
 
-@dataclass(frozen=True)
-class Latents:
-    """All blocks of the latent vector, in the order in which the decoder reads them."""
+class Latents(nn.Module):
+    """All blocks of the latent vector, in the order in which the decoder reads them, and their priors.
 
-    blocks: tuple[Block, ...]
+    Args:
+        priors: their blocks, one prior's after the other's, are those of the latent vector.
+    """
+
+    def __init__(self, priors: Sequence[Prior]) -> None:
+        super().__init__()
+        self.priors = nn.ModuleList(priors)
+        self.blocks: tuple[Block, ...] = tuple(block for prior in priors for block in prior.blocks)
 
     @property
     def factor_names(self) -> tuple[str, ...]:
+        """F names."""
         return tuple(name for block in self.blocks for name in block.factor_names)
+
+    @property
+    def finest(self) -> Level:
+        """The finest level at which all of the prior has marginals."""
+        return min((prior.finest for prior in self._priors()), key=lambda level: len(levels_to(level)))
 
     @property
     def n_code(self) -> int:
@@ -237,15 +202,27 @@ class Latents:
             chosen.update(found)
         return tuple(sorted(chosen))
 
+    def pieces(self, chosen: Sequence[int]) -> list[Piece]:
+        """The chosen blocks, by the priors that they belong to; in their order."""
+        pieces, start = [], 0
+        for prior in self._priors():
+            own = tuple(range(start, start + len(prior.blocks)))
+            start += len(own)
+            local = tuple(g - own[0] for g in own if g in chosen)
+            if local:
+                pieces.append(Piece(prior, own, local))
+        return pieces
+
     def factor_slices(self) -> list[slice]:
         """Where each block's factors stand among the F of all."""
-        ends = [0]
-        for block in self.blocks:
-            ends.append(ends[-1] + len(block.factor_names))
-        return [slice(start, end) for start, end in pairwise(ends)]
+        return _slices(len(block.factor_names) for block in self.blocks)
+
+    def code_slices(self) -> list[slice]:
+        """Where each block's columns stand in the code."""
+        return _slices(block.n_code for block in self.blocks)
 
     def noise(self, batch: int, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Noise:
-        """Parameter-free noise for a batch, one [B, C_g] tensor a block."""
+        """Parameter-free noise for a batch of posterior samples, one [B, C_g] tensor a block."""
         return [block.noise(batch, generator, dtype) for block in self.blocks]
 
     def sample(self, posterior: Posterior, noise: Noise, *, hard: bool = False) -> Sample:
@@ -261,49 +238,43 @@ class Latents:
         """What the decoder reads, [B, Σ C_g]."""
         return torch.cat([block.code(z) for block, z in zip(self.blocks, sample, strict=True)], dim=1)
 
+    def log_prior(self, level: Level, sample: Sample, chosen: Sequence[int] | None = None) -> Tensor:
+        """log p(z) at a level; of the chosen blocks, None being all.
+
+        Raises:
+            ConfigError: a prior has no marginals at that level.
+        """
+        pieces = self.pieces(range(len(self.blocks)) if chosen is None else chosen)
+        values = [piece.log_prob(level, sample) for piece in pieces]
+        return torch.stack(values).sum(0) if level == "joint" else torch.cat(values, dim=1)
+
+    def prior_noise(
+        self, draws: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
+    ) -> list[list[Tensor]]:
+        """What ``prior_sample`` makes draws of, one list a prior."""
+        return [list(prior.noise(draws, generator, dtype)) for prior in self._priors()]
+
+    def prior_sample(self, noise: Sequence[Noise], *, hard: bool = False) -> Sample:
+        """Draws from the prior, [S, C_g] a block."""
+        pairs = zip(self._priors(), noise, strict=True)
+        return [z for prior, own in pairs for z in prior.sample(own, hard=hard)]
+
+    def settings(self) -> dict[str, object]:
+        """All priors' parameters, learned or fixed, as plain numbers and lists for metrics.json."""
+        return {key: value for prior in self._priors() for key, value in prior.settings().items()}
+
     def with_density(self, density: DiscreteDensity) -> "Latents":
-        """The same blocks with another log-probability for the discrete ones."""
-        return Latents(
-            tuple(
-                replace(block, density=density) if isinstance(block, ConcreteBlock) else block for block in self.blocks
-            )
-        )
+        """The same priors, parameters shared, with another log-probability for the discrete blocks."""
+        return Latents([prior.with_density(density) for prior in self._priors()])
+
+    def _priors(self) -> Iterator[Prior]:
+        for prior in self.priors:
+            assert isinstance(prior, Prior)
+            yield prior
 
 
-def normal_prior(*, size: int) -> Latents:
-    """``prior=normal``: one block ``z`` of ``size`` standard normal factors."""
-    _at_least("prior.size", size, 1)
-    return Latents((NormalBlock("z", size),))
-
-
-def normal_concrete_prior(
-    *, continuous: int, categories: int | None, temperature: float, n_classes: int | None
-) -> Latents:
-    """``prior=normal_concrete``: a normal block ``style`` and a Concrete block ``class`` (HFVAE Table 2; JointVAE).
-
-    Args:
-        continuous: the size of ``style``.
-        categories: K of ``class``; None takes as many as the data set has classes.
-        temperature: of the relaxation, in posterior and prior.
-        n_classes: what the data set says; None if it has no labels.
-
-    Raises:
-        ConfigError: K is neither given nor known, or a number is out of range.
-    """
-    if categories is None and n_classes is None:
-        raise ConfigError(
-            "prior=normal_concrete: the data set has no classes, so the number of categories must be given; "
-            "expected prior.categories=K, or prior=normal"
-        )
-    k = categories if categories is not None else n_classes
-    assert k is not None
-    _at_least("prior.continuous", continuous, 1)
-    _at_least("prior.categories", k, 2)
-    if not isinstance(temperature, int | float) or isinstance(temperature, bool) or not 0 < temperature < math.inf:
-        raise ConfigError(f"prior.temperature={temperature!r}: expected a number above 0")
-    return Latents((NormalBlock("style", continuous), ConcreteBlock("class", k, float(temperature))))
-
-
-def _at_least(key: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ConfigError(f"{key}={value!r}: expected a whole number from {least} on")
+def _slices(sizes: Iterator[int] | Sequence[int]) -> list[slice]:
+    ends = [0]
+    for size in sizes:
+        ends.append(ends[-1] + size)
+    return [slice(start, end) for start, end in pairwise(ends)]

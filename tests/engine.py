@@ -21,14 +21,16 @@ from torch.distributions import Categorical, Normal
 from torch.distributions.relaxed_categorical import ExpRelaxedCategorical
 
 from hfvae_runner import aggregate, objective, terms
-from hfvae_runner.aggregate import Aggregate, Level
+from hfvae_runner.aggregate import Aggregate
+from hfvae_runner.blocks import Block, ConcreteBlock, NormalBlock, Posterior, Sample
 from hfvae_runner.estimators import log_weights
 from hfvae_runner.evidence import Evidence
-from hfvae_runner.latents import Block, ConcreteBlock, Latents, NormalBlock, Posterior, Sample
+from hfvae_runner.latents import Latents
 from hfvae_runner.objective import Objective
 from hfvae_runner.penalties import parse_terms
-from hfvae_runner.terms._term import MeanTerm
-from hfvae_runner.vocabulary import DiscreteDensity, Estimator
+from hfvae_runner.priors.normal import StandardNormal
+from hfvae_runner.priors.normal_concrete import UniformConcrete
+from hfvae_runner.vocabulary import DiscreteDensity, Estimator, Level
 
 OBJECTIVES = Path(__file__).parents[1] / "conf" / "objective"
 LEVELS: tuple[Level, ...] = ("joint", "block", "factor")
@@ -40,11 +42,18 @@ CPU = torch.device("cpu")
 
 def blocks(*sizes: int, density: DiscreteDensity = "argmax") -> Latents:
     """Blocks a, b, …: a positive size is a normal block of that many factors, a negative one a variable over −size."""
-    return Latents(
-        tuple(
+    return under_default_priors(
+        *(
             NormalBlock(name, size) if size > 0 else ConcreteBlock(name, -size, TEMPERATURE, density)
             for name, size in zip("abcdef", sizes, strict=False)
         )
+    )
+
+
+def under_default_priors(*chosen: NormalBlock | ConcreteBlock) -> Latents:
+    """The blocks under standard normal and uniform priors."""
+    return Latents(
+        [StandardNormal(block) if isinstance(block, NormalBlock) else UniformConcrete(block) for block in chosen]
     )
 
 
@@ -92,9 +101,7 @@ def drawn(latents: Latents, batch: int, n_data: int, seed: int = 0, *, hard: boo
 
 def per_example(name: str, evidence: Evidence, **options: object) -> Tensor:
     """A term before its mean over the batch, [B]."""
-    term = terms.load(name)
-    assert isinstance(term, MeanTerm)
-    return term.per_example(evidence, **options)
+    return terms.mean(name).per_example(evidence, **options)
 
 
 @cache
@@ -119,7 +126,8 @@ def objective_of(name: str, latents: Latents, estimator: Estimator | None = None
 
 
 def loss_of(built: Objective, evidence: Evidence, step: int = 0) -> Tensor:
-    loss, _values = built(evidence, built.knobs(step, CPU))
+    noise = built.noise(len(evidence.log_px), torch.Generator().manual_seed(0), torch.float64)
+    loss, _values = built(evidence, built.knobs(step, CPU), noise)
     return loss
 
 

@@ -13,11 +13,13 @@ from engine import (
 )
 from torch import Tensor
 
-from hfvae_runner.aggregate import Aggregate, BatchedAggregate, ExactAggregate, Level
+from hfvae_runner.aggregate import Aggregate, BatchedAggregate, ExactAggregate
+from hfvae_runner.blocks import NormalBlock
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.estimators import log_weights
 from hfvae_runner.evidence import Evidence
-from hfvae_runner.vocabulary import DiscreteDensity, Estimator
+from hfvae_runner.priors.normal import StandardNormal
+from hfvae_runner.vocabulary import DiscreteDensity, Estimator, Level
 
 SIZES = (2, -3, 1)
 
@@ -78,7 +80,7 @@ def test_the_divergence_is_in_closed_form(level: Level) -> None:
 
 def test_a_block_without_a_closed_form_takes_its_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = drawn(blocks(2, 1), 5, 9)
-    monkeypatch.setattr(type(batch.latents.blocks[0]), "kl", lambda self, parameters: None)
+    monkeypatch.setattr(StandardNormal, "factor_kl", lambda self, parameters: None)
     evidence = batch.evidence("stratified")
     torch.testing.assert_close(evidence.kl("joint"), evidence.log_qz_x("joint") - evidence.log_pz("joint"))
 
@@ -99,10 +101,11 @@ def test_the_densities_of_a_block_are_computed_once(monkeypatch: pytest.MonkeyPa
     latents = blocks(2)
     batch = drawn(latents, 5, 9)
     evidence = batch.evidence("stratified")
-    evidence.log_qz_x("joint"), evidence.log_pz("factor")
-    for method in ("log_prob", "log_prior"):
-        monkeypatch.setattr(type(latents.blocks[0]), method, lambda *args: pytest.fail("computed twice"))
-    evidence.log_qz_x("factor"), evidence.log_pz("joint")
+    evidence.log_qz_x("joint"), evidence.log_pz("factor"), evidence.kl("joint")
+    monkeypatch.setattr(NormalBlock, "log_prob", lambda *args: pytest.fail("computed twice"))
+    for method in ("factors", "factor_kl"):
+        monkeypatch.setattr(StandardNormal, method, lambda *args: pytest.fail("computed twice"))
+    evidence.log_qz_x("factor"), evidence.log_pz("factor"), evidence.kl("joint", ["continuous"])
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)

@@ -16,9 +16,10 @@ ROOT = Path(hfvae_runner.__file__).parent
 # From the bottom up; a unit is a module or a package. Units of one line do not know each other.
 LAYERS = (
     ("__init__", "console", "errors", "vocabulary"),
-    ("schedules", "distributions", "datasets", "metrics", "figures", "runtime"),
-    ("latents", "likelihoods", "estimators"),
-    ("aggregate", "networks"),
+    ("schedules", "distributions", "datasets", "metrics", "figures", "runtime", "supervision"),
+    ("blocks", "likelihoods", "estimators"),
+    ("latents",),
+    ("aggregate", "networks", "priors"),
     ("evidence",),
     ("model", "terms"),
     ("penalties",),
