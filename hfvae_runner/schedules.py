@@ -5,18 +5,39 @@ In a config a schedule is a number, or one of::
     {linear: [start, end, steps]}          straight from start at step 0 to end at `steps`, then end
     {cosine: [start, end, steps]}          half a cosine wave between the two, then end
     {piecewise: [[0, a], [1000, b], ...]}  straight lines through the given (step, value) points, constant outside
+    {sum: [a, b, ...]}                     the sum of numbers and schedules
+    {negative: a}                          minus a number or schedule
+
+The last two are for objectives whose equations weigh a term by, say, α + λ − 1.
 """
 
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from hfvae_runner.errors import ConfigError, nearest
 
 
+class Schedule(Protocol):
+    """A value for every optimiser step."""
+
+    def __call__(self, step: int) -> float:
+        """The value at optimiser step ``step``."""
+
+    @property
+    def last_change(self) -> int:
+        """The step from which on the value stays as it is."""
+
+
+def always_zero(schedule: Schedule) -> bool:
+    """Whether the value is 0 at every step."""
+    return schedule.last_change == 0 and schedule(0) == 0
+
+
 @dataclass(frozen=True)
-class Schedule:
+class Pieces:
     """Straight or cosine-shaped pieces through ``(step, value)`` points; constant outside."""
 
     points: tuple[tuple[int, float], ...]
@@ -41,7 +62,23 @@ class Schedule:
         return self.points[-1][0]
 
 
-KINDS = ("linear", "cosine", "piecewise")
+@dataclass(frozen=True)
+class Sum:
+    """The sum of several schedules, each with its sign."""
+
+    parts: tuple[tuple[int, Schedule], ...]
+
+    def __call__(self, step: int) -> float:
+        """The value at optimiser step ``step``."""
+        return sum(sign * part(step) for sign, part in self.parts)
+
+    @property
+    def last_change(self) -> int:
+        """The step from which on the value stays as it is."""
+        return max(part.last_change for _sign, part in self.parts)
+
+
+KINDS = ("linear", "cosine", "piecewise", "sum", "negative")
 
 
 def parse(value: object, where: str) -> Schedule:
@@ -51,7 +88,7 @@ def parse(value: object, where: str) -> Schedule:
         ConfigError: the value is neither a finite number nor a schedule; ``where`` names the key in the message.
     """
     if _is_number(value):
-        return Schedule(((0, _number(value, where)),))
+        return Pieces(((0, _number(value, where)),))
     if not isinstance(value, Mapping) or len(value) != 1:
         raise ConfigError(f"{where}: {value!r} is neither a number nor a schedule ({', '.join(KINDS)})")
     kind, arguments = next(iter(value.items()))
@@ -59,14 +96,20 @@ def parse(value: object, where: str) -> Schedule:
         raise ConfigError(
             f"{where}: unknown schedule {kind!r}, expected one of {', '.join(KINDS)}{nearest(kind, KINDS)}"
         )
+    if kind == "negative":
+        return Sum(((-1, parse(arguments, where)),))
+    if kind == "sum":
+        if not isinstance(arguments, Sequence) or isinstance(arguments, str) or not arguments:
+            raise ConfigError(f"{where}: sum takes a list of numbers and schedules, not {arguments!r}")
+        return Sum(tuple((1, parse(part, where)) for part in arguments))
     if kind == "piecewise":
-        return Schedule(_points(arguments, where))
+        return Pieces(_points(arguments, where))
     if not isinstance(arguments, Sequence) or isinstance(arguments, str) or len(arguments) != 3:
         raise ConfigError(f"{where}: {kind} takes [start, end, steps], not {arguments!r}")
     start, end, steps = arguments
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
         raise ConfigError(f"{where}: the steps of a {kind} schedule are a whole number from 1 on, not {steps!r}")
-    return Schedule(((0, _number(start, where)), (steps, _number(end, where))), cosine=kind == "cosine")
+    return Pieces(((0, _number(start, where)), (steps, _number(end, where))), cosine=kind == "cosine")
 
 
 def _points(arguments: object, where: str) -> tuple[tuple[int, float], ...]:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hfvae_runner.errors import ConfigError
-from hfvae_runner.schedules import Schedule, parse
+from hfvae_runner.schedules import Pieces, parse
 
 numbers = st.floats(-1e6, 1e6)
 counts = st.integers(1, 10**6)
@@ -67,7 +67,7 @@ def test_piecewise_passes_through_its_points(steps: list[int], data: st.DataObje
 
 
 def test_a_schedule_is_a_value() -> None:
-    assert parse({"linear": [0, 5, 10]}, "a") == parse({"linear": [0.0, 5.0, 10]}, "b") == Schedule(((0, 0), (10, 5)))
+    assert parse({"linear": [0, 5, 10]}, "a") == parse({"linear": [0.0, 5.0, 10]}, "b") == Pieces(((0, 0), (10, 5)))
 
 
 @pytest.mark.parametrize(
