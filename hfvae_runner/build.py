@@ -10,26 +10,30 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
-from hfvae_runner import __version__, objective
+from hfvae_runner import __version__, objective, schedules
 from hfvae_runner.datasets import Dataset
 from hfvae_runner.errors import CheckpointError, ConfigError, Diverged, nearest
 from hfvae_runner.evaluate import Encoded, Evaluation, encode, evaluate
 from hfvae_runner.latents import Latents
-from hfvae_runner.likelihoods import LIKELIHOODS
+from hfvae_runner.likelihoods import Likelihood, fitting
 from hfvae_runner.model import VAE
 from hfvae_runner.networks import Networks
+from hfvae_runner.penalties import PenaltySpec
 from hfvae_runner.record import LAST, RunFolder
 from hfvae_runner.runtime.batches import Batches
 from hfvae_runner.runtime.seeds import derived
-from hfvae_runner.schema import Config
+from hfvae_runner.schema import Config, SupervisionConfig
 from hfvae_runner.state import State, restore
 from hfvae_runner.summary import table
+from hfvae_runner.supervision import some_labels
 from hfvae_runner.train import Run, train
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 _THREADS = torch.get_num_threads()
+_VALUES = {"unit_interval": "values from 0 to 1", "real": "real numbers", "counts": "counts"}
 _STARRED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -51,20 +55,28 @@ def assemble(config: Config) -> Run:
     """
     device = _device(config.device)
     dataset = _dataset(json.dumps(config.dataset), config.choices.get("dataset"))
-    latents = _called("prior", config.prior, config.choices, Latents, n_classes=dataset.n_classes)
-    latents = latents.with_density(config.objective.discrete_density)
-    likelihood = LIKELIHOODS[dataset.likelihood]
     torch.manual_seed(derived(config.seed, "parameters"))
+    about_data = {"n_classes": dataset.n_classes, "examples": dataset.train.x}
+    latents = _called("prior", config.prior, config.choices, Latents, **about_data)
+    latents = latents.with_density(config.objective.discrete_density)
+    likelihood = _likelihood(config, dataset)
     derived_sizes = {"input_shape": dataset.input_shape, "latents": latents, "likelihood": likelihood}
     networks = _called("model", config.model, config.choices, Networks, **derived_sizes)
+    penalties, labels, block = dict(config.objective.terms), None, None
+    if config.supervision.fraction:
+        block, labels = _supervision(config.supervision, dataset, latents, config.choices)
+        weight = schedules.parse(config.supervision.weight, "supervision.weight")
+        penalties["label_likelihood"] = PenaltySpec("label_likelihood", "label_likelihood", weight)
     try:
-        weighed = objective.build(config.objective.terms, config.objective.estimator, latents)
+        weighed = objective.build(penalties, config.objective.estimator, latents).to(device)
     except ConfigError as error:
         names = {group: config.choices.get(group) for group in ("objective", "prior")}
         raise ConfigError(f"objective={names['objective']} does not fit prior={names['prior']}: {error}") from None
-    batches = Batches(dataset.train.x.to(device), config.batch_size, config.seed)
+    given = None if labels is None else labels.to(device)
+    batches = Batches(dataset.train.x.to(device), config.batch_size, config.seed, given)
     total = config.steps if config.steps is not None else (config.epochs or 0) * batches.steps_per_epoch
-    return Run(config, dataset, VAE(networks, latents, likelihood).to(device), weighed, batches, device, total)
+    model = VAE(networks, latents, likelihood).to(device)
+    return Run(config, dataset, model, weighed, batches, device, total, block)
 
 
 def run(config: Config, folder: Path) -> dict[str, object]:
@@ -80,10 +92,8 @@ def run(config: Config, folder: Path) -> dict[str, object]:
     # Set where the config leaves it open too: an earlier job of the sweep may have changed it.
     torch.set_num_threads(_THREADS if config.threads is None else config.threads)
     assembled = assemble(config)
-    parameters = assembled.model.parameters()
-    optimizer = torch.optim.Adam(parameters, lr=config.lr, fused=True)
     generator = torch.Generator(assembled.device).manual_seed(derived(config.seed, "noise"))
-    state = State(assembled.model, optimizer, generator)
+    state = State(assembled.model, assembled.objective, optimizer_of(assembled), generator)
     last = folder / "checkpoints" / LAST
     resumed = config.resume is not None and last.exists()
     if resumed:
@@ -101,6 +111,26 @@ def run(config: Config, folder: Path) -> dict[str, object]:
     return metrics
 
 
+def optimizer_of(run: Run) -> torch.optim.Adam:
+    """Adam over the run's parameters: the networks, the prior and each term with parameters of its own are a group."""
+    settings = run.config.train
+    of_prior = list(run.model.latents.parameters())
+    apart = {id(parameter) for parameter in of_prior}
+    groups: list[dict[str, object]] = [
+        {"params": [parameter for parameter in run.model.parameters() if id(parameter) not in apart]},
+        {"params": of_prior, "lr": run.config.lr if settings.prior_lr is None else settings.prior_lr},
+        *run.objective.parameter_groups(),
+    ]
+    first, second = settings.betas
+    return torch.optim.Adam(
+        [group for group in groups if group["params"]],
+        lr=run.config.lr,
+        betas=(first, second),
+        amsgrad=settings.amsgrad,
+        fused=True,
+    )
+
+
 def _results(run: Run, folder: RunFolder, seconds: float) -> dict[str, object]:
     settings = run.config.metrics
     splits = {"train": run.dataset.train, "test": run.dataset.test}
@@ -111,7 +141,12 @@ def _results(run: Run, folder: RunFolder, seconds: float) -> dict[str, object]:
         encoded[name] = encode(run.model, split, seed=seed, batch_size=settings.batch_size, device=run.device)
         try:
             evaluations[name] = evaluate(
-                encoded[name], encoded["train"], settings, n_classes=run.dataset.n_classes, seed=run.config.seed
+                encoded[name],
+                encoded["train"],
+                settings,
+                n_classes=run.dataset.n_classes,
+                seed=run.config.seed,
+                supervised_block=run.supervised_block,
             )
         except Diverged as error:
             raise Diverged(
@@ -129,6 +164,8 @@ def _results(run: Run, folder: RunFolder, seconds: float) -> dict[str, object]:
         "schema": 1,
         "status": "completed",
         "run": _description(run, seconds),
+        "prior": {"name": run.config.choices["prior"], **run.model.latents.settings()},
+        "likelihood": {"name": run.config.choices["likelihood"], **run.model.likelihood.settings()},
         **{name: evaluation.metrics for name, evaluation in evaluations.items()},
     }
 
@@ -169,13 +206,43 @@ def _announce(run: Run, state: State, folder: Path) -> None:
                 )
 
 
+def _supervision(
+    settings: SupervisionConfig, dataset: Dataset, latents: Latents, choices: Mapping[str, str]
+) -> tuple[str, Tensor]:
+    """The discrete block that stands for the labels, and the labels that are given, [N]."""
+    where = f"supervision.fraction={settings.fraction:g}"
+    if dataset.train.labels is None:
+        raise ConfigError(f"{where}: dataset={choices['dataset']} has no labels; expected 0")
+    fitting = [block for block in latents.blocks if block.discrete and block.n_code == dataset.n_classes]
+    if len(fitting) != 1:
+        raise ConfigError(
+            f"{where}: prior={choices['prior']} has {len(fitting)} discrete variables of {dataset.n_classes} "
+            "categories, one for each label; expected one, as in prior=normal_concrete"
+        )
+    return fitting[0].name, some_labels(dataset.train.labels, settings.fraction)
+
+
 @lru_cache(maxsize=1)
 def _dataset(spec: str, choice: str | None) -> Dataset:
     """Kept, since a run is checked before it starts and a sweep's jobs mostly share their data."""
     dataset = _called("dataset", json.loads(spec), {"dataset": choice}, Dataset)
-    if dataset.likelihood not in LIKELIHOODS:
-        raise ConfigError(f"dataset={choice}: unknown likelihood {dataset.likelihood!r}")
+    if dataset.values not in _VALUES:
+        known = ", ".join(_VALUES)
+        raise ConfigError(
+            f"dataset={choice} has values={dataset.values!r}; expected one of {known}{nearest(dataset.values, _VALUES)}"
+        )
     return dataset
+
+
+def _likelihood(config: Config, dataset: Dataset) -> Likelihood:
+    likelihood = _called("likelihood", config.likelihood, config.choices, Likelihood)  # type: ignore[type-abstract]
+    if not likelihood.fits(dataset.values):
+        expected = " or ".join(f"likelihood={name}" for name in fitting(dataset.values))
+        raise ConfigError(
+            f"likelihood={config.choices['likelihood']} does not fit dataset={config.choices['dataset']}: it scores "
+            f"{_VALUES[likelihood.support]}, the data set gives {_VALUES[dataset.values]}; expected {expected}"
+        )
+    return likelihood
 
 
 def _called(

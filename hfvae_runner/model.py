@@ -2,12 +2,15 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import one_hot as one_hot_of
 
 from hfvae_runner import aggregate
+from hfvae_runner.blocks import Noise, Posterior
 from hfvae_runner.evidence import Evidence
-from hfvae_runner.latents import Latents, Noise, Posterior
+from hfvae_runner.latents import Latents
 from hfvae_runner.likelihoods import Likelihood
 from hfvae_runner.networks import Networks
+from hfvae_runner.supervision import Supervised
 from hfvae_runner.vocabulary import Estimator
 
 
@@ -31,7 +34,9 @@ class VAE(nn.Module):
         raw: Tensor = self.decoder(code)
         return raw
 
-    def forward(self, x: Tensor, noise: Noise, *, estimator: Estimator, n_data: int) -> Evidence:
+    def forward(
+        self, x: Tensor, noise: Noise, *, estimator: Estimator, n_data: int, supervised: Supervised | None = None
+    ) -> Evidence:
         """One reparameterised sample per example and its log-densities.
 
         Args:
@@ -39,9 +44,20 @@ class VAE(nn.Module):
             noise: from ``latents.noise``.
             estimator: of the aggregate posterior.
             n_data: N, the training set's size.
+            supervised: the examples whose label the decoder is given in place of the discrete variable's sample.
         """
         posterior = self.encode(x)
         sample = self.latents.sample(posterior, noise)
-        log_px = self.likelihood.log_prob(x, self.decode(self.latents.code(sample)))
+        code = self.latents.code(sample)
+        if supervised is not None:
+            code = self._with_labels(code, supervised)
+        log_px = self.likelihood.log_prob(x, self.decode(code))
         q_z = aggregate.from_batch(self.latents, posterior, sample, estimator=estimator, n_data=n_data)
-        return Evidence(self.latents, posterior, sample, log_px, q_z)
+        return Evidence(self.latents, posterior, sample, log_px, q_z, supervised)
+
+    def _with_labels(self, code: Tensor, supervised: Supervised) -> Tensor:
+        (g,) = self.latents.select([supervised.block])
+        columns = self.latents.code_slices()[g]
+        one_hot = one_hot_of(supervised.labels.clamp_min(0), self.latents.blocks[g].n_code).to(code.dtype)
+        own = torch.where(supervised.given[:, None], one_hot, code[:, columns])
+        return torch.cat([code[:, : columns.start], own, code[:, columns.stop :]], dim=1)

@@ -1,18 +1,19 @@
 """An objective: weights, and targets if any, on named terms. The papers' objectives are YAML files of such sums."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from hfvae_runner import terms
+from hfvae_runner import aggregate, terms
+from hfvae_runner.blocks import Noise
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.evidence import Evidence
 from hfvae_runner.latents import Latents
 from hfvae_runner.penalties import PenaltySpec
-from hfvae_runner.schedules import Schedule
+from hfvae_runner.schedules import Schedule, always_zero
 from hfvae_runner.terms._term import Term
 from hfvae_runner.vocabulary import Estimator
 
@@ -23,14 +24,9 @@ class Penalty:
 
     name: str
     term: Term
-    options: Mapping[str, object]
     weight: Schedule
     target: Schedule | None = None
     cap: float = math.inf
-
-    def value(self, evidence: Evidence) -> Tensor:
-        """The term itself, a scalar in nats per example."""
-        return self.term(evidence, **self.options)
 
     def target_at(self, step: int) -> float | None:
         """The target by its schedule, kept at or below the cap."""
@@ -39,6 +35,8 @@ class Penalty:
 
 class Objective(nn.Module):
     """loss = Σ weight·term, rewards subtracted; terms with a target enter as weight·|term − target|.
+
+    A term with parameters of its own (a critic) adds the loss that fits them, which moves nothing else.
 
     Args:
         penalties: in the order of the config.
@@ -49,6 +47,7 @@ class Objective(nn.Module):
         super().__init__()
         self.penalties = penalties
         self.estimator: Estimator = estimator
+        self.terms = nn.ModuleList(penalty.term for penalty in penalties)
 
     def knobs(self, step: int, device: torch.device) -> Tensor:
         """Weights (row 0) and targets (row 1, 0 where there is none) at an optimiser step, [2, penalties].
@@ -59,47 +58,82 @@ class Objective(nn.Module):
         targets = [penalty.target_at(step) or 0.0 for penalty in self.penalties]
         return torch.tensor([weights, targets], device=device)
 
-    def forward(self, evidence: Evidence, knobs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, a scalar in nats per example, and every term's detached value by its penalty's name."""
+    def noise(
+        self, batch: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
+    ) -> list[Sequence[Noise]]:
+        """The random numbers of one evaluation beside the posterior's, for each penalty."""
+        return [penalty.term.noise(batch, generator, dtype) for penalty in self.penalties]
+
+    def parameter_groups(self) -> list[dict[str, object]]:
+        """The terms' own parameters as groups for an optimiser."""
+        groups = [
+            {"params": list(penalty.term.parameters()), **penalty.term.optimizer_options} for penalty in self.penalties
+        ]
+        return [group for group in groups if group["params"]]
+
+    def forward(
+        self, evidence: Evidence, knobs: Tensor, noise: Sequence[Sequence[Noise]]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss, a scalar in nats per example, and detached values: every term's by its penalty's name.
+
+        The fit loss of a penalty ``NAME`` that has one stands under ``NAME_fit``.
+        """
         parts: list[Tensor] = []
         values: dict[str, Tensor] = {}
-        for penalty, weight, target in zip(self.penalties, *knobs.unbind(), strict=True):
-            value = penalty.value(evidence)
+        for penalty, own, weight, target in zip(self.penalties, noise, *knobs.unbind(), strict=True):
+            value = penalty.term(evidence, own)
             values[penalty.name] = value.detach()
             # JointVAE Eq. 7: the divergence is averaged over the batch before the absolute value.
             parts.append(penalty.term.sign * weight * (value if penalty.target is None else (value - target).abs()))
+            fit = penalty.term.fit(evidence, own)
+            if fit is not None:
+                values[f"{penalty.name}_fit"] = fit.detach()
+                parts.append(fit)
         return torch.stack(parts).sum(), values
 
 
 def build(specs: Mapping[str, PenaltySpec], estimator: Estimator, latents: Latents) -> Objective:
-    """The objective that a config spells out, checked against the prior's blocks.
+    """The objective that a config spells out, checked against the latents.
+
+    A term whose weight is 0 at every step is left out, so that nothing is asked of the prior for its sake.
 
     Raises:
         ConfigError: a block that the prior lacks, an option's value that the term does not know, a cap without
-            discrete blocks.
+            discrete blocks, a density finer than the prior's marginals.
     """
-    return Objective(tuple(_penalty(spec, latents) for spec in specs.values()), estimator)
+    asked = [spec for spec in specs.values() if not (always_zero(spec.weight) and spec.term != "reconstruction")]
+    penalties = tuple(_penalty(spec, latents) for spec in asked)
+    for penalty in penalties:
+        _try(penalty, estimator, latents)
+    return Objective(penalties, estimator)
 
 
 def _penalty(spec: PenaltySpec, latents: Latents) -> Penalty:
     where = f"objective.terms.{spec.name}"
-    term = terms.load(spec.term)
-    blocks = spec.options.get("blocks")
-    if blocks is not None and not (
-        isinstance(blocks, list | tuple) and blocks and all(isinstance(b, str) for b in blocks)
-    ):
-        raise ConfigError(f"{where}.blocks: {blocks!r} is not a list of block names")
     try:
-        selected = latents.select(blocks)
+        term = terms.bind(spec.term, latents, spec.options)
     except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
-    method = spec.options.get("method", "closed_form")
-    if method not in ("closed_form", "monte_carlo"):
-        raise ConfigError(f"{where}.method: {method!r} is neither closed_form nor monte_carlo")
+        raise ConfigError(f"{where}.{error}") from None
     cap = math.inf
     if spec.cap == "log_categories":
-        chosen = [latents.blocks[g] for g in selected]
+        blocks = spec.options.get("blocks")
+        assert blocks is None or isinstance(blocks, list | tuple)
+        chosen = [latents.blocks[g] for g in latents.select(blocks)]
         if not all(block.discrete for block in chosen):
             raise ConfigError(f"{where}.cap: log_categories needs `blocks` that are all discrete")
         cap = sum(math.log(block.n_code) for block in chosen)
-    return Penalty(spec.name, term, spec.options, spec.weight, spec.target, cap)
+    return Penalty(spec.name, term, spec.weight, spec.target, cap)
+
+
+@torch.no_grad()
+def _try(penalty: Penalty, estimator: Estimator, latents: Latents) -> None:
+    """Evaluates the term once on two made-up examples: what it needs of the prior shows by itself."""
+    generator = torch.Generator().manual_seed(0)
+    posterior = [torch.zeros(2, block.n_parameters) for block in latents.blocks]
+    sample = latents.sample(posterior, latents.noise(2, generator))
+    q_z = aggregate.from_batch(latents, posterior, sample, estimator=estimator, n_data=2)
+    evidence = Evidence(latents, posterior, sample, torch.zeros(2), q_z)
+    try:
+        penalty.term(evidence, penalty.term.noise(2, generator))
+    except ConfigError as error:
+        raise ConfigError(f"objective.terms.{penalty.name}: {error}") from None

@@ -1,7 +1,7 @@
 """The config's closed part, checked value by value: what a run is told, as frozen dataclasses.
 
 Takes the plain nested dict of a resolved config and needs neither Hydra nor torch: a mistake is refused at once.
-`dataset`, `model` and `prior` stay open: their classes say what they take.
+`dataset`, `model`, `likelihood` and `prior` stay open: their classes say what they take.
 """
 
 import math
@@ -13,9 +13,11 @@ from typing import cast, get_args
 from hfvae_runner import schedules
 from hfvae_runner.errors import ConfigError, nearest
 from hfvae_runner.penalties import PenaltySpec, parse_terms
-from hfvae_runner.vocabulary import DiscreteDensity, Estimator
+from hfvae_runner.vocabulary import DiscreteDensity, Estimator, Kernel, Statistic
 
-GROUPS = ("dataset", "model", "prior", "objective")
+GROUPS = ("dataset", "model", "likelihood", "prior", "objective")
+BROUGHT_GROUPS = ("divergence",)  # by some objectives, in their own lists of defaults
+ALL_GROUPS = (*GROUPS, *BROUGHT_GROUPS)
 ESTIMATORS: tuple[str, ...] = get_args(Estimator)
 DISCRETE_DENSITIES: tuple[str, ...] = get_args(DiscreteDensity)
 SETTINGS = (
@@ -32,11 +34,17 @@ SETTINGS = (
     "resume",
     "debug",
 )
-FIXED = (*SETTINGS, "choices", *GROUPS, "train", "metrics")
+FIXED = (*SETTINGS, "choices", *GROUPS, "supervision", "train", "metrics")
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 _LARGEST_SEED = 2**63 - 1
-_WORDS = {"estimator": ESTIMATORS, "discrete_density": DISCRETE_DENSITIES}
+_WORDS: Mapping[str, tuple[str, ...]] = {
+    "estimator": ESTIMATORS,
+    "discrete_density": DISCRETE_DENSITIES,
+    "kernel": get_args(Kernel),
+    "statistic": get_args(Statistic),
+}
+_NAME_LISTS = ("anchors",)
 
 
 @dataclass(frozen=True)
@@ -49,16 +57,35 @@ class ObjectiveConfig:
 
 
 @dataclass(frozen=True)
+class SupervisionConfig:
+    """How many labels are given in training.
+
+    Attributes:
+        fraction: of each class's examples; 0 for none.
+        weight: of −log q(y|x) where y is given.
+    """
+
+    fraction: float
+    weight: float
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """How a run is driven.
 
     Attributes:
+        betas: Adam's two decay rates.
+        amsgrad: whether Adam keeps the largest second moment so far (Reddi et al. 2018).
+        prior_lr: the learning rate of the prior's own parameters; None takes that of the networks.
         log_every: optimiser steps between rows of history.csv.
         checkpoint_every: optimiser steps between checkpoints.
         keep: how many of the newest numbered checkpoints stay.
         progress: whether a progress bar is shown.
     """
 
+    betas: tuple[float, float]
+    amsgrad: bool
+    prior_lr: float | None
     log_every: int
     checkpoint_every: int
     keep: int
@@ -93,7 +120,7 @@ class Config:
         resume: None starts anew, `auto` goes on where the run folder holds a checkpoint.
         choices: the name of the chosen file of each group.
         knobs: the objective's own top-level values, such as `beta`.
-        dataset, model, prior: a class as `_target_` (dotted path), and its arguments.
+        dataset, model, likelihood, prior: a class as `_target_` (dotted path), and its arguments.
         resolved: everything above as the plain dict that config.yaml holds.
     """
 
@@ -113,8 +140,10 @@ class Config:
     knobs: Mapping[str, object]
     dataset: Mapping[str, object]
     model: Mapping[str, object]
+    likelihood: Mapping[str, object]
     prior: Mapping[str, object]
     objective: ObjectiveConfig
+    supervision: SupervisionConfig
     train: TrainConfig
     metrics: MetricsConfig
     resolved: Mapping[str, object]
@@ -128,7 +157,7 @@ def parse(resolved: Mapping[str, object]) -> Config:
             value and what was expected.
     """
     root = _Section("", resolved)
-    choices = _choices(root.section("choices", GROUPS))
+    choices = _choices(root.section("choices", ALL_GROUPS))
     knobs = {key: _knob(root, key) for key in resolved if key not in FIXED}
     config = Config(
         seed=root.integer("seed", least=0, most=_LARGEST_SEED),
@@ -147,8 +176,10 @@ def parse(resolved: Mapping[str, object]) -> Config:
         knobs=knobs,
         dataset=_open(root, "dataset"),
         model=_open(root, "model"),
+        likelihood=_open(root, "likelihood"),
         prior=_open(root, "prior"),
         objective=_objective(root.section("objective", ("estimator", "discrete_density", "terms"))),
+        supervision=_supervision(root.section("supervision", tuple(SupervisionConfig.__dataclass_fields__))),
         train=_train(root.section("train", tuple(TrainConfig.__dataclass_fields__))),
         metrics=_metrics(root.section("metrics", tuple(MetricsConfig.__dataclass_fields__))),
         resolved=resolved,
@@ -167,6 +198,9 @@ class _Section:
 
     def name(self, key: str) -> str:
         return f"{self._path}.{key}" if self._path else key
+
+    def has(self, key: str) -> bool:
+        return key in self._values
 
     def value(self, key: str) -> object:
         if key not in self._values:
@@ -212,6 +246,12 @@ class _Section:
             raise self.refuse(key, "a number above 0")
         return float(value)
 
+    def number(self, key: str, most: float = math.inf) -> float:
+        value = self.value(key)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most or value == math.inf:
+            raise self.refuse(key, f"a number from 0 {'on' if most == math.inf else f'to {most:g}'}")
+        return float(value)
+
     def boolean(self, key: str) -> bool:
         value = self.value(key)
         if not isinstance(value, bool):
@@ -240,7 +280,7 @@ def _device(root: _Section) -> str:
 
 def _choices(section: _Section) -> dict[str, str]:
     choices: dict[str, str] = {}
-    for group in GROUPS:
+    for group in (*GROUPS, *(group for group in BROUGHT_GROUPS if section.has(group))):
         choice = section.value(group)
         if not isinstance(choice, str):  # Hydra says null of several choices for one group, and of a deleted group
             raise section.refuse(group, "the name of a single choice")
@@ -252,6 +292,10 @@ def _knob(root: _Section, key: str) -> object:
     value = root.value(key)
     if key in _WORDS:
         return root.word(key, _WORDS[key])
+    if key in _NAME_LISTS:
+        if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
+            raise root.refuse(key, "a list of block names such as [style]")
+        return value
     if isinstance(value, bool):
         return value
     if isinstance(value, str) or value is None:
@@ -276,13 +320,31 @@ def _objective(section: _Section) -> ObjectiveConfig:
     )
 
 
+def _supervision(section: _Section) -> SupervisionConfig:
+    return SupervisionConfig(section.number("fraction", most=1), section.number("weight"))
+
+
 def _train(section: _Section) -> TrainConfig:
     return TrainConfig(
+        betas=_betas(section),
+        amsgrad=section.boolean("amsgrad"),
+        prior_lr=None if section.value("prior_lr") is None else section.positive("prior_lr"),
         log_every=section.integer("log_every", least=1),
         checkpoint_every=section.integer("checkpoint_every", least=1),
         keep=section.integer("keep", least=1),
         progress=section.boolean("progress"),
     )
+
+
+def _betas(section: _Section) -> tuple[float, float]:
+    value = section.value("betas")
+    if (
+        not isinstance(value, list | tuple)
+        or len(value) != 2
+        or not all(isinstance(each, int | float) and not isinstance(each, bool) and 0 <= each < 1 for each in value)
+    ):
+        raise section.refuse("betas", "two numbers from 0 to below 1")
+    return float(value[0]), float(value[1])
 
 
 def _metrics(section: _Section) -> MetricsConfig:

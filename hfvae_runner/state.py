@@ -11,7 +11,7 @@ import shutil
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,12 @@ from torch import Tensor, nn
 from hfvae_runner.errors import CheckpointError, Diverged
 from hfvae_runner.record import LAST, atomic, flush_folder
 
-_FORMAT = 1
+_FORMAT = 2
 _CONTENT: Mapping[str, type] = {
     "step": int,
     "seconds": float,
     "model": dict,
+    "objective": dict,
     "optimizer": dict,
     "generator": Tensor,
     "generator_device": str,
@@ -56,14 +57,16 @@ class State:
     """A run between two steps.
 
     Attributes:
-        model: every parameter and buffer that training changes.
-        optimizer: the optimiser of those parameters.
+        model: the networks and the prior.
+        objective: its terms may have parameters of their own.
+        optimizer: the optimiser of all these parameters.
         generator: the noise generator, on the training device, seeded from the run's seed.
         step: the optimiser steps taken so far.
         seconds: the wall time that they took, over all resumes.
     """
 
     model: nn.Module
+    objective: nn.Module
     optimizer: torch.optim.Optimizer
     generator: torch.Generator
     step: int = 0
@@ -76,7 +79,7 @@ class State:
 
         Raises Diverged where a parameter is not finite; nothing is written then.
         """
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in chain(self.model.named_parameters(), self.objective.named_parameters()):
             if not torch.isfinite(parameter).all():
                 raise Diverged(f"parameter {name!r} is not finite at step {self.step}")
         path = checkpoints / f"step_{self.step:08d}.pt"
@@ -90,14 +93,12 @@ class State:
         return path
 
     def _content(self, config_text: str) -> dict[str, object]:
-        model = self.model.state_dict()
-        for name, value in model.items():
-            model[name] = _plain(value, f"model.{name}")
         return {
             "format": _FORMAT,
             "step": self.step,
             "seconds": self.seconds,
-            "model": model,
+            "model": _plain(dict(self.model.state_dict()), "model"),
+            "objective": _plain(dict(self.objective.state_dict()), "objective"),
             "optimizer": _plain(self.optimizer.state_dict(), "optimizer"),
             "generator": self.generator.get_state(),
             "generator_device": self.generator.device.type,
@@ -117,7 +118,8 @@ def restore(state: State, path: Path) -> None:
     format, or of another model or optimiser.
     """
     content = _read(path)
-    _check_model(state.model.state_dict(), content["model"], path)
+    for part, module in {"model": state.model, "objective": state.objective}.items():
+        _check_parameters(part, module.state_dict(), content[part], path)
     own_groups, groups = state.optimizer.param_groups, content["optimizer"]["param_groups"]
     sizes, own_sizes = ([len(group["params"]) for group in each] for each in (groups, own_groups))
     if sizes != own_sizes:
@@ -127,6 +129,7 @@ def restore(state: State, path: Path) -> None:
         group.update({key: own[key] for key in ("capturable", "foreach", "fused") if key in own})
 
     state.model.load_state_dict(content["model"])
+    state.objective.load_state_dict(content["objective"])
     state.optimizer.load_state_dict(content["optimizer"])
     state.step = content["step"]
     state.seconds = content["seconds"]
@@ -166,14 +169,14 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _check_model(own: Mapping[str, object], stored: Mapping[str, object], path: Path) -> None:
+def _check_parameters(part: str, own: Mapping[str, object], stored: Mapping[str, object], path: Path) -> None:
     differences = (
         f"{name}: {_describe(stored.get(name))} (expected {_describe(own.get(name))})"
         for name in dict.fromkeys([*own, *stored])
         if _describe(own.get(name)) != _describe(stored.get(name))
     )
     if first := list(islice(differences, 3)):
-        raise CheckpointError(f"{path} is of another model: {', '.join(first)}")
+        raise CheckpointError(f"{path} is of another {part}: {', '.join(first)}")
 
 
 def _describe(value: object) -> str:

@@ -5,7 +5,7 @@ Shapes: B batch; F factors. A step is counted when it is done: after the first o
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -14,9 +14,9 @@ import yaml
 from torch import Tensor
 from tqdm import tqdm
 
+from hfvae_runner.blocks import Noise
 from hfvae_runner.datasets import Dataset, as_float
 from hfvae_runner.errors import Diverged
-from hfvae_runner.latents import Noise
 from hfvae_runner.model import VAE
 from hfvae_runner.objective import Objective
 from hfvae_runner.record import LAST, RunFolder
@@ -25,6 +25,8 @@ from hfvae_runner.runtime.batches import Batches
 from hfvae_runner.runtime.signals import stop_requests
 from hfvae_runner.schema import Config
 from hfvae_runner.state import State
+from hfvae_runner.supervision import Supervised
+from hfvae_runner.vocabulary import levels_to
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ class Run:
 
     Attributes:
         total_steps: the optimiser step at which it is finished.
+        supervised_block: the discrete block that stands for the given labels; None without supervision.
     """
 
     config: Config
@@ -44,29 +47,41 @@ class Run:
     batches: Batches
     device: torch.device
     total_steps: int
+    supervised_block: str | None = None
 
     @property
     def n_data(self) -> int:
         """N, the training set's size."""
         return len(self.dataset.train)
 
-    def loss(self, x: Tensor, noise: Noise, knobs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(
+        self, x: Tensor, labels: Tensor | None, noise: Noise, own_noise: Sequence[Sequence[Noise]], knobs: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The objective on one batch: a pure function of its arguments and the parameters.
 
         Args:
             x: [B, *], as stored.
+            labels: [B], those that are given; None without supervision.
             noise: from ``latents.noise``.
+            own_noise: from ``objective.noise``.
             knobs: from ``objective.knobs``.
 
         Returns:
-            The loss, nats per example, and detached values: every term, ``kl`` [F] per factor, and ``own_share``
-            where the objective asks for q(z).
+            The loss, nats per example, and detached values: every term, ``kl`` at the levels that the prior has, and
+            ``own_share`` where the objective asks for q(z).
         """
-        evidence = self.model(as_float(x), noise, estimator=self.objective.estimator, n_data=self.n_data)
-        loss, terms = self.objective(evidence, knobs)
+        supervised = None
+        if labels is not None:
+            assert self.supervised_block is not None
+            supervised = Supervised(self.supervised_block, labels)
+        evidence = self.model(
+            as_float(x), noise, estimator=self.objective.estimator, n_data=self.n_data, supervised=supervised
+        )
+        loss, terms = self.objective(evidence, knobs, own_noise)
         values = {f"term/{name}": value for name, value in terms.items()}
         values["reconstruction"] = evidence.log_px.detach().mean()
-        values["kl"] = evidence.kl("factor").detach().mean(0)
+        for level in levels_to(self.model.latents.finest):
+            values[f"kl/{level}"] = evidence.kl(level).detach().mean(0)
         share = evidence.own_share()
         if share is not None:
             values["own_share"] = share.detach().mean()
@@ -86,10 +101,11 @@ def train(run: Run, state: State, folder: RunFolder) -> None:
     run.model.train()
     with stop_requests() as stop, _progress(run, state) as bar:
         while state.step < run.total_steps:
-            x = run.batches.at(state.step)
+            x, labels = run.batches.at(state.step)
             noise = run.model.latents.noise(len(x), state.generator)
+            own_noise = run.objective.noise(len(x), state.generator)
             knobs = run.objective.knobs(state.step, run.device)
-            loss, values = take_step(x, noise, knobs)
+            loss, values = take_step(x, labels, noise, own_noise, knobs)
             state.step += 1
             bar.update()
 
@@ -119,14 +135,14 @@ def _history_row(
 ) -> dict[str, float | int]:
     """One row of history.csv, but for the rate. Nats per example."""
     latents = run.model.latents
-    kl = values["kl"].double().cpu()
+    kl = values["kl/joint"].item()
     reconstruction = values["reconstruction"].item()
     row: dict[str, float | int] = {
         "step": step,
         "epoch": step / run.batches.steps_per_epoch,
         "loss": loss.item(),
-        "elbo": reconstruction - kl.sum().item(),
-        "kl": kl.sum().item(),
+        "elbo": reconstruction - kl,
+        "kl": kl,
     }
     row |= {name: value.item() for name, value in values.items() if name.startswith("term/")}
     if "own_share" in values:
@@ -135,16 +151,19 @@ def _history_row(
         row[f"weight/{penalty.name}"] = weight.item()
         if penalty.target is not None:
             row[f"target/{penalty.name}"] = target.item()
-    for block, factors in zip(latents.blocks, latents.factor_slices(), strict=True):
-        row[f"kl/{block.name}"] = kl[factors].sum().item()
-    return row | {f"kl/{name}": value.item() for name, value in zip(latents.factor_names, kl, strict=True)}
+    names = {"kl/block": [block.name for block in latents.blocks], "kl/factor": latents.factor_names}
+    for key, named in names.items():
+        if key in values:
+            # The name of a Concrete block is that of its one factor, too.
+            row |= {f"kl/{name}": value.item() for name, value in zip(named, values[key], strict=True)}
+    return row
 
 
 def _check_finite(loss: Tensor, values: Mapping[str, Tensor], run: Run, state: State, folder: RunFolder) -> None:
     broken = [name for name, value in {**values, "loss": loss}.items() if not torch.isfinite(value).all()]
     if broken:
-        # A penalty may be called what every run logs anyway.
-        named = ", ".join(dict.fromkeys(name.removeprefix("term/") for name in broken))
+        # A penalty may be called what every run logs anyway, and the KL is logged at every level.
+        named = ", ".join(dict.fromkeys("kl" if name.startswith("kl/") else name.split("/")[-1] for name in broken))
         raise Diverged(
             f"training diverged: {named} not finite at step {state.step} with lr={run.config.lr:g}; "
             f"{_last_good(folder)}"

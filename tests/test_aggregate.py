@@ -28,8 +28,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hfvae_runner import aggregate
-from hfvae_runner.aggregate import BatchedAggregate, ExactAggregate, Level, MixtureAggregate
-from hfvae_runner.vocabulary import DiscreteDensity, Estimator
+from hfvae_runner.aggregate import BatchedAggregate, ExactAggregate, MixtureAggregate
+from hfvae_runner.vocabulary import DiscreteDensity, Estimator, Level
 
 
 @settings(max_examples=40, deadline=None)

@@ -17,8 +17,10 @@ CHOICES = sorted(
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_parses(choice: str) -> None:
-    config = schema.parse(resolved(choice))
     group, name = choice.lstrip("+").split("=")
+    # The objective that brings such a group along.
+    needed = ["objective=alpha_beta"] if group == "divergence" else []
+    config = schema.parse(resolved(*needed, choice))
     assert config.choices.get(group, name) == name
 
 
@@ -29,6 +31,8 @@ def test_there_are_choices() -> None:
 def test_a_data_set_brings_its_model_and_the_user_has_the_last_word() -> None:
     assert schema.parse(resolved("dataset=pinwheel")).choices["model"] == "mlp_pinwheel"
     assert schema.parse(resolved("model=mlp_mnist", "dataset=pinwheel")).choices["model"] == "mlp_mnist"
+    assert schema.parse(resolved("dataset=pinwheel")).choices["likelihood"] == "gaussian"
+    assert schema.parse(resolved("likelihood=laplace", "dataset=pinwheel")).choices["likelihood"] == "laplace"
     assert schema.parse(resolved("dataset=pinwheel", "batch_size=7")).batch_size == 7
 
 
@@ -37,7 +41,7 @@ def test_the_data_set_is_the_last_group() -> None:
     groups = [next(iter(entry)) for entry in defaults if isinstance(entry, dict)]
     groups = [group for group in groups if not group.startswith("override ")]
     assert defaults[0] == "_self_"
-    assert groups == ["model", "prior", "objective", "train", "metrics", "dataset"]
+    assert groups == ["model", "likelihood", "prior", "objective", "train", "metrics", "dataset"]
 
 
 def test_the_help_names_every_setting() -> None:
@@ -50,6 +54,33 @@ def test_data_root_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
     assert resolved()["data_root"] == "data"
     monkeypatch.setenv("HFVAE_DATA", "/elsewhere")
     assert resolved()["data_root"] == "/elsewhere"
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "laplace"])
+@pytest.mark.parametrize("scale", ["predicted", "learned", 0.25])
+def test_a_scale_is_a_word_or_a_number(likelihood: str, scale: object) -> None:
+    config = schema.parse(resolved(f"likelihood={likelihood}", f"likelihood.scale={scale}"))
+    assert config.likelihood["scale"] == scale
+
+
+def test_isa_vae_brings_its_prior_and_the_user_has_the_last_word() -> None:
+    assert schema.parse(resolved("objective=isa_vae")).choices["prior"] == "isa"
+    assert schema.parse(resolved("objective=isa_vae", "prior=student_t")).choices["prior"] == "student_t"
+
+
+def test_the_divergence_is_a_choice_with_options_of_its_own() -> None:
+    config = schema.parse(resolved("objective=alpha_beta", "divergence=mmd", "kernel=imq_printed", "alpha=3"))
+    assert config.choices["divergence"] == "mmd"
+    assert config.knobs == {"alpha": 3, "beta": 1.0, "kernel": "imq_printed", "statistic": "u"}
+    penalty = config.objective.terms["divergence"]
+    assert (penalty.term, penalty.weight(0)) == ("mmd", 3)
+    assert penalty.options == {"kernel": "imq_printed", "statistic": "u"}
+    plain = schema.parse(resolved("objective=alpha_beta"))
+    assert plain.choices["divergence"] == "inclusive_kl"
+    assert plain.knobs == {"alpha": 1.0, "beta": 1.0}
+    exclusive = schema.parse(resolved("objective=alpha_beta", "divergence=exclusive_kl"))
+    assert exclusive.objective.terms["divergence"].term == "marginal_kl"
+    assert "divergence" not in schema.parse(resolved("objective=vae")).choices
 
 
 def test_a_knob_reaches_its_term() -> None:

@@ -22,11 +22,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hfvae_runner.aggregate import ExactAggregate, Level
+from hfvae_runner.aggregate import ExactAggregate
 from hfvae_runner.estimators import log_weights
 from hfvae_runner.evidence import Evidence
 from hfvae_runner.latents import Latents
-from hfvae_runner.vocabulary import DiscreteDensity, Estimator
+from hfvae_runner.vocabulary import DiscreteDensity, Estimator, Level
 
 N = 6
 

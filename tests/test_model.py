@@ -3,12 +3,12 @@ from typing import cast
 
 import pytest
 import torch
-from engine import CPU, blocks, naive_log_q, objective_of
+from engine import CPU, blocks, loss_of, naive_log_q, objective_of
 from torch import Tensor, nn
 
 from hfvae_runner.datasets import Dataset, Split
 from hfvae_runner.evidence import Evidence
-from hfvae_runner.likelihoods import LIKELIHOODS
+from hfvae_runner.likelihoods import BernoulliLikelihood
 from hfvae_runner.model import VAE
 from hfvae_runner.networks import Networks
 from hfvae_runner.runtime.batches import Batches
@@ -23,7 +23,7 @@ def tiny() -> VAE:
     """For vectors of 5 bits; encoder outputs: two means, two log standard deviations, three logits."""
     torch.manual_seed(0)
     networks = Networks(nn.Linear(5, 7), nn.Sequential(nn.Linear(5, 5), nn.Unflatten(1, (1, 5))))
-    return VAE(networks, LATENTS, LIKELIHOODS["bernoulli"]).double()
+    return VAE(networks, LATENTS, BernoulliLikelihood()).double()
 
 
 def some_x(size: int) -> Tensor:
@@ -75,16 +75,15 @@ def test_training_estimates_with_the_training_sets_size(monkeypatch: pytest.Monk
         return forward(x, noise, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(model, "forward", spy)
-    run.loss(run.batches.at(0), noise(4), built.knobs(0, CPU))
-    assert asked == [{"estimator": "stratified", "n_data": N}]
+    run.loss(*run.batches.at(0), noise(4), built.noise(4, torch.Generator()), built.knobs(0, CPU))
+    assert asked == [{"estimator": "stratified", "n_data": N, "supervised": None}]
 
 
 def test_every_parameter_learns() -> None:
     model = tiny()
     evidence = model(some_x(4), noise(4), estimator="stratified", n_data=N)
     built = objective_of("hfvae", LATENTS)
-    loss, _values = built(evidence, built.knobs(0, CPU))
-    loss.backward()
+    loss_of(built, evidence).backward()
     for parameter in model.parameters():
         assert parameter.grad is not None
         assert parameter.grad.abs().sum() > 0

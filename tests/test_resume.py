@@ -32,11 +32,18 @@ OBJECTIVES = {
     "hfvae": ("objective=hfvae", "beta={linear: [0, 12, 20]}"),
     "joint_vae": ("objective=joint_vae", "ramp_steps=20"),
     "annealed_vae": ("objective=annealed_vae", "capacity={linear: [0, 5, 20]}"),
+    # A critic with an optimiser group and permutations of its own.
+    "factor_vae": ("objective=factor_vae", "objective.terms.critic_total_correlation.hidden=32"),
+    # Draws from the prior, and a prior that is learned at a rate of its own.
+    "alpha_beta": ("objective=alpha_beta", "prior=flow", "prior.steps=4", "train.prior_lr=1e-2", "train.amsgrad=true"),
+    "isa_vae": ("objective=isa_vae", "prior.learned=true"),
+    "supervised": ("objective=hfvae", "supervision.fraction=0.2"),
 }
 SMALL = ("device=cpu", "image_size=8", "batch_size=128", "train.progress=false", "metrics.figures=false")
 # Eleven steps an epoch. A run is cut within the second one, where neither a row nor a checkpoint is due.
 STEPS, CUT, LOG_EVERY, CHECKPOINT_EVERY = 23, 13, 4, 6
 EVERY = (f"train.log_every={LOG_EVERY}", f"train.checkpoint_every={CHECKPOINT_EVERY}")
+FIXED = ("exponents.root",)
 RATES = ("wall_seconds", "examples_per_second")
 
 
@@ -57,7 +64,7 @@ def run_until(cut: int, folder: Path, *overrides: str, signum: signal.Signals = 
     """A run that gets a signal while it takes step ``cut``."""
     original = Batches.at
 
-    def at(batches: Batches, step: int) -> Tensor:
+    def at(batches: Batches, step: int) -> tuple[Tensor, Tensor | None]:
         if step == cut - 1:
             os.kill(os.getpid(), signum)
         return original(batches, step)
@@ -127,10 +134,13 @@ def test_a_stopped_run_goes_on_to_the_bit(whole: tuple[Path, tuple[str, ...]], t
         "step_00000012.pt",
         "step_00000013.pt",
     }
-    at_the_cut = last(folder)["model"]
+    at_the_cut = last(folder)
     run(folder, *overrides, f"steps={STEPS}", "resume=auto")
     assert list(history(folder)["step"]) == [1, 4, 8, 12, 16, 20]
-    assert not any(torch.equal(value, at_the_cut[name]) for name, value in last(folder)["model"].items())
+    for part in ("model", "objective"):
+        moved = {name: not torch.equal(value, at_the_cut[part][name]) for name, value in last(folder)[part].items()}
+        # Exponents of the root, and the like, are fixed.
+        assert all(moved[name] for name in moved if not name.endswith(FIXED)), part
     same_to_the_bit(folder, unstopped)
 
 

@@ -74,7 +74,8 @@ def test_the_terminal_shows_what_the_log_holds(done: tuple[Path, "subprocess.Com
     log = (folder / "run.log").read_text()
     for line in log.splitlines():
         assert line in process.stderr
-    assert "dataset=digits model=mlp_mnist prior=normal_concrete objective=hfvae on cpu: step 0 to 60" in log
+    chosen = "dataset=digits model=mlp_mnist likelihood=bernoulli prior=normal_concrete objective=hfvae"
+    assert f"{chosen} on cpu: step 0 to 60" in log
     assert f"run folder: {folder}" in log
     assert "ELBO" in log
     assert "Traceback" not in process.stderr
@@ -82,8 +83,9 @@ def test_the_terminal_shows_what_the_log_holds(done: tuple[Path, "subprocess.Com
 
 
 def test_what_was_run(metrics: dict[str, Any]) -> None:
-    assert set(metrics) == {"schema", "status", "run", "train", "test"}
+    assert set(metrics) == {"schema", "status", "run", "likelihood", "train", "test"}
     assert (metrics["schema"], metrics["status"]) == (1, "completed")
+    assert metrics["likelihood"] == {"name": "bernoulli"}
     run = metrics["run"]
     rate, seconds = run.pop("examples_per_second"), run.pop("wall_seconds")
     assert seconds > 0
@@ -91,6 +93,7 @@ def test_what_was_run(metrics: dict[str, Any]) -> None:
     assert run == {
         "dataset": "digits",
         "model": "mlp_mnist",
+        "likelihood": "bernoulli",
         "prior": "normal_concrete",
         "objective": "hfvae",
         "knobs": {"alpha": 1.0, "beta": 3, "gamma": 4.0, "discrete_density": "argmax"},
@@ -171,6 +174,7 @@ def test_the_config_runs_again(folder: Path) -> None:
     assert config.choices == {
         "dataset": "digits",
         "model": "mlp_mnist",
+        "likelihood": "bernoulli",
         "prior": "normal_concrete",
         "objective": "hfvae",
     }

@@ -21,17 +21,27 @@ PLAIN: dict[str, Any] = {
     "threads": None,
     "resume": None,
     "debug": False,
-    "choices": {"dataset": "digits", "model": "m", "prior": "p", "objective": "hfvae"},
+    "choices": {"dataset": "digits", "model": "m", "likelihood": "l", "prior": "p", "objective": "hfvae"},
     "beta": 12.0,
     "dataset": {"_target_": "package.dataset", "image_size": None},
     "model": {"_target_": "package.model", "nested": {"anything": [1, 2]}},
+    "likelihood": {"_target_": "package.likelihood", "scale": 0.1},
     "prior": {"_target_": "package.prior"},
     "objective": {
         "estimator": "stratified",
         "discrete_density": "argmax",
         "terms": {"reconstruction": 1, "kl": 12.0},
     },
-    "train": {"log_every": 50, "checkpoint_every": 1000, "keep": 2, "progress": True},
+    "supervision": {"fraction": 0.1, "weight": 0.1},
+    "train": {
+        "betas": [0.5, 0.999],
+        "amsgrad": True,
+        "prior_lr": None,
+        "log_every": 50,
+        "checkpoint_every": 1000,
+        "keep": 2,
+        "progress": True,
+    },
     "metrics": {"exact_limit": 2e9, "batch_size": 1024, "figures": True},
 }
 
@@ -49,11 +59,13 @@ def changed(path: str, value: object) -> dict[str, Any]:
 def test_every_value_arrives() -> None:
     config = schema.parse(PLAIN)
     assert (config.seed, config.epochs, config.steps, config.batch_size, config.lr) == (0, 3, None, 64, 1e-3)
-    assert config.choices == {"dataset": "digits", "model": "m", "prior": "p", "objective": "hfvae"}
+    assert config.choices == {"dataset": "digits", "model": "m", "likelihood": "l", "prior": "p", "objective": "hfvae"}
     assert config.knobs == {"beta": 12.0}
+    assert config.likelihood["scale"] == 0.1
     assert config.model["nested"] == {"anything": [1, 2]}
     assert config.objective.terms["kl"].weight(0) == 12.0
-    assert config.train == schema.TrainConfig(50, 1000, 2, True)
+    assert config.supervision == schema.SupervisionConfig(0.1, 0.1)
+    assert config.train == schema.TrainConfig((0.5, 0.999), True, None, 50, 1000, 2, True)
     assert config.metrics == schema.MetricsConfig(2e9, 1024, True)
     assert config.resolved == PLAIN
 
@@ -119,6 +131,15 @@ def test_accepted(path: str, value: object) -> None:
         ("objective.weights", {}, ["objective.weights: unknown key", "estimator, discrete_density, terms"]),
         ("objective.terms", None, ["objective.terms=null"]),
         ("objective.terms.group_ct", 1, ["unknown term 'group_ct'"]),
+        ("supervision.fraction", 1.5, ["supervision.fraction=1.5", "a number from 0 to 1"]),
+        ("supervision.weight", -1, ["supervision.weight=-1", "a number from 0 on"]),
+        ("supervision.weight", float("inf"), ["supervision.weight=inf"]),
+        ("train.betas", [0.9], ["train.betas=[0.9]", "two numbers from 0 to below 1"]),
+        ("train.betas", [0.9, 1], ["train.betas=[0.9, 1]"]),
+        ("train.prior_lr", 0, ["train.prior_lr=0", "above 0"]),
+        ("train.amsgrad", 1, ["train.amsgrad=1"]),
+        ("anchors", [], ["anchors=[]", "a list of block names"]),
+        ("anchors", [1], ["anchors=[1]"]),
         ("train.log_evry", 3, ["train.log_evry", "did you mean 'log_every'"]),
         ("train.log_every", 0, ["train.log_every=0"]),
         ("train.progress", "no", ["train.progress='no'"]),
@@ -127,6 +148,7 @@ def test_accepted(path: str, value: object) -> None:
         ("metrics.exact_limit", -1, ["metrics.exact_limit=-1"]),
         ("dataset", None, ["dataset=null"]),
         ("model", {"width": 3}, ["model._target_=null", "dotted path"]),
+        ("likelihood", "bernoulli", ["likelihood='bernoulli'", "a section"]),
         ("prior._target_", "prior", ["prior._target_='prior'"]),
         ("prior._target_", "a b.c", ["prior._target_='a b.c'"]),
     ],

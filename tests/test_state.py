@@ -24,7 +24,7 @@ def fresh(seed: int = 0, **options: Any) -> State:
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Linear(5, 7), nn.BatchNorm1d(7), nn.Tanh(), nn.Linear(7, 2))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2, **options)
-    return State(model, optimizer, torch.Generator().manual_seed(seed))
+    return State(model, nn.Module(), optimizer, torch.Generator().manual_seed(seed))
 
 
 def train(state: State, steps: int) -> list[float]:
@@ -146,7 +146,7 @@ class TestRoundTrip:
 
     def test_content_loads_without_executing(self, checkpoint: Path) -> None:
         content = read(checkpoint)
-        assert content["format"] == 1
+        assert content["format"] == 2
         assert content["step"] == 3
         assert content["config"] == CONFIG
         assert content["threads"] == torch.get_num_threads()
@@ -176,7 +176,7 @@ class TestRoundTrip:
         model = nn.Module()
         model.row = nn.Parameter(torch.zeros(1000, 1000)[3])
         optimizer = torch.optim.Adam(model.parameters())
-        path = State(model, optimizer, torch.Generator()).save(tmp_path, keep=1, config_text="")
+        path = State(model, nn.Module(), optimizer, torch.Generator()).save(tmp_path, keep=1, config_text="")
         assert path.stat().st_size < 60_000
 
     def test_what_the_loader_would_refuse_is_not_saved(self, tmp_path: Path) -> None:
@@ -364,8 +364,8 @@ class TestRefusals:
         refused(checkpoint, f"'{key}' is not")
 
     def test_another_format(self, checkpoint: Path) -> None:
-        rewrite(checkpoint, format=2)
-        refused(checkpoint, "format 2; expected 1")
+        rewrite(checkpoint, format=3)
+        refused(checkpoint, "format 3; expected 2")
 
     def test_another_model(self, checkpoint: Path) -> None:
         state = fresh()
@@ -387,7 +387,7 @@ class TestRefusals:
     @pytest.mark.parametrize("archived", [True, False])
     def test_a_malicious_pickle_is_not_executed(self, tmp_path: Path, archived: bool) -> None:
         path, witness = tmp_path / "last.pt", tmp_path / "witness"
-        content = {"format": 1, "step": Malicious(witness)}
+        content = {"format": 2, "step": Malicious(witness)}
         torch.save(content, path) if archived else path.write_bytes(pickle.dumps(content))
         refused(path, "more than numbers and text" if archived else "damaged or no checkpoint")
         assert not witness.exists()

@@ -34,7 +34,7 @@ def config(*overrides: str) -> Config:
 
 def fresh(run: Run) -> State:
     optimizer = torch.optim.Adam(run.model.parameters(), lr=run.config.lr, fused=True)
-    return State(run.model, optimizer, torch.Generator().manual_seed(derived(run.config.seed, "noise")))
+    return State(run.model, run.objective, optimizer, torch.Generator().manual_seed(derived(run.config.seed, "noise")))
 
 
 def trained(folder: Path, *overrides: str) -> tuple[Run, State, pd.DataFrame]:
@@ -87,7 +87,8 @@ def test_a_row_is_of_the_batch_before_its_update(tmp_path: Path) -> None:
     _, _, rows = trained(tmp_path / "run", *HFVAE)
     run = build.assemble(config(*HFVAE))
     noise = run.model.latents.noise(64, fresh(run).generator)
-    loss, values = run.loss(run.batches.at(0), noise, run.objective.knobs(0, run.device))
+    own_noise = run.objective.noise(64, torch.Generator())
+    loss, values = run.loss(*run.batches.at(0), noise, own_noise, run.objective.knobs(0, run.device))
     assert rows["loss"][0] == loss.item()
     assert rows["term/group_tc"][0] == values["term/group_tc"].item()
 

@@ -18,7 +18,7 @@ from hfvae_runner.launch import jobs, resume
 from hfvae_runner.launch.composition import CONFIG_NAME, VERSION_BASE, config_folder, explain, parse_overrides
 from hfvae_runner.launch.jobs import JobFailed, Stopped
 from hfvae_runner.runtime.signals import exit_on_sigterm
-from hfvae_runner.schema import GROUPS
+from hfvae_runner.schema import ALL_GROUPS
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -101,7 +101,7 @@ def _left_to_the_jobs(overrides: list[Override]) -> list[str]:
     Hydra holds plain values against the default choices first, and would refuse `objective=kumar_table1,zhao_table1
     lambda=3` because the default objective has no lambda.
     """
-    over_groups = any(override.is_sweep_override() and override.key_or_group in GROUPS for override in overrides)
+    over_groups = any(override.is_sweep_override() and override.key_or_group in ALL_GROUPS for override in overrides)
     return [
         f"{override.get_key_element()}=choice({override.get_value_element_as_str()})"
         if over_groups and not (override.is_sweep_override() or override.is_delete() or override.is_hydra_override())

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import hydra
+import yaml
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -15,12 +16,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 import hfvae_runner
 from hfvae_runner.errors import ConfigError, nearest
-from hfvae_runner.schema import FIXED, GROUPS, SETTINGS
+from hfvae_runner.schema import BROUGHT_GROUPS, FIXED, GROUPS, SETTINGS
 
 CONFIG_NAME = "config"
 VERSION_BASE = "1.3"
 
-_OPEN = ("dataset.", "model.", "prior.")
+_OPEN = ("dataset", "model", "likelihood", "prior")
 _COULD_NOT_OVERRIDE = re.compile(r"Could not (?:override|delete from config\.) '([^'@]+)'")
 _REFERENCE = re.compile(r"\$\{\s*(?:oc\.select\s*:\s*)?(\w+)\s*(?!\w|:)")
 
@@ -84,8 +85,15 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     if (found := _COULD_NOT_OVERRIDE.match(text)) and not found[1].startswith("hydra."):
         given = next((override for override in overrides if override.lstrip("+~").startswith(found[1])), found[1])
         path = getattr(error.__cause__, "full_key", None) or found[1]
-        open_ended = f" (+{given} for an option that it leaves at its default)" if path.startswith(_OPEN) else ""
-        return unknown_key(given, path, _known_keys(overrides)) + open_ended
+        group, _, option = path.partition(".")
+        if group in BROUGHT_GROUPS:
+            return f"{given}: the chosen objective has no {group}; expected {' or '.join(_bringing(group))}"
+        if group not in _OPEN:
+            return unknown_key(given, path, _known_keys(overrides))
+        if others := _choices_with(group, option):
+            return f"{given}: the chosen {group} has no {option!r}; expected {' or '.join(others)}"
+        open_ended = f"(+{given} for an option that it leaves at its default)"
+        return f"{unknown_key(given, path, _known_keys(overrides))} {open_ended}"
     if "Config group override must be a string" in text:
         groups = [override for override in overrides if override.endswith("=null")]
         return f"{' '.join(groups) or 'a group'}: expected the name of a choice"
@@ -113,6 +121,24 @@ def _known_keys(overrides: Sequence[str]) -> Mapping[str, object]:
     keys = OmegaConf.to_container(known, resolve=False)
     assert isinstance(keys, dict)
     return {str(key): value for key, value in keys.items()}
+
+
+def _bringing(group: str) -> list[str]:
+    """The objectives whose own lists of defaults have the group."""
+    files = sorted((config_folder() / "objective").glob("*.yaml"))
+    contents = {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
+    return [
+        f"objective={name}"
+        for name, content in contents.items()
+        if any(f"/{group}" in entry for entry in content.get("defaults", ()) if isinstance(entry, dict))
+    ]
+
+
+def _choices_with(group: str, option: str) -> list[str]:
+    """The group's choices whose files give the option."""
+    files = sorted((config_folder() / group).glob("*.yaml"))
+    contents = {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
+    return [f"{group}={name}" for name, content in contents.items() if option in content.get(group, content)]
 
 
 def _refuse_unused_knobs(config: DictConfig) -> None:

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from hfvae_runner import record, schema
 from hfvae_runner.errors import CheckpointError, ConfigError
 from hfvae_runner.launch.composition import config_folder, explain, unknown_key
-from hfvae_runner.schema import GROUPS, Config
+from hfvae_runner.schema import ALL_GROUPS, Config
 
 AUTO = "auto"
 # None of these touches the numbers of a run that goes on; `steps` and `epochs` only add to them. `dataset.root` is what
@@ -80,7 +80,7 @@ def _set(resolved: dict[str, object], override: Override) -> None:
     if override.is_sweep_override() or override.is_delete() or path.startswith(("hydra.", "hydra/")):
         raise ConfigError(f"{given} cannot be given with resume=FOLDER; expected a new value of a single key")
     section: object = resolved
-    if path in GROUPS:
+    if path in ALL_GROUPS:
         section, key = resolved.get("choices"), path
     elif (config_folder() / path).is_dir():
         raise ConfigError(f"{given} cannot be given with resume=FOLDER; expected a new value of a single key")

@@ -17,12 +17,13 @@ class Batches:
     in each epoch. (A last short batch would make the estimate of q(z) poorer there, and a second shape to compile.)
     """
 
-    def __init__(self, x: Tensor, batch_size: int, seed: int) -> None:
+    def __init__(self, x: Tensor, batch_size: int, seed: int, labels: Tensor | None = None) -> None:
         """
         Args:
             x: [N, *], on the training device, as stored (uint8 images stay uint8).
             batch_size: B.
             seed: the run's.
+            labels: [N], on the same device; None where training needs none.
 
         Raises:
             ConfigError: B is larger than N.
@@ -32,6 +33,7 @@ class Batches:
                 f"batch_size={batch_size}: the data set has {len(x)} training examples; expected at most that"
             )
         self.x = x
+        self.labels = labels
         self.batch_size = batch_size
         self.seed = seed
         self._epoch = -1
@@ -42,12 +44,13 @@ class Batches:
         """N // B."""
         return len(self.x) // self.batch_size
 
-    def at(self, step: int) -> Tensor:
-        """The batch of step ``step`` (from 0), [B, *], as stored."""
+    def at(self, step: int) -> tuple[Tensor, Tensor | None]:
+        """The batch of step ``step`` (from 0): examples [B, *] as stored, and labels [B] where there are any."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             # Drawn on the CPU, so that every device sees the same order.
             generator = torch.Generator().manual_seed(derived(self.seed, "order", epoch))
             self._order = torch.randperm(len(self.x), generator=generator).to(self.x.device)
             self._epoch = epoch
-        return self.x[self._order[place * self.batch_size : (place + 1) * self.batch_size]]
+        chosen = self._order[place * self.batch_size : (place + 1) * self.batch_size]
+        return self.x[chosen], None if self.labels is None else self.labels[chosen]

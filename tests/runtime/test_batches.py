@@ -19,7 +19,7 @@ def epoch(batches: Batches, number: int) -> list[int]:
     """The examples of one epoch, in order."""
     first = number * batches.steps_per_epoch
     steps = range(first, first + batches.steps_per_epoch)
-    return [index for step in steps for index in batches.at(step)[:, 0].tolist()]
+    return [index for step in steps for index in batches.at(step)[0][:, 0].tolist()]
 
 
 @settings(max_examples=40, deadline=None)
@@ -38,9 +38,9 @@ def test_no_example_comes_twice_in_an_epoch(size: tuple[int, int], seed: int, nu
 def test_any_step_is_reached_directly(size: tuple[int, int], seed: int, steps: list[int]) -> None:
     n, batch_size = size
     sequential, direct = (Batches(numbered(n), batch_size, seed) for _ in range(2))
-    read = [sequential.at(step) for step in range(max(steps) + 1)]
+    read = [sequential.at(step)[0] for step in range(max(steps) + 1)]
     for step in steps:
-        assert torch.equal(direct.at(step), read[step])
+        assert torch.equal(direct.at(step)[0], read[step])
 
 
 def test_the_order_depends_on_seed_and_epoch() -> None:
@@ -68,12 +68,12 @@ def test_the_examples_left_over_change_from_epoch_to_epoch() -> None:
 
 
 def test_a_batch_is_as_the_data_are_stored() -> None:
-    batch = Batches(torch.zeros(7, 1, 28, 28, dtype=torch.uint8), 3, 0).at(0)
+    batch = Batches(torch.zeros(7, 1, 28, 28, dtype=torch.uint8), 3, 0).at(0)[0]
     assert batch.dtype == torch.uint8
     assert batch.shape == (3, 1, 28, 28)
 
 
 def test_a_batch_larger_than_the_data_set_is_refused() -> None:
-    assert Batches(numbered(5), 5, 0).at(3).shape == (5, 1)
+    assert Batches(numbered(5), 5, 0).at(3)[0].shape == (5, 1)
     with pytest.raises(ConfigError, match="batch_size=6: the data set has 5 training examples"):
         Batches(numbered(5), 6, 0)

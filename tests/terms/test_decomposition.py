@@ -14,6 +14,7 @@ from engine import (
     naive_log_qz_x,
     per_example,
     seeds,
+    under_default_priors,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -91,7 +92,9 @@ def test_every_term_is_its_definition(
     }
     for name, value in expected.items():
         torch.testing.assert_close(per_example(name, evidence), value, rtol=1e-8, atol=1e-8)
-        assert terms.load(name)(evidence).item() == pytest.approx(value.mean().item(), rel=1e-8, abs=1e-8)
+        assert terms.bind(name, evidence.latents, {})(evidence, ()).item() == pytest.approx(
+            value.mean().item(), rel=1e-8, abs=1e-8
+        )
 
 
 class CorrelatedPrior(Evidence):
@@ -127,7 +130,8 @@ def test_a_single_block_has_no_total_correlation_between_groups(layout: tuple[in
 def test_over_some_blocks_a_term_is_that_of_these_blocks_alone(name: str) -> None:
     whole = drawn(blocks(2, -3, 1), 4, 9)
     evidence = whole.evidence("stratified")
-    alone = type(whole)(type(whole.latents)(whole.latents.blocks[1:]), whole.posterior[1:], whole.sample[1:], 9)
+    others = under_default_priors(*whole.latents.blocks[1:])
+    alone = type(whole)(others, whole.posterior[1:], whole.sample[1:], 9)
     found = per_example(name, evidence, blocks=["b", "c"])
     torch.testing.assert_close(found, per_example(name, alone.evidence("stratified")))
     assert not torch.allclose(found, per_example(name, evidence))
