@@ -6,7 +6,7 @@ own mixture, of its own size.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,11 +16,13 @@ from torch import Tensor
 
 from hfvae_runner import terms
 from hfvae_runner.aggregate import Aggregate, BatchedAggregate, ExactAggregate
+from hfvae_runner.blocks import Posterior, Sample
 from hfvae_runner.datasets import Split, as_float
 from hfvae_runner.errors import Diverged
 from hfvae_runner.evidence import Evidence
-from hfvae_runner.latents import Latents, Posterior, Sample
+from hfvae_runner.latents import Latents
 from hfvae_runner.metrics.discrete_accuracy import majority_vote_accuracy, one_to_one_accuracy
+from hfvae_runner.metrics.hoyer import hoyer
 from hfvae_runner.metrics.label_information import (
     binned_label_information,
     categorical_label_information,
@@ -28,14 +30,26 @@ from hfvae_runner.metrics.label_information import (
     permuted_baseline,
 )
 from hfvae_runner.metrics.label_information_gap import label_information_gap
+from hfvae_runner.metrics.mmd import mmd_squared
 from hfvae_runner.model import VAE
 from hfvae_runner.runtime.seeds import derived
 from hfvae_runner.schema import MetricsConfig
-from hfvae_runner.terms._term import MeanTerm
+from hfvae_runner.vocabulary import Kernel, Level, levels_to
 
-_DECOMPOSITION = ("mutual_information", "group_tc", "within_tc", "dimension_kl")
-_REPORTED = (*_DECOMPOSITION, "total_correlation", "marginal_kl", "block_kl")
+# Every reported term, with the level of the prior's marginals that it needs.
+_REPORTED: Mapping[str, Level] = {
+    "mutual_information": "joint",
+    "group_tc": "block",
+    "within_tc": "factor",
+    "dimension_kl": "factor",
+    "total_correlation": "joint",
+    "marginal_kl": "joint",
+    "block_kl": "block",
+}
 _INFORMATION = ("label_information", "label_information_permuted", "label_information_gap")
+# Squared, of at most _MMD_DRAWS samples against as many prior draws; unbiased, so below 0 for about half of equal sets.
+_MMD: Mapping[str, Kernel] = {"mmd_imq": "imq", "mmd_imq_per_dimension": "imq_per_dimension"}
+_MMD_DRAWS = 2000
 _ACCURACIES = ("discrete_accuracy", "discrete_accuracy_majority")
 
 
@@ -92,20 +106,26 @@ class Evaluation:
 
     Attributes:
         metrics: the split's section of metrics.json.
-        kl: KL per factor, [F], nats.
+        kl: KL per factor, [F], nats; None where the prior has no marginals per factor.
         information: index-code mutual information per factor, [F], nats.
         label_contributions: each class's part of I(y; z_d), [C, F], nats; None without labels.
     """
 
     metrics: dict[str, object]
-    kl: np.ndarray
+    kl: np.ndarray | None
     information: np.ndarray
     label_contributions: np.ndarray | None
 
 
 @torch.no_grad()
 def evaluate(
-    encoded: Encoded, train: Encoded, settings: MetricsConfig, *, n_classes: int | None, seed: int
+    encoded: Encoded,
+    train: Encoded,
+    settings: MetricsConfig,
+    *,
+    n_classes: int | None,
+    seed: int,
+    supervised_block: str | None = None,
 ) -> Evaluation:
     """Every metric of one split.
 
@@ -114,7 +134,8 @@ def evaluate(
         train: the training split, whose deciles bin the samples for the labels' information.
         settings: the limit for the exact aggregate posterior, and the batch where it is beyond.
         n_classes: C, None without labels.
-        seed: of the permuted-label baseline.
+        seed: of the permuted-label baseline and the prior's draws.
+        supervised_block: the discrete block whose category k was trained to be label k.
 
     Raises:
         Diverged: a value is not finite.
@@ -122,37 +143,51 @@ def evaluate(
     latents = encoded.latents
     aggregate, how = _aggregate(encoded, settings)
     evidence = Evidence(latents, encoded.posterior, encoded.sample, encoded.log_px, aggregate)
-    kl = evidence.kl("factor").double().mean(0).cpu().numpy()
-    information = (evidence.log_qz_x("factor") - evidence.log_qz("factor")).double().mean(0).cpu().numpy()
-    parts = torch.stack([_per_example(name, evidence) for name in _DECOMPOSITION]).sum(0)
-    own_share = evidence.own_share()
-    assert own_share is not None
+    joint_kl = evidence.kl("joint").double().mean().item()
+    sampled_kl = (evidence.log_qz_x("joint") - evidence.log_pz("joint")).double()
+    information = _mean(evidence.log_qz_x("factor") - evidence.log_qz("factor"))
+    levels = levels_to(latents.finest)
+    kl = _mean(evidence.kl("factor")) if "factor" in levels else None
     reconstruction = encoded.log_px.double().mean().item()
     metrics: dict[str, object] = {
         "examples": len(encoded),
-        "elbo": reconstruction - float(kl.sum()),
+        "elbo": reconstruction - joint_kl,
         "reconstruction": reconstruction,
-        "kl": float(kl.sum()),
-        "kl_mc": parts.mean().item(),
-        "kl_mc_se": (parts.std() / math.sqrt(len(parts))).item(),
-        **{name: _per_example(name, evidence).mean().item() for name in _REPORTED},
-        "aggregate_posterior": {**how, "own_share": own_share.double().mean().item()},
-        "kl_per_factor": _named(latents, kl),
-        "information_per_factor": _named(latents, information),
+        "kl": joint_kl,
+        "kl_mc": sampled_kl.mean().item(),
+        "kl_mc_se": (sampled_kl.std() / math.sqrt(len(sampled_kl))).item(),
     }
+    coarse = f"the prior has marginals at the level {latents.finest!r} and none finer"
+    for name, level in _REPORTED.items():
+        metrics |= {name: _term(name, evidence)} if level in levels else _undefined([name], coarse)
+    own_share = evidence.own_share()
+    assert own_share is not None
+    metrics["aggregate_posterior"] = {**how, "own_share": own_share.double().mean().item()}
+    if "block" in levels:
+        names = [block.name for block in latents.blocks]
+        metrics["kl_per_block"] = dict(zip(names, _mean(evidence.kl("block")).tolist(), strict=True))
+    metrics |= _undefined(["kl_per_factor"], coarse) if kl is None else {"kl_per_factor": _named(latents, kl)}
+    metrics["information_per_factor"] = _named(latents, information)
     if broken := [key for key, value in metrics.items() if isinstance(value, float) and not math.isfinite(value)]:
         raise Diverged(f"{', '.join(broken)} not finite")
+    metrics |= _structure(encoded, seed)
     if encoded.labels is None or n_classes is None:
         metrics |= _undefined((*_INFORMATION, *_ACCURACIES), "the data set has no labels")
         return Evaluation(metrics, kl, information, None)
     about_labels, contributions = _label_metrics(encoded, train, encoded.labels.numpy(), n_classes, seed)
+    if supervised_block is not None:
+        (g,) = latents.select([supervised_block])
+        right = encoded.posterior[g].argmax(1).cpu() == encoded.labels
+        about_labels["supervised_accuracy"] = right.double().mean().item()
     return Evaluation(metrics | about_labels, kl, information, contributions)
 
 
-def _per_example(name: str, evidence: Evidence) -> Tensor:
-    term = terms.load(name)
-    assert isinstance(term, MeanTerm)
-    return term.per_example(evidence).double()
+def _mean(values: Tensor) -> np.ndarray:
+    return values.double().mean(0).cpu().numpy()
+
+
+def _term(name: str, evidence: Evidence) -> float:
+    return terms.mean(name).per_example(evidence).double().mean().item()
 
 
 def _aggregate(encoded: Encoded, settings: MetricsConfig) -> tuple[Aggregate, dict[str, object]]:
@@ -163,6 +198,29 @@ def _aggregate(encoded: Encoded, settings: MetricsConfig) -> tuple[Aggregate, di
     batched = BatchedAggregate(encoded.latents, encoded.posterior, encoded.sample, batch=batch, estimator="stratified")
     why = f"N*N*F = {cost:.3g} is above metrics.exact_limit = {settings.exact_limit:.3g}"
     return batched, {"estimator": "stratified", "batch_size": batch, "why": why}
+
+
+def _structure(encoded: Encoded, seed: int) -> dict[str, object]:
+    """The sparsity of the continuous means (α-β paper, 6.3), and how far their samples are from the prior's."""
+    latents = encoded.latents
+    continuous = [g for g, block in enumerate(latents.blocks) if not block.discrete]
+    if not continuous:
+        return _undefined(("hoyer", "hoyer_unscaled", *_MMD), "the prior has no continuous factors")
+    mode = latents.mode(encoded.posterior)
+    means = torch.cat([mode[g] for g in continuous], dim=1).double().cpu().numpy()
+    metrics: dict[str, object] = {}
+    for name, scaled in (("hoyer", True), ("hoyer_unscaled", False)):
+        sparsity = hoyer(means, scaled=scaled)
+        metrics |= {name: sparsity.value} if sparsity.why is None else _undefined([name], sparsity.why)
+    # The split is in random order, so that its first rows are a random part.
+    draws = min(len(encoded), _MMD_DRAWS)
+    device = encoded.posterior[0].device
+    noise = latents.prior_noise(draws, torch.Generator(device).manual_seed(derived(seed, "prior")), torch.float64)
+    from_prior = latents.prior_sample(noise)
+    ours, prior = (torch.cat([z[g][:draws] for g in continuous], dim=1).double() for z in (encoded.sample, from_prior))
+    for name, kernel in _MMD.items():
+        metrics[name] = mmd_squared(ours, prior, kernel=kernel, statistic="u").item()
+    return metrics
 
 
 def _undefined(keys: Sequence[str], why: str) -> dict[str, object]:

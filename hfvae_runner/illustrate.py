@@ -1,6 +1,6 @@
 """The pictures of a finished run, chosen by what the data set and the latents allow.
 
-Shapes: n examples; F factors; T latent values; K categories.
+Shapes: n examples; F factors; T latent values; K categories; M draws.
 """
 
 from collections.abc import Iterator
@@ -12,15 +12,25 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from hfvae_runner.aggregate import ExactAggregate
+from hfvae_runner.blocks import Sample
 from hfvae_runner.datasets import Dataset, Split, as_float
 from hfvae_runner.evaluate import Encoded, Evaluation, factor_is_discrete
-from hfvae_runner.figures import density, information, kl_history, label_matrix, reconstructions, traversals
-from hfvae_runner.latents import Sample
+from hfvae_runner.figures import (
+    density,
+    information,
+    kl_history,
+    label_matrix,
+    prior_samples,
+    reconstructions,
+    traversals,
+)
+from hfvae_runner.latents import Latents
 from hfvae_runner.model import VAE
 
 _PAIRS = 20
 _TRAVERSED = np.linspace(-3, 3, 11)  # HFVAE Fig. 5: from −3 to 3
 _GRID = 200
+_DRAWS = 10
 
 
 @torch.no_grad()
@@ -38,11 +48,10 @@ def figures(
     model.eval()
     names = list(model.latents.factor_names)
     discrete = factor_is_discrete(model.latents)
-    information_of, kl = evaluation.information, evaluation.kl
-    yield "information_per_factor", information.information_per_factor(names, list(information_of), list(kl), discrete)
+    information_of, kl = list(evaluation.information), None if evaluation.kl is None else list(evaluation.kl)
+    yield "information_per_factor", information.information_per_factor(names, information_of, kl, discrete)
     if len(history):
-        per_factor = history[[f"kl/{name}" for name in names]].to_numpy(float)
-        yield "kl_history", kl_history.kl_history(history["step"].to_numpy(), per_factor, names, discrete)
+        yield "kl_history", _kl_history(history, model.latents)
     if evaluation.label_contributions is not None and dataset.label_names is not None:
         matrix = label_matrix.label_matrix(evaluation.label_contributions, dataset.label_names, names, discrete)
         yield "label_information", matrix
@@ -52,11 +61,16 @@ def figures(
         strips = _traverse(model, x[:1])
         yield (
             "traversals",
-            traversals.traversals(strips, names, list(kl), list(information_of), list(_TRAVERSED), discrete),
+            traversals.traversals(strips, names, kl, information_of, list(_TRAVERSED), discrete),
         )
+        yield from _prior_images(model, device)
     elif dataset.input_shape == (2,):
         x = as_float(dataset.test.x).to(device)
         yield "reconstructions", density.points(_array(x), _array(_reconstruct(model, x)))
+        yield (
+            "prior_samples",
+            prior_samples.prior_points(_array(x), _array(_decoded(model, _draws(model, len(x), device)))),
+        )
     if len(names) == 2 and not any(discrete):
         yield "aggregate_posterior", _aggregate_posterior(test)
 
@@ -73,8 +87,43 @@ def _examples(split: Split) -> Tensor:
 
 def _reconstruct(model: VAE, x: Tensor) -> Tensor:
     """E[x|z] at the posterior's mode, [n, *]."""
-    code = model.latents.code(model.latents.mode(model.encode(x)))
-    return model.likelihood.mean(model.decode(code))
+    return _decoded(model, model.latents.mode(model.encode(x)))
+
+
+def _decoded(model: VAE, sample: Sample) -> Tensor:
+    """E[x|z], [n, *]."""
+    return model.likelihood.mean(model.decode(model.latents.code(sample)))
+
+
+def _draws(model: VAE, draws: int, device: torch.device) -> Sample:
+    """Draws from the prior, the same in every run."""
+    noise = model.latents.prior_noise(draws, torch.Generator(device).manual_seed(0))
+    return model.latents.prior_sample(noise, hard=True)
+
+
+def _prior_images(model: VAE, device: torch.device) -> Iterator[tuple[str, Figure]]:
+    """Decoded draws; where there are discrete blocks, a row for each category of one of them (JointVAE Fig. 4)."""
+    discrete = [g for g, block in enumerate(model.latents.blocks) if block.discrete]
+    if not discrete:
+        images = _decoded(model, _draws(model, 6 * _DRAWS, device))
+        yield "prior_samples", prior_samples.prior_images(_array(images.unflatten(0, (6, _DRAWS))))
+    for g in discrete:
+        block = model.latents.blocks[g]
+        drawn = list(_draws(model, block.n_code * _DRAWS, device))
+        drawn[g] = torch.eye(block.n_code, device=device).log().repeat_interleave(_DRAWS, dim=0)
+        images = _decoded(model, drawn).unflatten(0, (block.n_code, _DRAWS))
+        name = "prior_samples" if len(discrete) == 1 else f"prior_samples_{block.name}"
+        yield name, prior_samples.prior_images(_array(images), block.name)
+
+
+def _kl_history(history: pd.DataFrame, latents: Latents) -> Figure:
+    """Per factor where the prior has marginals of factors, else per block."""
+    names, discrete = list(latents.factor_names), factor_is_discrete(latents)
+    if latents.finest != "factor":
+        names = [block.name for block in latents.blocks]
+        discrete = [block.discrete for block in latents.blocks]
+    values = history[[f"kl/{name}" for name in names]].to_numpy(float)
+    return kl_history.kl_history(history["step"].to_numpy(), values, names, discrete)
 
 
 def _traverse(model: VAE, x: Tensor) -> list[np.ndarray]:
@@ -95,20 +144,21 @@ def _traverse(model: VAE, x: Tensor) -> list[np.ndarray]:
 
 def _decode_with(model: VAE, mode: Sample, g: int, varied: Tensor) -> np.ndarray:
     sample = [varied if h == g else z.expand(len(varied), -1) for h, z in enumerate(mode)]
-    return _array(model.likelihood.mean(model.decode(model.latents.code(sample))))
+    return _array(_decoded(model, sample))
 
 
 def _aggregate_posterior(encoded: Encoded) -> Figure:
     """q(z) of a split over the plane, with the prior; for latents of two continuous factors."""
     means = torch.cat(list(encoded.latents.mode(encoded.posterior)), dim=1)
-    reach = max(3.5, 1.1 * means.abs().max().item())
+    noise = encoded.latents.prior_noise(10_000, torch.Generator(means.device).manual_seed(0))
+    farthest = torch.cat(list(encoded.latents.prior_sample(noise)), dim=1).abs().amax(1)
+    reach = max(1.2 * farthest.quantile(0.99).item(), 1.1 * means.abs().max().item())
     axis = torch.linspace(-reach, reach, _GRID, device=means.device)
     grid = torch.cartesian_prod(axis, axis).flip(1)  # the last coordinate runs down the rows
     sample = torch.split(grid, [block.n_code for block in encoded.latents.blocks], dim=1)
     everything = range(len(encoded.latents.blocks))
     log_q = ExactAggregate(encoded.latents, encoded.posterior, sample).log_prob("joint", everything)
-    pairs = zip(encoded.latents.blocks, encoded.posterior, sample, strict=True)
-    log_p = torch.cat([block.log_prior(parameters, z) for block, parameters, z in pairs], dim=1).sum(1)
+    log_p = encoded.latents.log_prior("joint", sample)
     q, p = (_array(each.exp().view(_GRID, _GRID)) for each in (log_q, log_p))
     return density.aggregate_posterior(q, (-reach, reach, -reach, reach), p, _array(means))
 

@@ -15,6 +15,7 @@ _ROWS = {
     "label_information_gap": "label information gap",
     "discrete_accuracy": "discrete accuracy",
     "discrete_accuracy_majority": "… by majority vote",
+    "supervised_accuracy": "… category k as label k",
 }
 
 
@@ -28,7 +29,9 @@ def table(metrics: Mapping[str, Any]) -> str:
         if test.get(key) is not None
     ]
     information = test["information_per_factor"]
-    columns = {"I(x;z)": information, "KL": test["kl_per_factor"]}
+    columns = {"I(x;z)": information}
+    if test["kl_per_factor"] is not None:
+        columns["KL"] = test["kl_per_factor"]
     if test.get("label_information") is not None:
         # The estimate's bias: what it says of labels that are permuted.
         columns |= {"I(y;z)": test["label_information"], "by chance": test["label_information_permuted"]}

@@ -3,24 +3,27 @@
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from engine import under_default_priors
 from launching import resolved
 from scipy.stats import norm
 from torch import Tensor, nn
 
 from hfvae_runner import build, schema
+from hfvae_runner.blocks import ConcreteBlock, NormalBlock
 from hfvae_runner.datasets import Split
 from hfvae_runner.errors import Diverged
 from hfvae_runner.evaluate import Encoded, Evaluation, encode, evaluate, factor_is_discrete
-from hfvae_runner.latents import Block, ConcreteBlock, Latents, NormalBlock
-from hfvae_runner.likelihoods import LIKELIHOODS
+from hfvae_runner.likelihoods import GaussianLikelihood
 from hfvae_runner.metrics.label_information import binned_label_information, decile_edges
 from hfvae_runner.model import VAE
 from hfvae_runner.networks import Networks
+from hfvae_runner.priors.isa import isa
 from hfvae_runner.record import RunFolder
 from hfvae_runner.schema import MetricsConfig
 from hfvae_runner.state import State
@@ -31,9 +34,9 @@ CPU = torch.device("cpu")
 TERMS = ("mutual_information", "group_tc", "within_tc", "dimension_kl")
 
 
-def encoded(n: int, *blocks: Block, labels: Tensor | None = None, seed: int = 0) -> Encoded:
+def encoded(n: int, *blocks: NormalBlock | ConcreteBlock, labels: Tensor | None = None, seed: int = 0) -> Encoded:
     """Random posteriors, one draw each."""
-    latents = Latents(blocks or (NormalBlock("style", 2), ConcreteBlock("class", 3, 0.66)))
+    latents = under_default_priors(*(blocks or (NormalBlock("style", 2), ConcreteBlock("class", 3, 0.66))))
     generator = torch.Generator().manual_seed(seed)
     posterior = [torch.randn(n, block.n_parameters, generator=generator) for block in latents.blocks]
     sample = latents.sample(posterior, latents.noise(n, generator), hard=True)
@@ -125,6 +128,57 @@ def test_what_is_not_finite_has_diverged() -> None:
         evaluated(one)
 
 
+# What the prior has and lacks
+
+
+def under_isa(n: int, labels: Tensor | None = None) -> Encoded:
+    latents = isa(size=4, subspaces=2, root_exponent=2.1, exponents=1.5, scale=1.0, learned=False)
+    one = encoded(n, *(NormalBlock(block.name, 2) for block in latents.blocks), labels=labels)
+    return replace(one, latents=latents)
+
+
+def test_a_prior_without_marginals_per_factor_says_so() -> None:
+    metrics = evaluated(under_isa(30))
+    for key in ("within_tc", "dimension_kl", "kl_per_factor"):
+        assert metrics[key] is None
+        assert metrics[f"{key}_why"] == "the prior has marginals at the level 'block' and none finer"
+    assert metrics["kl"] == metrics["kl_mc"] == pytest.approx(sum(metrics["kl_per_block"].values()), rel=1e-5)
+    parts = [metrics[key] for key in ("mutual_information", "group_tc", "block_kl")]
+    assert sum(parts) == pytest.approx(metrics["kl_mc"], rel=1e-5)
+    assert list(metrics["information_per_factor"]) == [f"subspace_{g}[{d}]" for g in (1, 2) for d in (0, 1)]
+
+
+def test_the_structure_of_the_continuous_codes() -> None:
+    """Posteriors that are the prior are at no distance from it; one dimension at a time is as sparse as can be."""
+    n = 1500
+    latents = under_default_priors(NormalBlock("style", 3), ConcreteBlock("class", 3, 0.66))
+    posterior = [torch.zeros(n, 6), torch.zeros(n, 3)]
+    sample = latents.sample(posterior, latents.noise(n, torch.Generator().manual_seed(1)), hard=True)
+    same = evaluated(Encoded(latents, posterior, sample, torch.zeros(n), None))
+    assert (same["hoyer"], same["hoyer_unscaled"]) == (None, None)
+    assert same["hoyer_why"] == "0 of 3 dimensions vary over the data; expected two or more"
+    one_hot = 5 * torch.eye(3).repeat(n // 3, 1)
+    apart = [torch.cat([one_hot, torch.full((n, 3), -3.0)], dim=1), posterior[1]]
+    sparse = evaluated(Encoded(latents, apart, [one_hot, sample[1]], torch.zeros(n), None))
+    assert (sparse["hoyer"], sparse["hoyer_unscaled"]) == (pytest.approx(1), pytest.approx(1))
+    for key in ("mmd_imq", "mmd_imq_per_dimension"):
+        assert abs(same[key]) < 0.02 < 0.1 < sparse[key]
+
+
+def test_without_continuous_factors_there_is_no_such_structure() -> None:
+    metrics = evaluated(encoded(8, ConcreteBlock("class", 3, 0.66)))
+    for key in ("hoyer", "hoyer_unscaled", "mmd_imq", "mmd_imq_per_dimension"):
+        assert (metrics[key], metrics[f"{key}_why"]) == (None, "the prior has no continuous factors")
+
+
+def test_the_supervised_accuracy_takes_category_k_for_label_k() -> None:
+    one = encoded(60, labels=torch.arange(60) % 3)
+    one.posterior[1][:] = 9 * torch.eye(3)[(torch.arange(60) + 1) % 3]  # every label taken for the next one
+    metrics = evaluate(one, one, EXACT, n_classes=3, seed=0, supervised_block="class").metrics
+    assert (metrics["supervised_accuracy"], metrics["discrete_accuracy"]) == (0, 1)
+    assert "supervised_accuracy" not in evaluated(one, classes=3)
+
+
 # Labels
 
 
@@ -199,9 +253,9 @@ class Flat(nn.Module):
 
 
 def mirror() -> VAE:
-    latents = Latents((NormalBlock("style", 2), ConcreteBlock("class", 3, 0.66)))
+    latents = under_default_priors(NormalBlock("style", 2), ConcreteBlock("class", 3, 0.66))
     decoder = nn.Sequential(nn.Linear(5, 4), nn.Unflatten(1, (2, 2)))
-    return VAE(Networks(Flat(), decoder), latents, LIKELIHOODS["normal"])
+    return VAE(Networks(Flat(), decoder), latents, GaussianLikelihood(scale="predicted"))
 
 
 def test_labels_and_draws_follow_the_examples_that_were_shuffled() -> None:
@@ -243,7 +297,8 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     torch.set_num_threads(1)
     small = ("device=cpu", "image_size=8", "batch_size=64", "train.progress=false")
     run = build.assemble(schema.parse(resolved(*small, "objective=vae", "steps=300")))
-    state = State(run.model, torch.optim.Adam(run.model.parameters(), lr=2e-3), torch.Generator().manual_seed(0))
+    optimizer = torch.optim.Adam(run.model.parameters(), lr=2e-3)
+    state = State(run.model, run.objective, optimizer, torch.Generator().manual_seed(0))
     with RunFolder.create(tmp_path_factory.mktemp("digits") / "run", run.config.resolved) as folder:
         train(run, state, folder)
     yield run
