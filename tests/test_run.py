@@ -21,7 +21,14 @@ from hfvae_runner.launch import main
 SMALL = ("device=cpu", "image_size=8", "batch_size=128", "train.progress=false")
 TERMS = ("mutual_information", "group_tc", "within_tc", "dimension_kl")
 FACTORS = [*(f"style[{d}]" for d in range(10)), "class"]
-FIGURES = ("information_per_factor", "kl_history", "label_information", "reconstructions", "traversals")
+FIGURES = (
+    "information_per_factor",
+    "kl_history",
+    "label_information",
+    "prior_samples",
+    "reconstructions",
+    "traversals",
+)
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -83,8 +90,9 @@ def test_the_terminal_shows_what_the_log_holds(done: tuple[Path, "subprocess.Com
 
 
 def test_what_was_run(metrics: dict[str, Any]) -> None:
-    assert set(metrics) == {"schema", "status", "run", "likelihood", "train", "test"}
+    assert set(metrics) == {"schema", "status", "run", "prior", "likelihood", "train", "test"}
     assert (metrics["schema"], metrics["status"]) == (1, "completed")
+    assert metrics["prior"] == {"name": "normal_concrete"}
     assert metrics["likelihood"] == {"name": "bernoulli"}
     run = metrics["run"]
     rate, seconds = run.pop("examples_per_second"), run.pop("wall_seconds")
@@ -204,11 +212,37 @@ def test_points_of_the_plane(workplace: Path) -> None:
         "aggregate_posterior",
         "information_per_factor",
         "kl_history",
+        "prior_samples",
         "reconstructions",
     }
     section = json.loads(Path("run/metrics.json").read_text())["test"]
     assert section["label_information"] is None
     assert section["label_information_why"] == "the data set has no labels"
+
+
+def test_a_prior_that_learns_says_what(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Subspaces have marginals, their factors none: every row, table and figure goes on without these."""
+    argv = [
+        "objective=isa_vae",
+        "prior.learned=true",
+        "prior.exponents=2",
+        "train.prior_lr=1e-2",
+        "likelihood=gaussian",
+    ]
+    argv += ["likelihood=gaussian", "likelihood.scale=learned"]
+    small = ["steps=20", "device=cpu", "image_size=8", "train.progress=false"]
+    assert main([*argv, *small, "hydra.run.dir=run"]) == 0
+    metrics = json.loads(Path("run/metrics.json").read_text())
+    prior = metrics["prior"]
+    assert (prior["name"], prior["root_exponent"], prior["scale"], prior["learned"]) == ("isa", 2.1, 1, True)
+    assert len(set(prior["exponents"])) == 5, "each subspace its own"
+    assert all(0.01 < abs(exponent - 2) < 1 for exponent in prior["exponents"])
+    assert metrics["likelihood"]["name"] == "gaussian"
+    assert metrics["likelihood"]["scale"] < 1, "pixels are between 0 and 1"
+    assert metrics["test"]["kl_per_factor"] is None
+    header = Path("run/history.csv").read_text().splitlines()[0].split(",")
+    assert [name for name in header if name.startswith("kl/")] == [f"kl/subspace_{g}" for g in range(1, 6)]
+    assert "subspace_5[1]" in capsys.readouterr().err
 
 
 def test_a_refused_pairing_leaves_no_folder(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:

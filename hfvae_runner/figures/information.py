@@ -14,8 +14,8 @@ def information_per_factor(
 ) -> Figure:
     """Bars of I(x; z_d), ranked in ascending order, the discrete variables last; the KL as a marker.
 
-    information, kl: per factor, in nats; kl is None where the prior has no marginals of factors; discrete: which factors
-    are.
+    information, kl: per factor, in nats; discrete: which factors are. kl is None where the prior has no marginals of
+    factors.
     """
     order = sorted(range(len(names)), key=lambda factor: (discrete[factor], information[factor]))
     colors = [style.DISCRETE if discrete[factor] else style.CONTINUOUS for factor in order]

@@ -27,7 +27,8 @@ def traversals(
 
     images: one array [T, C, H, W] per continuous factor, decoded at the T latent `values`, and [K, C, H, W] per
     discrete one, decoded at each category, with values in 0..1; kl, information: per factor, in nats, printed at its
-    row; kl is None where the prior has no marginals of factors; discrete: which factors are. The latent values stand once, below the last continuous row.
+    row; discrete: which factors are. kl is None where the prior has no marginals of factors. The latent values stand
+    once, below the last continuous row.
     """
     order = sorted(range(len(names)), key=lambda factor: -information[factor])
     last_continuous = max((position for position, factor in enumerate(order) if not discrete[factor]), default=None)

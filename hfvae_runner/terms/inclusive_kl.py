@@ -43,7 +43,8 @@ class InclusiveKL(Term):
 def inclusive_kl(latents: Latents, *, blocks: Blocks = None) -> Term:
     """Mean over B fresh draws z_j from the prior of log p(z_j) − log mean_i q(z_j|x_i), nats.
 
-    q(z) is that of the batch alone: over a part of the data set, the divergence is overestimated.
+    q(z) is that of the batch alone: over a part of the data set, the divergence is overestimated. Labels that are given
+    change nothing: q(y|x) stays in.
 
     Raises:
         ConfigError: the prior is learned and its draws carry no gradient.
