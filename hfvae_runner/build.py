@@ -20,6 +20,7 @@ from hfvae_runner.latents import Latents
 from hfvae_runner.likelihoods import Likelihood, fitting
 from hfvae_runner.model import VAE
 from hfvae_runner.networks import Networks
+from hfvae_runner.objective import Objective
 from hfvae_runner.penalties import PenaltySpec
 from hfvae_runner.record import LAST, RunFolder
 from hfvae_runner.runtime.batches import Batches
@@ -56,22 +57,14 @@ def assemble(config: Config) -> Run:
     device = _device(config.device)
     dataset = _dataset(json.dumps(config.dataset), config.choices.get("dataset"))
     torch.manual_seed(derived(config.seed, "parameters"))
-    about_data = {"n_classes": dataset.n_classes, "examples": dataset.train.x}
-    latents = _called("prior", config.prior, config.choices, Latents, **about_data)
-    latents = latents.with_density(config.objective.discrete_density)
+    latents = _prior(config, dataset)
     likelihood = _likelihood(config, dataset)
     derived_sizes = {"input_shape": dataset.input_shape, "latents": latents, "likelihood": likelihood}
     networks = _called("model", config.model, config.choices, Networks, **derived_sizes)
-    penalties, labels, block = dict(config.objective.terms), None, None
+    block, labels = None, None
     if config.supervision.fraction:
         block, labels = _supervision(config.supervision, dataset, latents, config.choices)
-        weight = schedules.parse(config.supervision.weight, "supervision.weight")
-        penalties["label_likelihood"] = PenaltySpec("label_likelihood", "label_likelihood", weight)
-    try:
-        weighed = objective.build(penalties, config.objective.estimator, latents).to(device)
-    except ConfigError as error:
-        names = {group: config.choices.get(group) for group in ("objective", "prior")}
-        raise ConfigError(f"objective={names['objective']} does not fit prior={names['prior']}: {error}") from None
+    weighed = _objective(config, latents, supervised=block is not None).to(device)
     given = None if labels is None else labels.to(device)
     batches = Batches(dataset.train.x.to(device), config.batch_size, config.seed, given)
     total = config.steps if config.steps is not None else (config.epochs or 0) * batches.steps_per_epoch
@@ -204,6 +197,29 @@ def _announce(run: Run, state: State, folder: Path) -> None:
                     schedule.last_change,
                     run.total_steps,
                 )
+
+
+def _prior(config: Config, dataset: Dataset) -> Latents:
+    about_data = {"n_classes": dataset.n_classes, "examples": dataset.train.x}
+    latents = _called("prior", config.prior, config.choices, Latents, **about_data)
+    if config.train.prior_lr is not None and not list(latents.parameters()):
+        raise ConfigError(
+            f"train.prior_lr={config.train.prior_lr:g}: prior={config.choices['prior']} has nothing to learn; "
+            "expected null, or a prior with prior.learned=true"
+        )
+    return latents.with_density(config.objective.discrete_density)
+
+
+def _objective(config: Config, latents: Latents, *, supervised: bool) -> Objective:
+    penalties = dict(config.objective.terms)
+    if supervised:
+        weight = schedules.parse(config.supervision.weight, "supervision.weight")
+        penalties["label_likelihood"] = PenaltySpec("label_likelihood", "label_likelihood", weight)
+    try:
+        return objective.build(penalties, config.objective.estimator, latents)
+    except ConfigError as error:
+        names = {group: config.choices.get(group) for group in ("objective", "prior")}
+        raise ConfigError(f"objective={names['objective']} does not fit prior={names['prior']}: {error}") from None
 
 
 def _supervision(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hfvae_runner.aggregate import Aggregate
 from hfvae_runner.blocks import Posterior, Sample
-from hfvae_runner.latents import Latents, Piece
+from hfvae_runner.latents import Latents, Piece, summed
 from hfvae_runner.supervision import Supervised
 from hfvae_runner.vocabulary import Level
 
@@ -80,14 +80,7 @@ class Evidence:
 
     def _log_qz_x(self, level: Level, chosen: Sequence[int]) -> Tensor:
         """Values per factor [B, D] a block, summed to the level."""
-        values = [self._log_qz_x_of(g) for g in chosen]
-        match level:
-            case "factor":
-                return torch.cat(values, dim=1)
-            case "block":
-                return torch.stack([each.sum(1) for each in values], dim=1)
-            case "joint":
-                return torch.cat(values, dim=1).sum(1)
+        return summed([self._log_qz_x_of(g) for g in chosen], level)
 
     def _log_qz_x_of(self, g: int) -> Tensor:
         block = self.latents.blocks[g]

@@ -273,6 +273,17 @@ class Latents(nn.Module):
             yield prior
 
 
+def summed(factors: Sequence[Tensor], level: Level) -> Tensor:
+    """Values per factor, [B, D] for each of G blocks, brought to a level at which they add up."""
+    match level:
+        case "factor":
+            return torch.cat(list(factors), dim=1)
+        case "block":
+            return torch.stack([each.sum(1) for each in factors], dim=1)
+        case "joint":
+            return torch.cat(list(factors), dim=1).sum(1)
+
+
 def _slices(sizes: Iterator[int] | Sequence[int]) -> list[slice]:
     ends = [0]
     for size in sizes:

@@ -91,6 +91,10 @@ CASES = {
         ["objective=joint_vae", "prior=normal"],
         "objective=joint_vae does not fit prior=normal: objective.terms.kl_discrete.blocks: no discrete block",
     ),
+    "nothing to learn": (
+        ["train.prior_lr=1e-3"],
+        "train.prior_lr=0.001: prior=normal_concrete has nothing to learn; expected null, or a prior with prior.learned",
+    ),
     "no such block": (
         ["objective=joint_vae", "objective.terms.kl_discrete.blocks=[clas]"],
         "no clas block among the prior's blocks (style, class); did you mean 'class'?",

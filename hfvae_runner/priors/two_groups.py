@@ -13,7 +13,7 @@ from torch import Tensor
 from hfvae_runner.blocks import Noise, NormalBlock, Posterior, Sample
 from hfvae_runner.distributions import normal
 from hfvae_runner.errors import ConfigError
-from hfvae_runner.latents import Latents, Prior
+from hfvae_runner.latents import Latents, Prior, summed
 from hfvae_runner.priors._checks import at_least, finite
 from hfvae_runner.priors.normal import StandardNormal
 from hfvae_runner.vocabulary import Level
@@ -31,31 +31,18 @@ class PairedNormal(Prior):
     def log_prob(self, level: Level, sample: Sample, chosen: Sequence[int]) -> Tensor:
         zero = sample[0].new_zeros(())
         factors = [normal.log_prob(sample[g], zero, zero) for g in chosen]
-        match level:
-            case "factor":
-                return torch.cat(factors, dim=1)
-            case "block":
-                return torch.stack([each.sum(1) for each in factors], dim=1)
-            case "joint" if len(chosen) == 1:
-                return factors[0].sum(1)
-            case "joint":
-                first, second = sample
-                # p(z₂|z₁) = N(ρ·z₁, 1 − ρ²).
-                given_first = normal.log_prob(second, self.correlation * first, zero + self.log_rest)
-                return (factors[0] + given_first).sum(1)
+        if level != "joint" or len(chosen) == 1:
+            return summed(factors, level)
+        first, second = sample
+        # p(z₂|z₁) = N(ρ·z₁, 1 − ρ²).
+        given_first = normal.log_prob(second, self.correlation * first, zero + self.log_rest)
+        return (factors[0] + given_first).sum(1)
 
     def kl(self, level: Level, posterior: Posterior, chosen: Sequence[int]) -> Tensor:
         halves = [posterior[g].chunk(2, dim=1) for g in chosen]
-        factors = [normal.kl_to_standard(mean, log_scale) for mean, log_scale in halves]
-        match level:
-            case "factor":
-                return torch.cat(factors, dim=1)
-            case "block":
-                return torch.stack([each.sum(1) for each in factors], dim=1)
-            case "joint" if len(chosen) == 1:
-                return factors[0].sum(1)
-            case "joint":
-                return self._joint_kl(*halves[0], *halves[1])
+        if level != "joint" or len(chosen) == 1:
+            return summed([normal.kl_to_standard(mean, log_scale) for mean, log_scale in halves], level)
+        return self._joint_kl(*halves[0], *halves[1])
 
     def _joint_kl(self, mean_1: Tensor, log_scale_1: Tensor, mean_2: Tensor, log_scale_2: Tensor) -> Tensor:
         # ½·(tr(R⁻¹S) + mᵀR⁻¹m − 2 + log|R| − log|S|) for each pair, with R = [[1, ρ], [ρ, 1]] and S diagonal.
