@@ -1,4 +1,6 @@
+import os
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,12 +9,24 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from launching import FakeBuild
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # The test processes share the cores: torch's own threads would only get in each other's way.
+    torch.set_num_threads(1)
+
 
 @pytest.fixture
 def build(monkeypatch: pytest.MonkeyPatch) -> FakeBuild:
     fake = FakeBuild()
     monkeypatch.setitem(sys.modules, "hfvae_runner.build", fake)
     return fake
+
+
+@pytest.fixture(autouse=True)
+def user_folder(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """In place of the user's own cache folder, one that no other test knows; it is made by the first who needs it."""
+    folder = tmp_path_factory.getbasetemp() / "users" / uuid.uuid4().hex
+    monkeypatch.setattr("hfvae_runner.datasets._places.user_folder", lambda: folder)
+    return folder
 
 
 @pytest.fixture

@@ -5,11 +5,19 @@ import math
 import torch
 from torch import Tensor
 
-from hfvae_runner.datasets._dataset import Dataset, Split
+from hfvae_runner.datasets._dataset import Dataset, Split, reduced
 from hfvae_runner.errors import ConfigError
 
 
-def pinwheel(*, arms: int, points_per_arm: int, radial_std: float, tangential_std: float, rate: float) -> Dataset:
+def pinwheel(
+    *,
+    arms: int,
+    points_per_arm: int,
+    radial_std: float,
+    tangential_std: float,
+    rate: float,
+    subset: int | None = None,
+) -> Dataset:
     """Training and test points [arms·points_per_arm, 2], float32; the paper's task is unsupervised, so no labels.
 
     Args:
@@ -18,6 +26,7 @@ def pinwheel(*, arms: int, points_per_arm: int, radial_std: float, tangential_st
         radial_std: standard deviation of a point's distance along its arm, around 1.
         tangential_std: standard deviation across the arm.
         rate: how far an arm turns with the distance along it: the angle is 2πk/arms + rate·exp(distance).
+        subset: how many random training points to keep; None keeps all.
 
     Raises:
         ConfigError: a number out of range.
@@ -34,7 +43,7 @@ def pinwheel(*, arms: int, points_per_arm: int, radial_std: float, tangential_st
         noise = torch.randn(arms, points_per_arm, 2, generator=torch.Generator().manual_seed(seed))
         return Split(_spirals(noise * torch.tensor([radial_std, tangential_std]), rate).flatten(0, 1))
 
-    return Dataset(train=points(0), test=points(1), values="real")
+    return reduced(Dataset(train=points(0), test=points(1), values="real"), subset)
 
 
 def _spirals(offsets: Tensor, rate: float) -> Tensor:

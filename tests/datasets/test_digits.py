@@ -54,3 +54,10 @@ def test_resizing_keeps_the_picture() -> None:
     averaged = torch.nn.functional.avg_pool2d(large, 4)
     correlation = torch.corrcoef(torch.stack([averaged.flatten(), small.flatten()]))[0, 1]
     assert correlation > 0.95
+
+
+def test_a_part_of_it() -> None:
+    whole, part = digits(image_size=8), digits(image_size=8, subset=500)
+    assert (len(part.train), len(part.test)) == (500, 360)
+    assert set(rows(part.train)) <= set(rows(whole.train))
+    assert part.notes == {"subset": "500 random examples of 1,437 to train on, 360 of 360 to test"}

@@ -1,16 +1,21 @@
 """MNIST's file format, as published (yann.lecun.com/exdb/mnist), on small files written here."""
 
 import gzip
+import hashlib
 import os
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+import torchvision
+from publisher import publishing
 from torch import Tensor
 
 from hfvae_runner.datasets import Dataset
+from hfvae_runner.datasets._idx import idx_files
 from hfvae_runner.datasets.fashion_mnist import fashion_mnist
 from hfvae_runner.datasets.mnist import mnist
 from hfvae_runner.errors import ConfigError, DataError
@@ -50,7 +55,7 @@ def publish(root: Path, name: str = "MNIST") -> Path:
 @SETS
 def test_the_files_are_read_as_they_are(factory: Factory, name: str, tmp_path: Path) -> None:
     publish(tmp_path, name)
-    dataset = factory(root=str(tmp_path), image_size=None)
+    dataset = factory(root=str(tmp_path), image_size=None, download=False)
     assert torch.equal(dataset.train.x, TRAIN[:, None])
     assert torch.equal(dataset.test.x, TEST[:, None])
     assert dataset.train.x.dtype == torch.uint8
@@ -64,7 +69,7 @@ def test_the_files_are_read_as_they_are(factory: Factory, name: str, tmp_path: P
 @SETS
 def test_images_are_resized(factory: Factory, name: str, tmp_path: Path) -> None:
     publish(tmp_path, name)
-    dataset = factory(root=str(tmp_path), image_size=32)
+    dataset = factory(root=str(tmp_path), image_size=32, download=False)
     assert dataset.train.x.shape == (12, 1, 32, 32)
     assert dataset.test.x.shape == (5, 1, 32, 32)
     assert dataset.train.x.dtype == torch.uint8
@@ -74,12 +79,12 @@ def test_images_are_resized(factory: Factory, name: str, tmp_path: Path) -> None
 def test_a_size_that_is_none_is_refused(size: object, tmp_path: Path) -> None:
     publish(tmp_path)
     with pytest.raises(ConfigError, match=r"image_size=.*expected a whole number of pixels from 4 on"):
-        mnist(root=str(tmp_path), image_size=size)  # type: ignore[arg-type]
+        mnist(root=str(tmp_path), image_size=size, download=False)  # type: ignore[arg-type]
 
 
 def refusal(root: Path, factory: Factory = mnist) -> str:
     with pytest.raises(DataError) as caught:
-        factory(root=str(root), image_size=None)
+        factory(root=str(root), image_size=None, download=False)
     message = str(caught.value)
     assert "\n" not in message
     return message
@@ -146,12 +151,43 @@ def test_no_images_at_all(tmp_path: Path) -> None:
     assert str(folder) in refusal(tmp_path)
 
 
+@SETS
+def test_the_first_use_fetches_and_unpacks(
+    factory: Factory, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    published = getattr(torchvision.datasets, name)
+    with publishing() as publisher:
+        for path in publish(tmp_path / "elsewhere", name).iterdir():
+            publisher.files[f"{path.name}.gz"] = gzip.compress(path.read_bytes())
+        resources = [(archive, hashlib.md5(publisher.files[archive]).hexdigest()) for archive, _ in published.resources]
+        monkeypatch.setattr(published, "mirrors", [publisher.url("gone/"), publisher.url("")])
+        monkeypatch.setattr(published, "resources", resources)
+        monkeypatch.setattr(sys.modules[factory.__module__], "FILES", idx_files(published))
+        dataset = factory(root=str(tmp_path), image_size=None, download=True)
+    assert torch.equal(dataset.train.x, TRAIN[:, None])
+    assert torch.equal(dataset.test.x, TEST[:, None])
+    again = factory(root=str(tmp_path), image_size=None, download=True)
+    assert torch.equal(again.test.x, TEST[:, None])
+
+
+@SETS
+def test_the_published_files_are_torchvisions(factory: Factory, name: str) -> None:
+    """Where torchvision's own downloader would put them, with its checksums."""
+    published = getattr(torchvision.datasets, name)
+    files = sys.modules[factory.__module__].FILES
+    assert [file.md5 for file in files] == [md5 for _, md5 in published.resources]
+    for file, (archive, _) in zip(files, published.resources, strict=True):
+        assert file.archive == f"{name}/raw/{archive}" == f"{file.name}.gz"
+        assert file.urls == tuple(f"{mirror}{archive}" for mirror in published.mirrors)
+
+
 REAL = Path(os.environ.get("HFVAE_DATA", "data")) / "MNIST" / "raw" / "train-images-idx3-ubyte"
 
 
 @pytest.mark.skipif(not REAL.is_file(), reason="MNIST is not below HFVAE_DATA")
 def test_the_real_mnist() -> None:
-    dataset = mnist(root=str(REAL.parents[2]), image_size=None)
+    dataset = mnist(root=str(REAL.parents[2]), image_size=None, download=False)
     assert dataset.train.x.shape == (60_000, 1, 28, 28)
     assert dataset.test.x.shape == (10_000, 1, 28, 28)
     assert dataset.train.labels is not None and dataset.test.labels is not None

@@ -24,6 +24,12 @@ def test_four_arms_of_a_hundred_points_in_each_part() -> None:
     assert not torch.isclose(dataset.train.x[:, None], dataset.test.x[None]).all(2).any()
 
 
+def test_a_part_of_it() -> None:
+    part, whole = made(subset=30), made()
+    assert part.train.x.shape == part.test.x.shape == (30, 2)
+    assert torch.isclose(part.train.x[:, None], whole.train.x[None]).all(2).any(1).all()
+
+
 def unwound(points: Tensor, rate: float) -> Tensor:
     """One arm's points (along, across), for an arm that turns by rate·exp(along)."""
     # |point|² = along² + across² does not give `along`; turning back by its angle does, at the fixed point.

@@ -1,0 +1,151 @@
+"""How examples lie in memory: as a plain tensor, as packed bits, or as the counts that are not zero.
+
+Shapes: N examples; B chosen ones; P pixels; H, W height and width; V words; E counts that are not zero; * an example.
+"""
+
+import math
+from typing import Protocol, Self
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+
+class Examples(Protocol):
+    """N examples on a device. A tensor [N, *] is one.
+
+    ``examples[index]`` with int64 [B] gives the chosen ones as they are computed with, [B, *]: uint8 images, 255 being
+    1.0, or float32 values.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, *)."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Tensor, /) -> Tensor: ...
+
+    def to(self, device: torch.device, /) -> Self: ...
+
+
+def take(x: Examples, index: Tensor) -> Examples:
+    """The chosen examples, int64 [B], stored the way that ``x`` is."""
+    return x.take(index) if isinstance(x, PackedBits | SparseCounts) else x[index]
+
+
+class PackedBits:
+    """Images of two values, eight pixels a byte: an eighth of the memory that uint8 images take."""
+
+    def __init__(self, packed: Tensor, image_shape: tuple[int, ...]) -> None:
+        """
+        Args:
+            packed: uint8 [N, ceil(P/8)], each image's pixels in order, the first one in the highest bit (as
+                ``numpy.packbits`` has it).
+            image_shape: (C, H, W), P = C·H·W.
+        """
+        self._pixels = math.prod(image_shape)
+        if packed.dtype != torch.uint8 or packed.shape[1:] != (-(-self._pixels // 8),):
+            raise ValueError(f"packed images of {packed.dtype}, {tuple(packed.shape)}, do not hold {image_shape}")
+        self.packed = packed
+        self._image_shape = image_shape
+
+    @classmethod
+    def pack(cls, images: Tensor) -> Self:
+        """Packs uint8 images [N, C, H, W]; what is not 0 is a 1."""
+        bits = np.packbits(images.flatten(1).cpu().numpy(), axis=1)
+        return cls(torch.from_numpy(bits).to(images.device), tuple(images.shape[1:]))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, C, H, W)."""
+        return (len(self.packed), *self._image_shape)
+
+    @property
+    def device(self) -> torch.device:
+        return self.packed.device
+
+    def __len__(self) -> int:
+        return len(self.packed)
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        """The chosen images, uint8 [B, C, H, W], of 0 and 255."""
+        shifts = torch.arange(7, -1, -1, dtype=torch.uint8, device=self.device)
+        bits = (self.packed[index][:, :, None] >> shifts) & 1
+        return (bits.flatten(1)[:, : self._pixels] * 255).view(-1, *self._image_shape)
+
+    def take(self, index: Tensor) -> Self:
+        """The chosen images, packed."""
+        return type(self)(self.packed[index], self._image_shape)
+
+    def to(self, device: torch.device) -> Self:
+        return type(self)(self.packed.to(device), self._image_shape)
+
+
+class SparseCounts:
+    """Counts of which nearly all are zero, such as the words of documents; compressed by rows."""
+
+    def __init__(self, starts: Tensor, columns: Tensor, counts: Tensor, size: int) -> None:
+        """
+        Args:
+            starts: int64 [N + 1]; row i's entries are those from starts[i] to starts[i + 1] − 1.
+            columns: int64 [E], from 0 to V − 1, none twice in a row.
+            counts: float32 [E].
+            size: V.
+        """
+        if len(starts) < 1 or len(columns) != len(counts) or int(starts[-1]) != len(counts):
+            raise ValueError(
+                f"{len(columns)} columns and {len(counts)} counts; expected {starts[-1:].tolist()} of each"
+            )
+        self.starts, self.columns, self.counts = starts, columns, counts
+        self._size = size
+
+    @classmethod
+    def from_scipy(cls, matrix: csr_matrix) -> Self:
+        """From a matrix [N, V]."""
+        whole = csr_matrix(matrix)
+        whole.sum_duplicates()
+        starts, columns = (torch.from_numpy(part.astype(np.int64)) for part in (whole.indptr, whole.indices))
+        return cls(starts, columns, torch.from_numpy(whole.data.astype(np.float32)), whole.shape[1])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, V)."""
+        return len(self), self._size
+
+    @property
+    def device(self) -> torch.device:
+        return self.counts.device
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        """The chosen rows, float32 [B, V]."""
+        rows, entries = self._entries(index)
+        dense = torch.zeros(len(index), self._size, device=self.device)
+        dense[rows, self.columns[entries]] = self.counts[entries]
+        return dense
+
+    def take(self, index: Tensor) -> Self:
+        """The chosen rows, compressed."""
+        _, entries = self._entries(index)
+        index = index.to(self.device)
+        lengths = self.starts[index + 1] - self.starts[index]
+        starts = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+        return type(self)(starts, self.columns[entries], self.counts[entries], self._size)
+
+    def to(self, device: torch.device) -> Self:
+        return type(self)(self.starts.to(device), self.columns.to(device), self.counts.to(device), self._size)
+
+    def _entries(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """For each entry of the chosen rows, its row among them and its place among all entries."""
+        index = index.to(self.device)
+        first, lengths = self.starts[index], self.starts[index + 1] - self.starts[index]
+        rows = torch.repeat_interleave(torch.arange(len(index), device=self.device), lengths)
+        place_in_row = torch.arange(len(rows), device=self.device) - (lengths.cumsum(0) - lengths)[rows]
+        return rows, first[rows] + place_in_row
