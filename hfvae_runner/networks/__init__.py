@@ -5,5 +5,6 @@ whatever else it takes comes from the model's YAML.
 """
 
 from hfvae_runner.networks._networks import Networks
+from hfvae_runner.networks._words import TopicDecoder
 
-__all__ = ["Networks"]
+__all__ = ["Networks", "TopicDecoder"]
