@@ -1,7 +1,8 @@
 """How well a discrete latent variable, learned without labels, names the classes. Shares of examples in 0..1.
 
-Both accuracies first give each category a class, by the labels of the same split that is then scored: they say how
-well the categories line up with the classes, and are slightly optimistic for small splits (chance is above 1/C).
+Two of the accuracies first give each category a class, by the labels of the same split that is then scored: they say
+how well the categories line up with the classes, and are slightly optimistic for small splits (chance is above 1/C).
+The third is told the classes by another split.
 Categories (the argmax of q(c|x)) and labels are any integers; their numbers K and C may differ.
 """
 
@@ -19,9 +20,25 @@ def one_to_one_accuracy(categories: Integers, labels: Integers) -> float:
 
     categories, labels: [N]. With K > C the surplus categories count as wrong, with K < C the surplus classes do.
     """
-    counts = _contingency(categories, labels)
+    return assigned_accuracy(categories, labels, categories, labels)
+
+
+def assigned_accuracy(
+    categories: Integers, labels: Integers, known_categories: Integers, known_labels: Integers
+) -> float:
+    """Accuracy under the best one-to-one assignment of other examples, those known.
+
+    It is defined for examples of a single class, too, such as a holdout of sevens.
+
+    categories, labels: [N]. known_categories, known_labels: [M]. Categories that are not among those known, or have no
+    class there, count as wrong.
+    """
+    _check(categories, labels)
+    present_categories, present_classes, counts = _contingency(known_categories, known_labels)
     rows, columns = linear_sum_assignment(counts, maximize=True)
-    return float(counts[rows, columns].sum() / len(labels))
+    named = dict(zip(present_categories[rows].tolist(), present_classes[columns].tolist(), strict=True))
+    right = [named.get(category) == label for category, label in zip(categories.tolist(), labels.tolist(), strict=True)]
+    return float(np.mean(right))
 
 
 def majority_vote_accuracy(categories: Integers, labels: Integers) -> float:
@@ -29,16 +46,20 @@ def majority_vote_accuracy(categories: Integers, labels: Integers) -> float:
 
     categories, labels: [N]. Never below `one_to_one_accuracy`, and 1 for as many categories as examples.
     """
-    return float(_contingency(categories, labels).max(1).sum() / len(labels))
+    return float(_contingency(categories, labels)[2].max(1).sum() / len(labels))
 
 
-def _contingency(categories: Integers, labels: Integers) -> NDArray[np.int64]:
-    """Number of examples [K, C] per category and class, of those that occur."""
+def _check(categories: Integers, labels: Integers) -> None:
     if np.ndim(labels) != 1 or np.shape(categories) != np.shape(labels) or len(labels) == 0:
         shapes = f"{np.shape(categories)} and {np.shape(labels)}"
         raise ValueError(f"expected one category and one label per example, at least one, got shapes {shapes}")
+
+
+def _contingency(categories: Integers, labels: Integers) -> tuple[Integers, Integers, NDArray[np.int64]]:
+    """The categories [K] and classes [C] that occur, and the number of examples of each pair, [K, C]."""
+    _check(categories, labels)
     present_categories, category = np.unique(categories, return_inverse=True)
     present_classes, label = np.unique(labels, return_inverse=True)
     counts = np.zeros((len(present_categories), len(present_classes)), dtype=np.int64)
     np.add.at(counts, (category, label), 1)
-    return counts
+    return present_categories, present_classes, counts

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hfvae_runner.metrics.discrete_accuracy import majority_vote_accuracy, one_to_one_accuracy
+from hfvae_runner.metrics.discrete_accuracy import assigned_accuracy, majority_vote_accuracy, one_to_one_accuracy
 
 PAIRS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), min_size=1, max_size=25).map(
     lambda pairs: np.array(pairs).T
@@ -69,3 +69,22 @@ def test_unusable_input_is_refused(accuracy):
         accuracy(np.zeros(1, int), np.zeros(3, int))
     with pytest.raises(ValueError, match="one category and one label"):
         accuracy(np.zeros((2, 2), int), np.zeros((2, 2), int))
+
+
+def test_others_are_named_by_those_known():
+    known_labels = np.array([0, 0, 1, 1, 2])
+    known_categories = np.array([5, 5, 3, 3, 4])
+    sevens = np.array([2, 2, 2, 2])
+    assert assigned_accuracy(np.array([4, 4, 5, 9]), sevens, known_categories, known_labels) == pytest.approx(0.5)
+    assert one_to_one_accuracy(np.array([5, 5, 5, 5]), sevens) == 1, "of a single class, any one category would do"
+    assert assigned_accuracy(np.array([5, 5, 5, 5]), sevens, known_categories, known_labels) == 0
+
+
+@settings(deadline=None)
+@given(PAIRS)
+def test_a_split_that_names_itself_is_one_to_one(pairs):
+    categories, labels = pairs
+    expected = one_to_one_accuracy(categories, labels)
+    assert assigned_accuracy(categories, labels, categories, labels) == pytest.approx(expected)
+    twice = np.tile(categories, 2), np.tile(labels, 2)
+    assert assigned_accuracy(categories, labels, *twice) == pytest.approx(expected)
