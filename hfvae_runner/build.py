@@ -12,10 +12,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from hfvae_runner import __version__, objective, schedules
-from hfvae_runner.datasets import Dataset
-from hfvae_runner.errors import CheckpointError, ConfigError, Diverged, nearest
-from hfvae_runner.evaluate import Encoded, Evaluation, encode, evaluate
+from hfvae_runner import objective, record, schedules, schema
+from hfvae_runner.datasets import Dataset, as_float
+from hfvae_runner.datasets.holdout import pruned
+from hfvae_runner.datasets.sampling import restricted, weighted
+from hfvae_runner.errors import CheckpointError, ConfigError, nearest
 from hfvae_runner.latents import Latents
 from hfvae_runner.likelihoods import Likelihood, fitting
 from hfvae_runner.model import VAE
@@ -23,10 +24,11 @@ from hfvae_runner.networks import Networks
 from hfvae_runner.objective import Objective
 from hfvae_runner.penalties import PenaltySpec
 from hfvae_runner.record import LAST, RunFolder
+from hfvae_runner.results import results
 from hfvae_runner.runtime.batches import Batches
 from hfvae_runner.runtime.seeds import derived
 from hfvae_runner.schema import Config, SupervisionConfig
-from hfvae_runner.state import State, restore
+from hfvae_runner.state import State, restore, restore_model
 from hfvae_runner.summary import table
 from hfvae_runner.supervision import some_labels
 from hfvae_runner.train import Run, train
@@ -55,21 +57,18 @@ def assemble(config: Config) -> Run:
             that are not there, a device that this machine lacks.
     """
     device = _device(config.device)
-    dataset = _dataset(json.dumps(config.dataset), config.choices.get("dataset"))
+    dataset = dataset_of(config)
     torch.manual_seed(derived(config.seed, "parameters"))
-    latents = _prior(config, dataset)
-    likelihood = _likelihood(config, dataset)
-    derived_sizes = {"input_shape": dataset.input_shape, "latents": latents, "likelihood": likelihood}
-    networks = _called("model", config.model, config.choices, Networks, **derived_sizes)
+    model = _model(config, dataset)
+    latents = model.latents
     block, labels = None, None
     if config.supervision.fraction:
         block, labels = _supervision(config.supervision, dataset, latents, config.choices)
     weighed = _objective(config, latents, supervised=block is not None).to(device)
     given = None if labels is None else labels.to(device)
-    batches = Batches(dataset.train.x.to(device), config.batch_size, config.seed, given)
+    batches = Batches(dataset.train.x.to(device), config.batch_size, config.seed, given, dataset.train.weights)
     total = config.steps if config.steps is not None else (config.epochs or 0) * batches.steps_per_epoch
-    model = VAE(networks, latents, likelihood).to(device)
-    return Run(config, dataset, model, weighed, batches, device, total, block)
+    return Run(config, dataset, model.to(device), weighed, batches, device, total, block)
 
 
 def run(config: Config, folder: Path) -> dict[str, object]:
@@ -98,7 +97,7 @@ def run(config: Config, folder: Path) -> dict[str, object]:
         opened.history.truncate(state.step)
         _announce(assembled, state, folder)
         train(assembled, state, opened)
-        metrics = _results(assembled, opened, state.seconds)
+        metrics = results(assembled, opened, state.seconds)
         opened.write_metrics(metrics)
         logger.info("%s\nrun folder: %s", table(metrics), folder)
     return metrics
@@ -122,66 +121,6 @@ def optimizer_of(run: Run) -> torch.optim.Adam:
         amsgrad=settings.amsgrad,
         fused=True,
     )
-
-
-def _results(run: Run, folder: RunFolder, seconds: float) -> dict[str, object]:
-    settings = run.config.metrics
-    splits = {"train": run.dataset.train, "test": run.dataset.test}
-    encoded: dict[str, Encoded] = {}
-    evaluations: dict[str, Evaluation] = {}
-    for name, split in splits.items():
-        seed = derived(run.config.seed, "evaluation", name)
-        encoded[name] = encode(run.model, split, seed=seed, batch_size=settings.batch_size, device=run.device)
-        try:
-            evaluations[name] = evaluate(
-                encoded[name],
-                encoded["train"],
-                settings,
-                n_classes=run.dataset.n_classes,
-                seed=run.config.seed,
-                supervised_block=run.supervised_block,
-            )
-        except Diverged as error:
-            raise Diverged(
-                f"training diverged: {error} on the {name} split after step {run.total_steps} with "
-                f"lr={run.config.lr:g}; its checkpoint is {(folder.checkpoints / LAST).resolve()}"
-            ) from None
-    if settings.figures:
-        # matplotlib takes a second to import.
-        from hfvae_runner.illustrate import figures
-
-        test = encoded["test"], evaluations["test"]
-        for name, figure in figures(run.model, run.dataset, *test, folder.history.read(), run.device):
-            folder.save_figure(name, figure)
-    return {
-        "schema": 1,
-        "status": "completed",
-        "run": _description(run, seconds),
-        "prior": {"name": run.config.choices["prior"], **run.model.latents.settings()},
-        "likelihood": {"name": run.config.choices["likelihood"], **run.model.likelihood.settings()},
-        **{name: evaluation.metrics for name, evaluation in evaluations.items()},
-    }
-
-
-def _description(run: Run, seconds: float) -> dict[str, object]:
-    """The ``run`` section of metrics.json; seconds and rate are of the training, over all resumes."""
-    config = run.config
-    examples = run.total_steps * config.batch_size
-    return {
-        **config.choices,
-        "knobs": config.knobs,
-        "seed": config.seed,
-        "device": str(run.device),
-        "threads": torch.get_num_threads(),
-        "steps": run.total_steps,
-        "epochs": run.total_steps / run.batches.steps_per_epoch,
-        "batch_size": config.batch_size,
-        "examples_seen": examples,
-        "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
-        "wall_seconds": seconds,
-        "examples_per_second": examples / seconds,
-        "versions": {"hfvae_runner": __version__, "torch": str(torch.__version__)},
-    }
 
 
 def _announce(run: Run, state: State, folder: Path) -> None:
@@ -238,16 +177,90 @@ def _supervision(
     return fitting[0].name, some_labels(dataset.train.labels, settings.fraction)
 
 
+def dataset_of(config: Config) -> Dataset:
+    """The config's data set, sampled and pruned as it says.
+
+    Raises:
+        RunnerError: its files are not there, an option is not one of its own, or a run that it names cannot be used.
+    """
+    return _dataset(json.dumps(config.dataset), config.choices["dataset"], config.device, config.metrics.batch_size)
+
+
+def finished_model(folder: Path, choice: str, dataset: Dataset, device: str) -> VAE:
+    """The model of a finished run, for data of the set that it was trained on; the global random state stays as it is.
+
+    Args:
+        folder: of the run.
+        choice: the data set's name.
+        dataset: its examples, perhaps others than the run's.
+        device: where the model goes, as a config names it.
+
+    Raises:
+        RunnerError: no finished run is there, or one of another data set.
+    """
+    if record.inspect(folder) != "finished":
+        raise ConfigError(f"{folder} holds no finished run; expected the folder of one")
+    config = schema.parse(record.load_config(folder))
+    if config.choices["dataset"] != choice:
+        raise ConfigError(f"{folder} holds a run of dataset={config.choices['dataset']}; expected dataset={choice}")
+    with torch.random.fork_rng(devices=[]):
+        model = _model(config, dataset)
+    restore_model(model, folder / "checkpoints" / LAST)
+    return model.to(_device(device)).eval()
+
+
 @lru_cache(maxsize=1)
-def _dataset(spec: str, choice: str | None) -> Dataset:
+def _dataset(spec: str, choice: str, device: str, batch_size: int) -> Dataset:
     """Kept, since a run is checked before it starts and a sweep's jobs mostly share their data."""
-    dataset = _called("dataset", json.loads(spec), {"dataset": choice}, Dataset)
+    own = json.loads(spec)
+    sampling, holdout = own.pop("sampling", None), own.pop("holdout", None)
+    whole = restricted(_published(own, choice), sampling)
+    # Many conditions may name one run.
+    means = lru_cache(maxsize=1)(lambda folder: _latent_means(Path(folder), choice, whole, device, batch_size))
+
+    def latent_means(folder: str, factor: str) -> Tensor:
+        of_factors = means(folder)
+        if factor not in of_factors:
+            known = ", ".join(of_factors)
+            raise ConfigError(
+                f"{folder} has no continuous factor {factor!r}; expected one of {known}{nearest(factor, of_factors)}"
+            )
+        return of_factors[factor]
+
+    return weighted(pruned(whole, holdout, latent_means), sampling)
+
+
+@torch.no_grad()
+def _latent_means(folder: Path, choice: str, dataset: Dataset, device: str, batch_size: int) -> dict[str, Tensor]:
+    """A finished run's posterior means of the training examples: each continuous factor's, [N], by its name."""
+    model = finished_model(folder, choice, dataset, device)
+    blocks = model.latents.blocks
+    continuous = [g for g, block in enumerate(blocks) if not block.discrete]
+    names = [name for g in continuous for name in blocks[g].factor_names]
+    x, columns = dataset.train.x, {name: torch.empty(len(dataset.train)) for name in names}
+    for index in torch.arange(len(x)).split(batch_size):
+        mode = model.latents.mode(model.encode(as_float(x[index].to(_device(device)))))
+        for name, column in zip(names, (each for g in continuous for each in mode[g].unbind(1)), strict=True):
+            columns[name][index] = column.cpu()
+    return columns
+
+
+def _published(spec: Mapping[str, object], choice: str) -> Dataset:
+    dataset = _called("dataset", spec, {"dataset": choice}, Dataset)
     if dataset.values not in _VALUES:
         known = ", ".join(_VALUES)
         raise ConfigError(
             f"dataset={choice} has values={dataset.values!r}; expected one of {known}{nearest(dataset.values, _VALUES)}"
         )
     return dataset
+
+
+def _model(config: Config, dataset: Dataset) -> VAE:
+    latents = _prior(config, dataset)
+    likelihood = _likelihood(config, dataset)
+    derived_sizes = {"input_shape": dataset.input_shape, "latents": latents, "likelihood": likelihood}
+    networks = _called("model", config.model, config.choices, Networks, **derived_sizes)
+    return VAE(networks, latents, likelihood)
 
 
 def _likelihood(config: Config, dataset: Dataset) -> Likelihood:

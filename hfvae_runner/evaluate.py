@@ -18,10 +18,11 @@ from hfvae_runner import terms
 from hfvae_runner.aggregate import Aggregate, BatchedAggregate, ExactAggregate
 from hfvae_runner.blocks import Posterior, Sample
 from hfvae_runner.datasets import Split, as_float
+from hfvae_runner.datasets.sampling import draws
 from hfvae_runner.errors import Diverged
 from hfvae_runner.evidence import Evidence
 from hfvae_runner.latents import Latents
-from hfvae_runner.metrics.discrete_accuracy import majority_vote_accuracy, one_to_one_accuracy
+from hfvae_runner.metrics.discrete_accuracy import assigned_accuracy, majority_vote_accuracy, one_to_one_accuracy
 from hfvae_runner.metrics.hoyer import hoyer
 from hfvae_runner.metrics.label_information import (
     binned_label_information,
@@ -50,7 +51,7 @@ _INFORMATION = ("label_information", "label_information_permuted", "label_inform
 # Squared, of at most _MMD_DRAWS samples against as many prior draws; unbiased, so below 0 for about half of equal sets.
 _MMD: Mapping[str, Kernel] = {"mmd_imq": "imq", "mmd_imq_per_dimension": "imq_per_dimension"}
 _MMD_DRAWS = 2000
-_ACCURACIES = ("discrete_accuracy", "discrete_accuracy_majority")
+_ACCURACIES = ("discrete_accuracy", "discrete_accuracy_majority", "discrete_accuracy_by_train")
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,8 @@ class Encoded:
         sample: one draw per example, [N, C_g] a block.
         log_px: log p(x|z) of that draw, [N].
         labels: [N] or None.
+        order: which examples of the split these are, int64 [N].
+        attributes: [N, A] bool, or None.
     """
 
     latents: Latents
@@ -70,6 +73,8 @@ class Encoded:
     sample: Sample
     log_px: Tensor
     labels: Tensor | None
+    order: Tensor
+    attributes: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.log_px)
@@ -77,10 +82,13 @@ class Encoded:
 
 @torch.no_grad()
 def encode(model: VAE, split: Split, *, seed: int, batch_size: int, device: torch.device) -> Encoded:
-    """Encodes and samples a split, ``batch_size`` examples at a time, whose size does not change the draws."""
+    """Encodes and samples a split, ``batch_size`` examples at a time, whose size does not change the draws.
+
+    Of a split with weights it is N rows drawn in that proportion, so that all means are over p(n).
+    """
     model.eval()
     # The batch estimator takes neighbours together, and a data set may be stored class by class.
-    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(derived(seed, "order")))
+    order = draws(len(split), split.weights, torch.Generator().manual_seed(derived(seed, "order")))
     # Drawn for all at once: the blocks take turns at the generator.
     noise = model.latents.noise(len(split), torch.Generator(device).manual_seed(derived(seed, "noise")))
     posteriors, samples, log_px = [], [], []
@@ -97,6 +105,8 @@ def encode(model: VAE, split: Split, *, seed: int, batch_size: int, device: torc
         [torch.cat(parts) for parts in zip(*samples, strict=True)],
         torch.cat(log_px),
         None if split.labels is None else split.labels[order],
+        order,
+        None if split.attributes is None else split.attributes[order],
     )
 
 
@@ -109,9 +119,11 @@ class Evaluation:
         kl: KL per factor, [F], nats; None where the prior has no marginals per factor.
         information: index-code mutual information per factor, [F], nats.
         label_contributions: each class's part of I(y; z_d), [C, F], nats; None without labels.
+        elbo: log p(x|z) − KL of each example, [N], nats.
     """
 
     metrics: dict[str, object]
+    elbo: np.ndarray
     kl: np.ndarray | None
     information: np.ndarray
     label_contributions: np.ndarray | None
@@ -143,7 +155,9 @@ def evaluate(
     latents = encoded.latents
     aggregate, how = _aggregate(encoded, settings)
     evidence = Evidence(latents, encoded.posterior, encoded.sample, encoded.log_px, aggregate)
-    joint_kl = evidence.kl("joint").double().mean().item()
+    kl_per_example = evidence.kl("joint").double()
+    elbo = (encoded.log_px.double() - kl_per_example).cpu().numpy()
+    joint_kl = kl_per_example.mean().item()
     sampled_kl = (evidence.log_qz_x("joint") - evidence.log_pz("joint")).double()
     information = _mean(evidence.log_qz_x("factor") - evidence.log_qz("factor"))
     levels = levels_to(latents.finest)
@@ -173,13 +187,13 @@ def evaluate(
     metrics |= _structure(encoded, seed)
     if encoded.labels is None or n_classes is None:
         metrics |= _undefined((*_INFORMATION, *_ACCURACIES), "the data set has no labels")
-        return Evaluation(metrics, kl, information, None)
+        return Evaluation(metrics, elbo, kl, information, None)
     about_labels, contributions = _label_metrics(encoded, train, encoded.labels.numpy(), n_classes, seed)
     if supervised_block is not None:
         (g,) = latents.select([supervised_block])
         right = encoded.posterior[g].argmax(1).cpu() == encoded.labels
         about_labels["supervised_accuracy"] = right.double().mean().item()
-    return Evaluation(metrics | about_labels, kl, information, contributions)
+    return Evaluation(metrics | about_labels, elbo, kl, information, contributions)
 
 
 def _mean(values: Tensor) -> np.ndarray:
@@ -268,19 +282,24 @@ def _label_metrics(
     }
     if gap.why is not None:
         metrics["label_information_gap_why"] = gap.why
-    return metrics | _accuracies(encoded, labels), contributions
+    return metrics | _accuracies(encoded, train, labels), contributions
 
 
-def _accuracies(encoded: Encoded, labels: np.ndarray) -> dict[str, object]:
+def _accuracies(encoded: Encoded, train: Encoded, labels: np.ndarray) -> dict[str, object]:
     discrete = [g for g, block in enumerate(encoded.latents.blocks) if block.discrete]
     if len(discrete) != 1:
         why = f"the prior has {len(discrete)} discrete variables; the accuracy is that of a single one"
         return _undefined(_ACCURACIES, why)
-    categories = encoded.posterior[discrete[0]].argmax(1).cpu().numpy()
-    return {
+    (g,) = discrete
+    categories, of_train = (each.posterior[g].argmax(1).cpu().numpy() for each in (encoded, train))
+    accuracies: dict[str, object] = {
         "discrete_accuracy": one_to_one_accuracy(categories, labels),
         "discrete_accuracy_majority": majority_vote_accuracy(categories, labels),
     }
+    if train.labels is None:
+        return accuracies | _undefined(["discrete_accuracy_by_train"], "the training split has no labels")
+    by_train = assigned_accuracy(categories, labels, of_train, train.labels.numpy())
+    return {**accuracies, "discrete_accuracy_by_train": by_train}
 
 
 def factor_is_discrete(latents: Latents) -> list[bool]:

@@ -65,7 +65,7 @@ def figures(
         )
         yield from _prior_images(model, device)
     elif dataset.input_shape == (2,):
-        x = as_float(dataset.test.x).to(device)
+        x = _chosen(dataset.test, torch.arange(len(dataset.test))).to(device)
         yield "reconstructions", density.points(_array(x), _array(_reconstruct(model, x)))
         yield (
             "prior_samples",
@@ -78,11 +78,15 @@ def figures(
 def _examples(split: Split) -> Tensor:
     """Test images for the eye, [n, C, H, W]: two of each class where there are labels, else the first ones."""
     if split.labels is None:
-        return as_float(split.x[:_PAIRS])
+        return _chosen(split, torch.arange(min(_PAIRS, len(split))))
     classes = torch.unique(split.labels)
     each = max(1, _PAIRS // len(classes))
     chosen = torch.stack([torch.nonzero(split.labels == c)[:each, 0].repeat(each)[:each] for c in classes])
-    return as_float(split.x[chosen.T.flatten()[:_PAIRS].to(split.x.device)])
+    return _chosen(split, chosen.T.flatten()[:_PAIRS])
+
+
+def _chosen(split: Split, index: Tensor) -> Tensor:
+    return as_float(split.x[index.to(split.x.device)])
 
 
 def _reconstruct(model: VAE, x: Tensor) -> Tensor:

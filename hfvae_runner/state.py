@@ -145,6 +145,16 @@ def restore(state: State, path: Path) -> None:
     torch.set_num_threads(content["threads"])
 
 
+def restore_model(model: nn.Module, path: Path) -> None:
+    """Puts a checkpoint's parameters into a model, and nothing else anywhere.
+
+    Raises CheckpointError, before anything is changed, where ``restore`` would for the file or the model.
+    """
+    content = _read(path)
+    _check_parameters("model", model.state_dict(), content["model"], path)
+    model.load_state_dict(content["model"])
+
+
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; expected a checkpoint")

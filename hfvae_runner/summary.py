@@ -12,19 +12,22 @@ _ROWS = {
     "within_tc": "TC within groups",
     "dimension_kl": "KL per dimension",
     "total_correlation": "total correlation",
+    "perplexity": "perplexity per word",
     "label_information_gap": "label information gap",
     "discrete_accuracy": "discrete accuracy",
     "discrete_accuracy_majority": "… by majority vote",
+    "discrete_accuracy_by_train": "… as assigned in train",
     "supervised_accuracy": "… category k as label k",
 }
 
 
 def table(metrics: Mapping[str, Any]) -> str:
-    """Train and test side by side, then the factors by information on the test split. Nats; accuracies from 0 to 1."""
-    train, test = metrics["train"], metrics["test"]
-    lines = [f"{'nats per example':<24}{'train':>10}{'test':>10}"]
+    """The splits side by side, then the factors by information on the test split. Nats; accuracies from 0 to 1."""
+    splits = [name for name in ("train", "test", "holdout") if name in metrics]
+    test = metrics["test"]
+    lines = [f"{'nats per example':<24}" + "".join(f"{name:>10}" for name in splits)]
     lines += [
-        f"{title:<24}{_number(train.get(key)):>10}{_number(test.get(key)):>10}"
+        f"{title:<24}" + "".join(f"{_number(metrics[name].get(key)):>10}" for name in splits)
         for key, title in _ROWS.items()
         if test.get(key) is not None
     ]

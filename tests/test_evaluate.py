@@ -40,7 +40,7 @@ def encoded(n: int, *blocks: NormalBlock | ConcreteBlock, labels: Tensor | None 
     generator = torch.Generator().manual_seed(seed)
     posterior = [torch.randn(n, block.n_parameters, generator=generator) for block in latents.blocks]
     sample = latents.sample(posterior, latents.noise(n, generator), hard=True)
-    return Encoded(latents, posterior, sample, -80 + 5 * torch.randn(n, generator=generator), labels)
+    return Encoded(latents, posterior, sample, -80 + 5 * torch.randn(n, generator=generator), labels, torch.arange(n))
 
 
 def evaluated(one: Encoded, settings: MetricsConfig = EXACT, classes: int | None = None) -> dict[str, Any]:
@@ -154,12 +154,12 @@ def test_the_structure_of_the_continuous_codes() -> None:
     latents = under_default_priors(NormalBlock("style", 3), ConcreteBlock("class", 3, 0.66))
     posterior = [torch.zeros(n, 6), torch.zeros(n, 3)]
     sample = latents.sample(posterior, latents.noise(n, torch.Generator().manual_seed(1)), hard=True)
-    same = evaluated(Encoded(latents, posterior, sample, torch.zeros(n), None))
+    same = evaluated(Encoded(latents, posterior, sample, torch.zeros(n), None, torch.arange(n)))
     assert (same["hoyer"], same["hoyer_unscaled"]) == (None, None)
     assert same["hoyer_why"] == "0 of 3 dimensions vary over the data; expected two or more"
     one_hot = 5 * torch.eye(3).repeat(n // 3, 1)
     apart = [torch.cat([one_hot, torch.full((n, 3), -3.0)], dim=1), posterior[1]]
-    sparse = evaluated(Encoded(latents, apart, [one_hot, sample[1]], torch.zeros(n), None))
+    sparse = evaluated(Encoded(latents, apart, [one_hot, sample[1]], torch.zeros(n), None, torch.arange(n)))
     assert (sparse["hoyer"], sparse["hoyer_unscaled"]) == (pytest.approx(1), pytest.approx(1))
     for key in ("mmd_imq", "mmd_imq_per_dimension"):
         assert abs(same[key]) < 0.02 < 0.1 < sparse[key]

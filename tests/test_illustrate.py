@@ -220,6 +220,6 @@ def test_the_grid_reaches_as_far_as_the_means(monkeypatch: pytest.MonkeyPatch) -
     spied(monkeypatch, density, "aggregate_posterior", seen)
     latents = under_default_priors(*PLANE)
     posterior = [torch.tensor([[9.0, 0, -2, -2], [0, -20, -2, -2]])]
-    one = Encoded(latents, posterior, [posterior[0][:, :2]], torch.zeros(2), None)
+    one = Encoded(latents, posterior, [posterior[0][:, :2]], torch.zeros(2), None, torch.arange(2))
     illustrate._aggregate_posterior(one)
     assert seen[0][1] == pytest.approx((-22, 22, -22, 22))

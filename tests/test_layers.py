@@ -16,7 +16,8 @@ ROOT = Path(hfvae_runner.__file__).parent
 # From the bottom up; a unit is a module or a package. Units of one line do not know each other.
 LAYERS = (
     ("__init__", "console", "errors", "vocabulary"),
-    ("schedules", "distributions", "datasets", "metrics", "figures", "runtime", "supervision"),
+    ("schedules", "distributions", "datasets"),
+    ("metrics", "figures", "runtime", "supervision"),
     ("blocks", "likelihoods", "estimators"),
     ("latents",),
     ("aggregate", "networks", "priors"),
@@ -26,7 +27,8 @@ LAYERS = (
     ("objective",),
     ("schema", "record"),
     ("state", "evaluate"),
-    ("train", "illustrate", "summary"),
+    ("train", "illustrate", "summary", "text_results"),
+    ("results",),
     ("build", "report"),
     ("launch",),
     ("__main__",),

@@ -90,10 +90,11 @@ def test_the_terminal_shows_what_the_log_holds(done: tuple[Path, "subprocess.Com
 
 
 def test_what_was_run(metrics: dict[str, Any]) -> None:
-    assert set(metrics) == {"schema", "status", "run", "prior", "likelihood", "train", "test"}
+    assert set(metrics) == {"schema", "status", "run", "prior", "likelihood", "dataset", "train", "test"}
     assert (metrics["schema"], metrics["status"]) == (1, "completed")
     assert metrics["prior"] == {"name": "normal_concrete"}
     assert metrics["likelihood"] == {"name": "bernoulli"}
+    assert metrics["dataset"] == {"name": "digits", "notes": {}}
     run = metrics["run"]
     rate, seconds = run.pop("examples_per_second"), run.pop("wall_seconds")
     assert seconds > 0

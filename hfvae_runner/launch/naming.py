@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import ListConfig, OmegaConf
 
 # How long, where and whether a run goes on does not make it another run.
-NOT_PART_OF_THE_NAME = ("resume", "steps", "epochs", "device", "data_root", "debug")
+NOT_PART_OF_THE_NAME = ("resume", "steps", "epochs", "device", "data_root", "debug", "dataset.download")
 
 _READABLE_LENGTH = 100
 

@@ -23,6 +23,7 @@ MAY_CHANGE = (
     "device",
     "data_root",
     "dataset.root",
+    "dataset.download",
     "debug",
     "train.progress",
     "train.checkpoint_every",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from hfvae_runner.blocks import Noise, NormalBlock, Sample
-from hfvae_runner.datasets import as_float
+from hfvae_runner.datasets import Examples, as_float
 from hfvae_runner.distributions import normal
 from hfvae_runner.errors import ConfigError, nearest
 from hfvae_runner.latents import FactorialPrior, Latents
@@ -75,7 +75,7 @@ def anisotropic(
     pca_as: str,
     scale: float,
     learned: bool,
-    examples: Tensor,
+    examples: Examples,
 ) -> Latents:
     """``prior=anisotropic``: one normal block ``z`` with a variance for each factor.
 
@@ -107,7 +107,7 @@ def anisotropic(
     return Latents([DiagonalNormal(block, start, spread, learned=flag("prior.learned", learned))])
 
 
-def _singular_values(examples: Tensor, count: int) -> Tensor:
+def _singular_values(examples: Examples, count: int) -> Tensor:
     """The largest singular values of the centred data [N, *], float64 [count], in falling order.
 
     Of at most 20,000 examples, which depend on the data set alone and not on the run's seed.
@@ -115,10 +115,10 @@ def _singular_values(examples: Tensor, count: int) -> Tensor:
     # A second to import.
     from sklearn.decomposition import PCA
 
+    chosen = torch.arange(len(examples))
     if len(examples) > _MOST_EXAMPLES:
-        order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(0))
-        examples = examples[order[:_MOST_EXAMPLES].to(examples.device)]
-    table = as_float(examples).flatten(1).double().cpu()
+        chosen = torch.randperm(len(examples), generator=torch.Generator().manual_seed(0))[:_MOST_EXAMPLES]
+    table = as_float(examples[chosen.to(examples.device)]).flatten(1).double().cpu()
     most = min(table.shape)
     if count > most:
         raise ConfigError(

@@ -11,7 +11,7 @@ from hfvae_runner.schema import GROUPS
 _FIRST = ("folder", "status", "reason", *GROUPS, "seed")
 _EXTENT = ("steps", "epochs", "batch_size")
 _COST = ("parameters", "wall_seconds", "examples_per_second", "device")
-_SECTIONS = ("test", "train", "prior", "likelihood")
+_SECTIONS = ("test", "train", "holdout", "prior", "likelihood")
 
 
 def results_csv(runs: Sequence[Run], comparison: Comparison) -> str:

@@ -6,6 +6,8 @@ Shapes: N training examples; B batch; * the shape of one example.
 import torch
 from torch import Tensor
 
+from hfvae_runner.datasets import Examples
+from hfvae_runner.datasets.sampling import draws
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.runtime.seeds import derived
 
@@ -15,15 +17,24 @@ class Batches:
 
     Every epoch is a fresh permutation cut into N // B batches of exactly B; the N % B examples left over are others
     in each epoch. (A last short batch would make the estimate of q(z) poorer there, and a second shape to compile.)
+    With weights an epoch is N rows drawn in that proportion in place of a permutation, see ``draws``.
     """
 
-    def __init__(self, x: Tensor, batch_size: int, seed: int, labels: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        x: Examples,
+        batch_size: int,
+        seed: int,
+        labels: Tensor | None = None,
+        weights: Tensor | None = None,
+    ) -> None:
         """
         Args:
             x: [N, *], on the training device, as stored (uint8 images stay uint8).
             batch_size: B.
             seed: the run's.
             labels: [N], on the same device; None where training needs none.
+            weights: [N] float64, on the CPU: in what proportion the examples are drawn; None for all alike.
 
         Raises:
             ConfigError: B is larger than N.
@@ -34,6 +45,7 @@ class Batches:
             )
         self.x = x
         self.labels = labels
+        self.weights = weights
         self.batch_size = batch_size
         self.seed = seed
         self._epoch = -1
@@ -50,7 +62,7 @@ class Batches:
         if epoch != self._epoch:
             # Drawn on the CPU, so that every device sees the same order.
             generator = torch.Generator().manual_seed(derived(self.seed, "order", epoch))
-            self._order = torch.randperm(len(self.x), generator=generator).to(self.x.device)
+            self._order = draws(len(self.x), self.weights, generator).to(self.x.device)
             self._epoch = epoch
         chosen = self._order[place * self.batch_size : (place + 1) * self.batch_size]
         return self.x[chosen], None if self.labels is None else self.labels[chosen]

@@ -77,3 +77,23 @@ def test_a_batch_larger_than_the_data_set_is_refused() -> None:
     assert Batches(numbered(5), 5, 0).at(3)[0].shape == (5, 1)
     with pytest.raises(ConfigError, match="batch_size=6: the data set has 5 training examples"):
         Batches(numbered(5), 6, 0)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seeds, st.lists(st.integers(0, 100), min_size=1, max_size=10))
+def test_weighted_epochs_depend_on_seed_and_epoch_alone(seed: int, steps: list[int]) -> None:
+    weights = torch.tensor([1.0, 2.0, 4.0, 1.0, 1.0, 1.0], dtype=torch.float64)
+    sequential, direct = (Batches(numbered(6), 2, seed, weights=weights) for _ in range(2))
+    read = [sequential.at(step)[0] for step in range(max(steps) + 1)]
+    for step in steps:
+        assert torch.equal(direct.at(step)[0], read[step])
+
+
+def test_heavier_examples_come_more_often() -> None:
+    weights = torch.tensor([1.0, 1.0, 2.0, 4.0], dtype=torch.float64)
+    batches = Batches(numbered(4), 1, 0, torch.arange(4), weights)
+    seen = [batches.at(step) for step in range(4000)]
+    assert all(labels is not None and int(x) == int(labels) for x, labels in seen), "labels go with their examples"
+    share = torch.bincount(torch.stack([x[0, 0] for x, _ in seen])) / len(seen)
+    assert torch.allclose(share.double(), weights / 8, atol=0.02)
+    assert all(epoch(batches, number).count(3) == 2 for number in range(20))

@@ -1,0 +1,144 @@
+"""Zero-shot generalisation (HFVAE 5.5): ``python scripts/zero_shot.py FOLDER 'dataset.holdout=...' [KEY=VALUE ...]``.
+
+Trains one run on everything (FOLDER/full) and one from scratch without the examples that the holdout matches
+(FOLDER/pruned), and scores both on those examples. A holdout may choose them by what the first run has learned:
+``{run: FOLDER/full, factor: "style[3]", above_quantile: 0.8}``; to look at FOLDER/full first, train it by itself with
+``python -m hfvae_runner hydra.run.dir=FOLDER/full KEY=VALUE ...``. What stands in FOLDER is gone on with.
+
+    python scripts/zero_shot.py outputs/thick_sevens dataset=mnist objective=hfvae beta=12 gamma=4 \\
+        'dataset.holdout={all: [{label: 7}, {measure: ink, above_quantile: 0.8}]}'
+
+It prints a table, and leaves FOLDER/zero_shot.json with every metric of both on the holdout.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+# The package of this checkout, installed or not.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+
+from hfvae_runner import record, schema
+from hfvae_runner.console import exit_code_of
+from hfvae_runner.errors import ConfigError, RunnerError
+from hfvae_runner.launch import jobs
+from hfvae_runner.launch import main as train
+from hfvae_runner.launch.composition import CONFIG_NAME, VERSION_BASE, config_folder, explain, parse_overrides, resolve
+from hfvae_runner.schema import Config
+
+HOLDOUT = "dataset.holdout"
+_ROWS = {
+    "elbo": "ELBO",
+    "reconstruction": "reconstruction",
+    "kl": "KL",
+    "discrete_accuracy_by_train": "discrete accuracy",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Trains both runs, or goes on with them, and scores them; the exit code of the first that fails."""
+    description, _, details = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=description, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where the two run folders belong")
+    parser.add_argument("overrides", nargs="+", metavar="KEY=VALUE", help="as for hfvae_runner; one is dataset.holdout")
+    chosen = parser.parse_args(arguments)
+    try:
+        everything, holdout = _split(chosen.overrides)
+        _check(chosen.folder, [*everything, holdout])
+        for name, overrides in {"full": everything, "pruned": [*everything, holdout]}.items():
+            # Quoted, since a folder's name may hold what means something to Hydra.
+            place = str(chosen.folder / name).replace("\\", "\\\\").replace("'", "\\'")
+            code = train([*overrides, f"hydra.run.dir='{place}'", "resume=auto"])
+            if code:
+                return code
+        print(_scored(chosen.folder))
+    except RunnerError as error:
+        return jobs.report(error, debug=False)
+    return 0
+
+
+def _split(overrides: Sequence[str]) -> tuple[list[str], str]:
+    """The overrides of the run on everything, and the one that prunes the other."""
+    parsed = parse_overrides(overrides)
+    holdouts = [each for each in parsed if each.get_key_element() == HOLDOUT]
+    if len(holdouts) != 1 or holdouts[0].value() is None:
+        raise ConfigError(f"{len(holdouts)} of {HOLDOUT}=...; expected one condition, such as '{HOLDOUT}={{label: 7}}'")
+    for each in parsed:
+        if each.is_sweep_override() or each.key_or_group in ("resume", "hydra.run.dir"):
+            raise ConfigError(f"{each.input_line}: expected values of a single run, whose folder is FOLDER/full")
+    return [str(each.input_line) for each in parsed if each is not holdouts[0]], str(holdouts[0].input_line)
+
+
+def _check(folder: Path, overrides: Sequence[str]) -> None:
+    """Refuses what can be refused before the first run; a condition on what it has learned has to wait for it."""
+    config = _composed(overrides)
+    if not _names_a_run(config.dataset["holdout"]) or record.inspect(folder / "full") == "finished":
+        jobs.check(config)
+
+
+def _composed(overrides: Sequence[str]) -> Config:
+    with hydra.initialize_config_dir(str(config_folder()), version_base=VERSION_BASE):
+        try:
+            composed = hydra.compose(CONFIG_NAME, list(overrides), return_hydra_config=True)
+        except Exception as error:
+            raise ConfigError(explain(error, overrides)) from error
+        HydraConfig.instance().set_config(composed)
+        return schema.parse(resolve(composed))
+
+
+def _names_a_run(condition: object) -> bool:
+    if isinstance(condition, Mapping):
+        return "run" in condition or any(map(_names_a_run, condition.values()))
+    return isinstance(condition, list) and any(map(_names_a_run, condition))
+
+
+def _scored(folder: Path) -> str:
+    """Writes zero_shot.json; the table of it."""
+    # Late, since torch takes seconds to import and a mistake in the arguments needs none of it.
+    from hfvae_runner import build
+    from hfvae_runner.evaluate import encode, evaluate
+    from hfvae_runner.runtime.seeds import derived
+
+    config = schema.parse(record.load_config(folder / "pruned"))
+    dataset = build.dataset_of(config)
+    assert dataset.holdout is not None
+    on_holdout, on_test = {}, {}
+    for name in ("full", "pruned"):
+        model = build.finished_model(folder / name, config.choices["dataset"], dataset, config.device)
+        train_part, holdout = (
+            encode(
+                model,
+                split,
+                seed=derived(config.seed, "evaluation", part),
+                batch_size=config.metrics.batch_size,
+                device=next(model.parameters()).device,
+            )
+            for part, split in {"train": dataset.train, "holdout": dataset.holdout}.items()
+        )
+        scores = evaluate(holdout, train_part, config.metrics, n_classes=dataset.n_classes, seed=config.seed)
+        on_holdout[name] = scores.metrics
+        on_test[name] = json.loads((folder / name / "metrics.json").read_bytes())["test"]
+    content = {"condition": config.dataset["holdout"], "note": dataset.notes["holdout"], "holdout": on_holdout}
+    record.write_atomic(folder / "zero_shot.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    return "\n".join([*_table("holdout", on_holdout), "", *_table("test", on_test), f"\n{dataset.notes['holdout']}"])
+
+
+def _table(split: str, metrics: Mapping[str, Mapping[str, object]]) -> list[str]:
+    examples = metrics["full"]["examples"]
+    lines = [f"{f'{split} ({examples})':<24}{'trained on all':>16}{'without holdout':>18}"]
+    for key, title in _ROWS.items():
+        full, pruned = metrics["full"].get(key), metrics["pruned"].get(key)
+        if full is not None and pruned is not None:
+            lines.append(f"{title:<24}{full:>16.3f}{pruned:>18.3f}")
+    return lines
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))
