@@ -12,6 +12,8 @@ from launching import FakeBuild
 if "PYTEST_XDIST_WORKER" in os.environ:
     # The test processes share the cores: torch's own threads would only get in each other's way.
     torch.set_num_threads(1)
+    # Set for the processes alone, it would change how wide a table is printed.
+    os.environ.pop("COLUMNS", None)
 
 
 @pytest.fixture
