@@ -4,11 +4,13 @@ The order of the data depends on (seed, epoch) alone and a schedule on the step 
 """
 
 import logging
+import lzma
 import os
 import pickle
 import random
 import shutil
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -47,6 +49,8 @@ _UNREADABLE = (
     ValueError,
     pickle.UnpicklingError,
     zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
 )
 
 logger = logging.getLogger(__name__)

@@ -164,6 +164,7 @@ def test_the_optimisers_are_the_papers() -> None:
     assert {name for name in of if of[name].amsgrad} == {
         "alpha_beta_shapes_student_t",
         "alpha_beta_shapes_anisotropic",
+        "alpha_beta_pinwheel",
     }
 
 
