@@ -160,8 +160,7 @@ def evaluate(
     joint_kl = kl_per_example.mean().item()
     sampled_kl = (evidence.log_qz_x("joint") - evidence.log_pz("joint")).double()
     information = _mean(evidence.log_qz_x("factor") - evidence.log_qz("factor"))
-    levels = levels_to(latents.finest)
-    kl = _mean(evidence.kl("factor")) if "factor" in levels else None
+    kl = _mean(evidence.kl("factor")) if latents.finest == "factor" else None
     reconstruction = encoded.log_px.double().mean().item()
     metrics: dict[str, object] = {
         "examples": len(encoded),
@@ -171,16 +170,10 @@ def evaluate(
         "kl_mc": sampled_kl.mean().item(),
         "kl_mc_se": (sampled_kl.std() / math.sqrt(len(sampled_kl))).item(),
     }
-    coarse = f"the prior has marginals at the level {latents.finest!r} and none finer"
-    for name, level in _REPORTED.items():
-        metrics |= {name: _term(name, evidence)} if level in levels else _undefined([name], coarse)
+    metrics |= _by_level(evidence, kl)
     own_share = evidence.own_share()
     assert own_share is not None
     metrics["aggregate_posterior"] = {**how, "own_share": own_share.double().mean().item()}
-    if "block" in levels:
-        names = [block.name for block in latents.blocks]
-        metrics["kl_per_block"] = dict(zip(names, _mean(evidence.kl("block")).tolist(), strict=True))
-    metrics |= _undefined(["kl_per_factor"], coarse) if kl is None else {"kl_per_factor": _named(latents, kl)}
     metrics["information_per_factor"] = _named(latents, information)
     if broken := [key for key, value in metrics.items() if isinstance(value, float) and not math.isfinite(value)]:
         raise Diverged(f"{', '.join(broken)} not finite")
@@ -198,6 +191,20 @@ def evaluate(
 
 def _mean(values: Tensor) -> np.ndarray:
     return values.double().mean(0).cpu().numpy()
+
+
+def _by_level(evidence: Evidence, kl: np.ndarray | None) -> dict[str, object]:
+    """Every reported term, and the KL per block and factor; null where the prior lacks the marginals."""
+    latents = evidence.latents
+    levels = levels_to(latents.finest)
+    coarse = f"the prior has marginals at the level {latents.finest!r} and none finer"
+    metrics: dict[str, object] = {}
+    for name, level in _REPORTED.items():
+        metrics |= {name: _term(name, evidence)} if level in levels else _undefined([name], coarse)
+    if "block" in levels:
+        names = [block.name for block in latents.blocks]
+        metrics["kl_per_block"] = dict(zip(names, _mean(evidence.kl("block")).tolist(), strict=True))
+    return metrics | (_undefined(["kl_per_factor"], coarse) if kl is None else {"kl_per_factor": _named(latents, kl)})
 
 
 def _term(name: str, evidence: Evidence) -> float:
