@@ -1,11 +1,13 @@
-"""The scale of a likelihood with a location and a scale."""
+"""Likelihoods with a location and a scale, and where the scale comes from."""
 
 import math
+from abc import abstractmethod
 
 import torch
 from torch import Tensor, nn
 
 from hfvae_runner.errors import ConfigError, nearest
+from hfvae_runner.likelihoods._likelihood import Likelihood
 
 _WORDS = ("predicted", "learned")
 
@@ -51,3 +53,31 @@ class Scale(nn.Module):
         if self._fixed is not None:
             return {"scale": self._fixed}
         return {} if self.shared is None else {"scale": math.exp(self.shared.item())}
+
+
+class LocationScaleLikelihood(Likelihood):
+    """Independent real values, each with a location from the decoder and a scale as in ``Scale``.
+
+    Raises:
+        ConfigError: the scale is not one that ``Scale`` knows.
+    """
+
+    support = "real"
+
+    def __init__(self, *, scale: float | str) -> None:
+        super().__init__()
+        self.scale = Scale(scale)
+        self.parameters_per_value = self.scale.parameters_per_value
+
+    @abstractmethod
+    def log_density(self, x: Tensor, location: Tensor, log_scale: Tensor) -> Tensor:
+        """log p of each value, elementwise; the arguments broadcast. Nats."""
+
+    def log_prob(self, x: Tensor, raw: Tensor) -> Tensor:
+        return self.log_density(x, raw[:, 0], self.scale(raw)).flatten(1).sum(1)
+
+    def mean(self, raw: Tensor) -> Tensor:
+        return raw[:, 0]
+
+    def settings(self) -> dict[str, float]:
+        return self.scale.settings()
