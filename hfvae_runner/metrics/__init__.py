@@ -1,1 +1,9 @@
-"""What an encoded representation is worth: one metric per file, each a pure function of plain arrays."""
+"""What an encoded representation is worth: one metric per file, a function of what ``_subject`` describes.
+
+A metric is ``def NAME(subject: Subject, *, option: ..., ...) -> Result``; conf/metrics/NAME.yaml names it as _target_
+and gives every option. Its mathematics are pure functions of plain arrays beside it.
+"""
+
+from hfvae_runner.metrics._subject import UNKNOWN, Categories, Metric, Representation, Result, Subject, Truth, undefined
+
+__all__ = ["UNKNOWN", "Categories", "Metric", "Representation", "Result", "Subject", "Truth", "undefined"]

@@ -1,0 +1,126 @@
+"""What every metric is given: a split as the encoder sees it, and what is known about its examples.
+
+Legend: N examples; D continuous factors; K categories. A latent *variable* is a continuous factor or a discrete one.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Result = Mapping[str, object]
+"""Part of a split's section of metrics.json: numbers, mappings of numbers, or None beside a ``NAME_why``."""
+T = TypeVar("T")
+
+UNKNOWN = -1
+
+
+@dataclass(frozen=True)
+class Truth:
+    """One thing that is known of every example: a ground-truth factor, an attribute, or the label.
+
+    Attributes:
+        name: of the factor.
+        values: [N], 0 … size−1, or UNKNOWN.
+        size: how many values the factor has; not all of them need to occur.
+        nuisance: whether it is left out of means over factors (β-TCVAE Sec. 6: shape, identity).
+    """
+
+    name: str
+    values: Integers
+    size: int
+    nuisance: bool = False
+
+
+@dataclass(frozen=True)
+class Categories:
+    """One discrete variable.
+
+    Attributes:
+        name: of the variable.
+        probabilities: q(c|x), [N, K].
+        drawn: one draw of it an example, [N].
+    """
+
+    name: str
+    probabilities: Floats
+    drawn: Integers
+
+
+@dataclass(frozen=True)
+class Representation:
+    """N encoded examples, in a random order: any first part of them is a random part.
+
+    Attributes:
+        names: of the continuous factors, [D].
+        mean, scale: of the normal q(z_d|x), [N, D].
+        sample: one draw of it an example, [N, D].
+        blocks: the continuous blocks' columns.
+        discrete: the discrete variables.
+        truth: what metrics of disentanglement compare with: the ground-truth factors, else the attributes, else the
+            label; empty where nothing is known.
+        label: the class; None where there are none.
+    """
+
+    names: tuple[str, ...]
+    mean: Floats
+    scale: Floats
+    sample: Floats
+    blocks: Mapping[str, slice]
+    discrete: tuple[Categories, ...] = ()
+    truth: tuple[Truth, ...] = ()
+    label: Truth | None = None
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The names of all latent variables, the continuous ones first."""
+        return (*self.names, *(each.name for each in self.discrete))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured, and with what.
+
+    Attributes:
+        encoded: the split.
+        train: the training split, which fixes bins and the like for every split; ``encoded`` itself where it is that.
+        seed: of this metric on this split: whatever else is measured, and in whatever order, changes nothing.
+        prior_sample: draws of the continuous factors from the prior, (how many, seed) -> [n, D].
+        log_weights: (examples [B], draws, seed) -> log p(x, z) − log q(z|x) of so many samples each, [B, draws], nats.
+        supervised: the discrete variable whose category k was trained to be label k.
+        show_progress: whether bars are wanted.
+    """
+
+    encoded: Representation
+    train: Representation
+    seed: int
+    prior_sample: Callable[[int, int], Floats]
+    log_weights: Callable[[Integers, int, int], Floats]
+    supervised: str | None = None
+    show_progress: bool = False
+
+    def generator(self) -> np.random.Generator:
+        """A new one, in the same state every time."""
+        return np.random.default_rng(self.seed)
+
+    def progress(self, items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+        """The items, with a bar on the terminal if they take longer than a few seconds."""
+        disable = None if self.show_progress else True
+        return iter(tqdm(items, desc=what, total=total, delay=3, leave=False, dynamic_ncols=True, disable=disable))
+
+
+Metric = Callable[[Subject], Result]
+"""One with its options."""
+
+
+def undefined(keys: Sequence[str], why: str) -> dict[str, object]:
+    """null for each key, with the reason beside it."""
+    return {name: value for key in keys for name, value in ((key, None), (f"{key}_why", why))}

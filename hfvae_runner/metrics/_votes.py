@@ -1,0 +1,68 @@
+"""Rows that share a factor's value, drawn for the metrics of votes.
+
+Legend: N examples; S sets of L rows.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hfvae_runner.metrics._subject import UNKNOWN, Integers, Truth
+
+
+@dataclass(frozen=True)
+class SharedValues:
+    """The rows whose value of a factor is that of another row, too, value by value.
+
+    Attributes:
+        rows: [n].
+        starts: where each value begins in ``rows``.
+        counts: how many rows have it, 2 or more.
+    """
+
+    rows: Integers
+    starts: Integers
+    counts: Integers
+
+    def sets(self, sets: int, size: int, generator: np.random.Generator) -> Integers:
+        """Rows that share a value, [sets, size]: a value a set, by its frequency; then rows, with replacement."""
+        value = self._value(generator.integers(len(self.rows), size=sets))
+        return self._any_row(np.repeat(value[:, None], size, axis=1), generator)
+
+    def pairs(self, sets: int, size: int, generator: np.random.Generator) -> tuple[Integers, Integers]:
+        """Two rows that share a value, [sets, size] each: a value a pair, by its frequency."""
+        place = generator.integers(len(self.rows), size=(sets, size))
+        return self.rows[place], self._any_row(self._value(place), generator)
+
+    def _value(self, place: Integers) -> Integers:
+        return np.searchsorted(self.starts, place, side="right") - 1
+
+    def _any_row(self, value: Integers, generator: np.random.Generator) -> Integers:
+        return np.asarray(self.rows[self.starts[value] + generator.integers(self.counts[value])])
+
+
+def shared_values(factor: Truth) -> SharedValues | None:
+    """The rows that share their value with another; None where fewer than two values occur, or none of them twice.
+
+    A value of one row alone is left out: nothing else of that row varies where it is held fixed.
+    """
+    known = np.flatnonzero(factor.values != UNKNOWN)
+    rows = known[np.argsort(factor.values[known], kind="stable")]
+    _, counts = np.unique(factor.values[rows], return_counts=True)
+    shared = counts > 1
+    if len(counts) < 2 or not shared.any():
+        return None
+    rows, counts = rows[np.repeat(shared, counts)], counts[shared]
+    return SharedValues(rows, np.cumsum(counts) - counts, counts)
+
+
+def all_shared_values(truth: Iterable[Truth]) -> dict[str, SharedValues]:
+    """By the factors' names, those without any left out."""
+    found = {factor.name: shared_values(factor) for factor in truth}
+    return {name: each for name, each in found.items() if each is not None}
+
+
+def batches(counts: Sequence[int], at_once: int) -> list[tuple[int, int]]:
+    """So many of each kind, in parts of at most ``at_once``: (kind, size) of every part."""
+    return [(kind, min(at_once, left)) for kind, count in enumerate(counts) for left in range(count, 0, -at_once)]
