@@ -1,0 +1,54 @@
+"""The mutual information gap of binned posterior means (Locatello et al. 2019, appendix C).
+
+Legend: N examples; L latent variables; F factors.
+"""
+
+import numpy as np
+
+from hfvae_runner.metrics._gap import Factors, gaps, information_of
+from hfvae_runner.metrics._subject import UNKNOWN, Floats, Integers, Result, Subject, Truth, undefined
+
+
+def mig_binned(subject: Subject, *, samples: int, bins: int) -> Result:
+    """The gap between plug-in informations of discretised codes.
+
+    samples: rows, drawn without replacement; all of them where there are fewer.
+    bins: of equal width, from the least to the greatest of these rows' means, for each continuous factor by itself.
+
+    Keys:
+        mig_binned: mean over the factors that are no nuisance, in 0 … 1.
+        mig_binned_per_factor: the gap of each factor; null for a factor with a single value among the rows.
+
+    A discrete variable stands with its most probable category. A collapsed factor whose means do not differ at all
+    has a single bin and knows nothing; means that differ by next to nothing are spread over the bins like any others,
+    since the posteriors' scales have no part. Plug-in information is biased upwards by about
+    (bins − 1)(V − 1)/(2 · rows) nats for a factor of V values, which is much where the rows are few.
+    """
+    encoded = subject.encoded
+    rows = subject.generator().permutation(len(encoded))[:samples]
+    codes = [binned(encoded.mean[rows, d], bins) for d in range(len(encoded.names))]
+    codes += [variable.probabilities[rows].argmax(1) for variable in encoded.discrete]
+    factors = Factors.of([Truth(each.name, each.values[rows], each.size, each.nuisance) for each in encoded.truth])
+    if why := factors.why_none(len(codes)):
+        return undefined(["mig_binned", "mig_binned_per_factor"], why)
+    information = np.array([[code_information(code, each.part) for each in factors.partitions] for code in codes])
+    gap = gaps(information, factors.entropies)
+    return {**factors.mean("mig_binned", gap), "mig_binned_per_factor": factors.each(gap)}
+
+
+def binned(values: Floats, bins: int) -> Integers:
+    """The bin of each value, [N], 0 … bins − 1, of equal widths between the extremes; a constant has one bin."""
+    low, high = values.min(), values.max()
+    if low == high:
+        return np.zeros(len(values), dtype=np.int64)
+    # A value on an edge belongs to the bin above it, but for the greatest.
+    edges = np.linspace(low, high, bins + 1)[1:-1]
+    return np.searchsorted(edges, values, side="right").astype(np.int64)
+
+
+def code_information(code: Integers, part: Integers) -> float:
+    """I(code; v), nats, from the joint frequencies of two labellings, [N] each, of the rows whose part is known."""
+    code, part = code[part != UNKNOWN], part[part != UNKNOWN]
+    parts = int(part.max()) + 1
+    joint = np.bincount(code * parts + part, minlength=(int(code.max()) + 1) * parts)
+    return information_of(joint.reshape(-1, parts).astype(np.float64))
