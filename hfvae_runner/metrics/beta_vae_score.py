@@ -1,0 +1,101 @@
+"""The BetaVAE score: does a linear classifier tell which factor pairs of examples share (Higgins et al. 2017)?
+
+Legend: N examples; M columns of the code; K factors; V votes of L pairs each. β-TCVAE Sec. 2.2 describes the score.
+"""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from hfvae_runner.metrics._columns import columns
+from hfvae_runner.metrics._subject import Floats, Integers, Result, Subject, undefined
+from hfvae_runner.metrics._votes import SharedValues, all_shared_values, batches
+
+_KEYS = ("beta_vae_score", "beta_vae_score_train", "beta_vae_score_se")
+_AT_ONCE = 2_000_000
+"""Numbers of either member of the pairs that are compared at once: 16 MB."""
+_ITERATIONS = 1000
+"""Of the regression, at most."""
+
+
+def mean_difference(values: Floats, first: Integers, second: Integers) -> Floats:
+    """z_diff of each vote, [V, M]: the mean distance of its pairs of rows, [V, L] each, in each column of [N, M]."""
+    # Higgins et al., Sec. 3 (β-TCVAE, Sec. 2.2): 1/L Σ_l |z(1)_l − z(2)_l|.
+    difference = values[first]
+    difference -= values[second]
+    return np.asarray(np.abs(difference, out=difference).mean(axis=1))
+
+
+def beta_vae_score(subject: Subject, *, votes: int, test_votes: int, pairs: int) -> Result:
+    """`beta_vae_score`: the accuracy of the linear classifier on test votes, 0..1; 1/K for a code of mere noise.
+
+    A vote: a factor, each as likely; L pairs of rows, the second with the first's value of that factor; the mean
+    distance of their posterior means in each column of the code, from which a logistic regression is to tell the
+    factor. Distances are standardised by the training votes, so that a variable's unit is of no matter. A discrete
+    variable has a column for each of its categories.
+    `…_se` is the accuracy's binomial standard error, `…_train` the accuracy on the training votes; `…_note` says so if
+    the regression did not converge.
+    All factors take part, those of nuisance too, and so do collapsed variables, which tell nothing: a code of nothing
+    else scores as noise. Rows where a factor is unknown, and values of one row alone, have no part in its votes; a
+    factor without two values has none. Fewer than two factors with any are null.
+
+    votes: for training. test_votes: for the score. pairs: L.
+    """
+    factors = all_shared_values(subject.encoded.truth)
+    if len(factors) < 2:
+        why = f"expected two factors or more with several values, some of them shared by examples, got {len(factors)}"
+        return undefined(_KEYS, why)
+    values = columns(subject.encoded).values
+    generator = subject.generator()
+    train, label = _votes(subject, values, list(factors.values()), votes, pairs, generator)
+    test, test_label = _votes(subject, values, list(factors.values()), test_votes, pairs, generator)
+    train_right, right, converged = _linear_accuracy(train, label, test, test_label)
+    result: dict[str, object] = {
+        "beta_vae_score": right,
+        "beta_vae_score_train": train_right,
+        "beta_vae_score_se": float(np.sqrt(right * (1 - right) / test_votes)),
+    }
+    if not converged:
+        result["beta_vae_score_note"] = f"the logistic regression did not converge in {_ITERATIONS} iterations"
+    return result
+
+
+def _votes(
+    subject: Subject,
+    values: Floats,
+    factors: Sequence[SharedValues],
+    votes: int,
+    pairs: int,
+    generator: np.random.Generator,
+) -> tuple[Floats, Integers]:
+    """The votes' z_diff [V, M], and which factor each is of, [V]."""
+    label = np.sort(generator.integers(len(factors), size=votes))
+    at_once = max(1, _AT_ONCE // (pairs * values.shape[1]))
+    sizes = batches(np.bincount(label, minlength=len(factors)).tolist(), at_once)
+    differences = [
+        mean_difference(values, *factors[k].pairs(size, pairs, generator))
+        for k, size in subject.progress(sizes, "beta_vae_score", len(sizes))
+    ]
+    return np.concatenate(differences), label
+
+
+def _linear_accuracy(train: Floats, label: Integers, test: Floats, test_label: Integers) -> tuple[float, float, bool]:
+    """The accuracies on both, and whether the regression converged."""
+    if np.ptp(label) == 0:
+        # So few votes that all were of one factor, which is all that can be learned from them.
+        return 1.0, float(np.mean(test_label == label[0])), True
+    # A second to import.
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    mean, deviation = train.mean(axis=0), train.std(axis=0)
+    deviation[np.ptp(train, axis=0) == 0] = 1
+    train, test = (train - mean) / deviation, (test - mean) / deviation
+    regression = LogisticRegression(max_iter=_ITERATIONS)
+    with warnings.catch_warnings():
+        # It is reported instead.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        regression.fit(train, label)
+    converged = bool(regression.n_iter_.max() < _ITERATIONS)
+    return float(regression.score(train, label)), float(regression.score(test, test_label)), converged

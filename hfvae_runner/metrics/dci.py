@@ -1,0 +1,231 @@
+"""Disentanglement, completeness and informativeness by regressions (Eastwood & Williams 2018, section 2).
+
+Legend: N examples; M columns of the code; P latent variables; K factors; T targets of one factor.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+import numpy as np
+from scipy.special import entr
+
+from hfvae_runner.errors import ConfigError
+from hfvae_runner.metrics._columns import columns, has_order, split_rows
+from hfvae_runner.metrics._subject import UNKNOWN, Floats, Integers, Representation, Result, Subject, Truth, undefined
+
+_KEYS = ("dci", "dci_error", "dci_per_variable", "dci_per_factor", "dci_error_per_factor")
+_LASSO_ITERATIONS = 10_000
+_BOOSTED_DEPTH = 3
+
+
+class Fit(NamedTuple):
+    """One regression of a factor on the code.
+
+    Attributes:
+        importance: of every column, ≥ 0, [M].
+        predicted: the targets of the test rows, [n, T].
+        converged: whether it did.
+    """
+
+    importance: Floats
+    predicted: Floats
+    converged: bool = True
+
+
+Regression = Callable[[Floats, Floats, Floats], Fit]
+"""(code [N, M], targets [N, T], code of the test rows [n, M]) -> Fit."""
+
+
+def concentration(importance: Floats) -> list[float | None]:
+    """1 − H_B(p) of each row's shares p, from [A, B] ≥ 0: 1 where one column has all of it, 0 where all are alike.
+
+    None for a row of zeros, which has no shares, and for B = 1, where the entropy to base B is 0/0.
+    """
+    total = importance.sum(axis=1)
+    if importance.shape[1] < 2:
+        return [None] * len(total)
+    shares = importance / np.where(total > 0, total, 1)[:, None]
+    # Eastwood & Williams, section 2: H_B(p) = −Σ_b p_b log_B p_b.
+    values = np.clip(1 - entr(shares).sum(axis=1) / np.log(importance.shape[1]), 0, 1)
+    return [value if some else None for value, some in zip(values.tolist(), total > 0, strict=True)]
+
+
+def disentanglement(importance: Floats) -> float | None:
+    """D = Σ_i ρ_i D_i from R [P, K], with ρ_i variable i's share of all importance; None where no D_i is defined."""
+    total = importance.sum(axis=1)
+    each = [(weight, d) for weight, d in zip(total.tolist(), concentration(importance), strict=True) if d is not None]
+    # Eastwood & Williams, section 2: ρ_i = Σ_j R_ij / Σ_ij R_ij. Only variables without any have no D_i.
+    return float(sum(weight * d for weight, d in each) / total.sum()) if each else None
+
+
+def normalised_error(predicted: Floats, targets: Floats) -> float | None:
+    """√(Σ_t MSE_t / Σ_t Var_t) of [n, T]: 0 for the truth and 1 for its mean; None where no target varies."""
+    variance = targets.var(axis=0).sum()
+    if not np.ptp(targets, axis=0).any():
+        return None
+    return float(np.sqrt(((predicted - targets) ** 2).mean(axis=0).sum() / variance))
+
+
+def random_forest(code: Floats, targets: Floats, test: Floats, *, trees: int, depth: int, seed: int) -> Fit:
+    """Importance: the share of the explained variance that is due to splits on the column."""
+    # A second to import.
+    from sklearn.ensemble import RandomForestRegressor
+
+    # One job: several add up the trees' predictions in any order.
+    forest = RandomForestRegressor(trees, max_depth=depth, random_state=seed, n_jobs=1)
+    forest.fit(code, targets if targets.shape[1] > 1 else targets[:, 0])
+    return Fit(forest.feature_importances_, forest.predict(test).reshape(len(test), -1))
+
+
+def gradient_boosting(code: Floats, targets: Floats, test: Floats, *, stages: int, seed: int) -> Fit:
+    """Importance: as the random forest's; its mean over the targets."""
+    # A second to import.
+    from sklearn.ensemble import GradientBoostingRegressor
+
+    fits = [
+        GradientBoostingRegressor(n_estimators=stages, max_depth=_BOOSTED_DEPTH, random_state=seed).fit(code, target)
+        for target in targets.T
+    ]
+    importance = np.mean([each.feature_importances_ for each in fits], axis=0)
+    return Fit(importance, np.stack([each.predict(test) for each in fits], axis=1))
+
+
+def lasso(code: Floats, targets: Floats, test: Floats, *, penalty: float) -> Fit:
+    """argmin_w ‖y − Xw‖²/(2N) + penalty·‖w‖₁. Importance: |w|; its mean over the targets."""
+    # A second to import.
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import Lasso
+
+    model = Lasso(penalty, max_iter=_LASSO_ITERATIONS)
+    with warnings.catch_warnings():
+        # It is reported instead.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(code, targets)
+    importance = np.abs(model.coef_.reshape(targets.shape[1], -1)).mean(axis=0)
+    converged = bool(np.max(model.n_iter_) < _LASSO_ITERATIONS)
+    return Fit(importance, model.predict(test).reshape(len(test), -1), converged)
+
+
+def dci(
+    subject: Subject,
+    *,
+    regressor: Literal["random_forest", "lasso", "gradient_boosting"],
+    train_rows: int,
+    test_rows: int,
+    trees: int,
+    depth: int,
+    penalty: float,
+    stages: int,
+) -> Result:
+    """`dci`: disentanglement, completeness and informativeness; higher is better, 1 for a code that copies the factors.
+
+    A regression of each factor on the posterior means gives the importance R_ij of variable i for factor j, summed over
+    the probabilities of a discrete variable. `dci_per_variable` has the D_i and `dci_per_factor` the C_j, null where
+    all importance is 0, and then without a part in the mean.
+    `dci_error` is what Eastwood & Williams call informativeness, where lower is better: the mean over factors of
+    `dci_error_per_factor`, the root mean squared error on the test rows over the factor's standard deviation. It is 0
+    at best, 1 for no knowledge, more for a regression that misleads; the informativeness here is 1 less that.
+    All factors that vary have a column of R, those of nuisance too, since a variable that mixes one of them with
+    another is entangled; the means over factors leave them out. A factor of more than two values that are names (of
+    nuisance, or the label) is regressed as its one-hot code, every value in units of its own standard deviation.
+
+    train_rows, test_rows: the first examples fit, the next ones score; of fewer examples both have their proportion.
+    trees, depth: of the random forest. penalty: of the lasso, more than 0; `dci_note` says how many of its regressions
+    did not converge. stages: of the gradient boosting, a tree each.
+    """
+    if regressor == "lasso" and penalty == 0:
+        raise ConfigError("metrics.dci.penalty=0: expected more than 0 for lasso")
+    generator = subject.generator()
+
+    def regression(code: Floats, targets: Floats, test: Floats) -> Fit:
+        if regressor == "lasso":
+            return lasso(code, targets, test, penalty=penalty)
+        seed = int(generator.integers(2**31))
+        if regressor == "random_forest":
+            return random_forest(code, targets, test, trees=trees, depth=depth, seed=seed)
+        return gradient_boosting(code, targets, test, stages=stages, seed=seed)
+
+    train, test = split_rows(len(subject.encoded), train_rows, test_rows)
+    factors = [factor for factor in subject.encoded.truth if _usable(factor, train, test)]
+    if not factors:
+        why = f"no factor varies over the {train.stop} examples to fit on and is known of one of the others"
+        return undefined(_KEYS, why)
+    fits = list(subject.progress(_fits(subject.encoded, factors, train, test, regression), "dci", len(factors)))
+    importance = np.stack([fit.importance for fit, _ in fits], axis=1)
+    result = _summary(subject.encoded, factors, importance, [error for _, error in fits])
+    unfinished = sum(not fit.converged for fit, _ in fits)
+    if unfinished:
+        result["dci_note"] = f"{unfinished} regressions did not converge in {_LASSO_ITERATIONS} iterations"
+    return result
+
+
+def _usable(factor: Truth, train: slice, test: slice) -> bool:
+    fitted, scored = (part[part != UNKNOWN] for part in (factor.values[train], factor.values[test]))
+    return len(fitted) > 0 and bool(np.ptp(fitted) > 0) and len(scored) > 0
+
+
+def _fits(
+    encoded: Representation, factors: list[Truth], train: slice, test: slice, regression: Regression
+) -> Iterator[tuple[Fit, float | None]]:
+    """Every factor's regression with the importance of every variable, [P], and its error on the test rows."""
+    code = columns(encoded)
+    for factor in factors:
+        fitted, scored = (np.flatnonzero(factor.values[part] != UNKNOWN) + part.start for part in (train, test))
+        inputs, test_inputs = _standardised(code.values[fitted], code.values[scored])
+        named = not has_order(factor, encoded)
+        targets, truth = _targets(factor.values[fitted], factor.values[scored], named=named)
+        fit = regression(inputs, targets, test_inputs)
+        yield fit._replace(importance=code.sums(fit.importance)), normalised_error(fit.predicted, truth)
+
+
+def _standardised(train: Floats, test: Floats) -> tuple[Floats, Floats]:
+    """Both [·, M], less the training rows' mean and over their deviation; columns that are constant there are 0."""
+    mean, deviation = train.mean(axis=0), train.std(axis=0)
+    constant = np.ptp(train, axis=0) == 0
+    train, test = ((each - mean) / np.where(constant, 1, deviation) for each in (train, test))
+    train[:, constant] = test[:, constant] = 0
+    return train, test
+
+
+def _targets(train: Integers, test: Integers, *, named: bool) -> tuple[Floats, Floats]:
+    """What to regress, standardised, [·, T]: the value, or where values are names, whether it is this or that one."""
+    present = np.unique(train)
+    if named and len(present) > 2:
+        return _standardised(*((part[:, None] == present).astype(np.float64) for part in (train, test)))
+    return _standardised(*(part[:, None].astype(np.float64) for part in (train, test)))
+
+
+def _summary(
+    encoded: Representation, factors: list[Truth], importance: Floats, errors: list[float | None]
+) -> dict[str, object]:
+    """From R [P, K] and the factors' errors, [K]."""
+    counted = [not factor.nuisance for factor in factors]
+    names = [factor.name for factor in factors]
+    complete = concentration(importance.T)
+    error = _mean(errors, counted)
+    parts = {
+        "disentanglement": disentanglement(importance),
+        "completeness": _mean(complete, counted),
+        "informativeness": None if error is None else 1 - error,
+    }
+    why = {
+        "disentanglement": "expected two factors or more that vary, and a latent variable that helps with one",
+        "completeness": "expected two latent variables or more, and one that helps with a factor not of nuisance",
+        "informativeness": "no factor but those of nuisance varies over the examples to score on",
+    }
+    unused: dict[str, float | None] = {factor.name: None for factor in encoded.truth}
+    return {
+        "dci": parts,
+        "dci_error": error,
+        "dci_per_variable": dict(zip(encoded.variables, concentration(importance), strict=True)),
+        "dci_per_factor": unused | dict(zip(names, complete, strict=True)),
+        "dci_error_per_factor": unused | dict(zip(names, errors, strict=True)),
+        **{f"dci_{part}_why": why[part] for part, value in parts.items() if value is None},
+        **({"dci_error_why": why["informativeness"]} if error is None else {}),
+    }
+
+
+def _mean(values: list[float | None], counted: list[bool]) -> float | None:
+    defined = [value for value, counts in zip(values, counted, strict=True) if counts and value is not None]
+    return float(np.mean(defined)) if defined else None
