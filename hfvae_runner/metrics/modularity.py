@@ -1,0 +1,81 @@
+"""Modularity: whether each latent variable knows of one factor only (Ridgeway & Mozer 2018, section 3).
+
+Legend: N examples; L latent variables; J factors that vary; V values of a factor. Information in nats.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+
+from hfvae_runner.metrics._gap import Factors, Partition, categorical_information
+from hfvae_runner.metrics._subject import (
+    Categories,
+    Floats,
+    Integers,
+    Representation,
+    Result,
+    Subject,
+    Truth,
+    undefined,
+)
+from hfvae_runner.metrics.mig_binned import binned, code_information
+
+_NOTHING = 1e-9
+"""Nats: what rounding may leave of an information of 0."""
+
+
+def modularity_of(information: Floats) -> list[float | None]:
+    """1 − δ_i of every latent variable, from m_ij [L, J], J ≥ 2: 1 where it knows of one factor, 0 where of all alike.
+
+    None for a variable that knows of no factor: its template is 0 and δ_i is 0/0, of which the paper says nothing.
+    """
+    most = information.max(axis=1)
+    # The template t_ij is θ_i = max_j m_ij at the best factor and 0 elsewhere; of equally good ones it has one.
+    rest = (information**2).sum(axis=1) - most**2
+    informed = most > _NOTHING
+    # Ridgeway & Mozer, section 3: δ_i = Σ_j (m_ij − t_ij)² / (θ_i² (J − 1)).
+    deviation = rest[informed] / (most[informed] ** 2 * (information.shape[1] - 1))
+    values = iter((1 - deviation).tolist())
+    return [next(values) if each else None for each in informed]
+
+
+def modularity(subject: Subject, *, bins: int, rows: int) -> Result:
+    """`modularity`: the mean of 1 − δ_i over the latent variables, 0..1; `modularity_per_variable`: each one's.
+
+    m_ij is of the posterior means in equal-width bins, or of q(c|x) for a discrete variable, over the rows for which
+    the factor is known. All factors that vary take part, those of nuisance too: the definition has no mean over
+    factors, and a variable may well belong to one of these.
+    The plug-in information of mere noise is its bias, about (bins − 1)(V − 1)/(2N), which is taken for knowledge: it is
+    about equal for factors of as many values, so that noise scores near 0. A variable that is the same for all examples
+    has none at all; it is null, and left out of the mean.
+
+    bins: between each factor's smallest and largest mean; rows: at most so many examples.
+    """
+    encoded = subject.encoded
+    truth = [Truth(each.name, each.values[:rows], each.size, each.nuisance) for each in encoded.truth]
+    factors = Factors.of(truth).partitions
+    keys = ("modularity", "modularity_per_variable")
+    if len(factors) < 2:
+        return undefined(keys, f"modularity compares factors; expected two or more that vary, there are {len(factors)}")
+    variables = subject.progress(_informations(encoded, bins, rows), "modularity", len(encoded.variables))
+    table = np.array([[information(factor) for factor in factors] for information in variables])
+    per_variable = dict(zip(encoded.variables, modularity_of(table), strict=True))
+    defined = [value for value in per_variable.values() if value is not None]
+    if not defined:
+        return undefined(keys, "no latent variable knows of any factor")
+    return {"modularity": float(np.mean(defined)), "modularity_per_variable": per_variable}
+
+
+def _informations(encoded: Representation, bins: int, rows: int) -> Iterator[Callable[[Partition], float]]:
+    """For one latent variable after the other, factor -> its information, nats."""
+    for mean in encoded.mean[:rows].T:
+        cells = binned(mean, bins)
+        yield partial(_of_cells, cells)
+    for each in encoded.discrete:
+        variable = Categories(each.name, each.probabilities[:rows], each.drawn[:rows])
+        yield partial(categorical_information, variable)
+
+
+def _of_cells(cells: Integers, factor: Partition) -> float:
+    return code_information(cells, factor.part)
