@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hfvae_runner.metrics._subject import Result, Subject, undefined
+
 
 class Hoyer(NamedTuple):
     """The sparsity in 0..1, or None with the reason why it is not defined."""
@@ -44,6 +46,18 @@ def hoyer(means: NDArray[np.floating[Any]], *, scaled: bool) -> Hoyer:
     # α-β paper, section 6.3.
     sparsity = (root - magnitude.sum(1) / np.sqrt((magnitude**2).sum(1))) / (root - 1)
     return Hoyer(float(np.clip(sparsity.mean(), 0, 1)), None)
+
+
+def hoyer_sparsity(subject: Subject) -> Result:
+    """`hoyer` of the continuous means, each scaled by its deviation over the data first; `hoyer_unscaled` without."""
+    means = subject.encoded.mean
+    if means.shape[1] == 0:
+        return undefined(("hoyer", "hoyer_unscaled"), "the prior has no continuous factors")
+    result: dict[str, object] = {}
+    for name, scaled in (("hoyer", True), ("hoyer_unscaled", False)):
+        sparsity = hoyer(means, scaled=scaled)
+        result |= {name: sparsity.value} if sparsity.why is None else undefined([name], sparsity.why)
+    return result
 
 
 def _scaled(z: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,15 +11,20 @@ classes, and by no more than about (K-1)(C-1)/(2N) for a categorical variable. `
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hfvae_runner.metrics._subject import UNKNOWN, Representation, Result, Subject, Truth, undefined
+from hfvae_runner.metrics.label_information_gap import label_information_gap
+
 Floats = NDArray[np.floating[Any]]
 Integers = NDArray[np.integer[Any]]
 
 BINS = 10
+_PERMUTATIONS = 10
 
 
 def decile_edges(samples: Floats) -> NDArray[np.float64]:
@@ -74,7 +79,10 @@ def categorical_label_information(
 
 
 def permuted_baseline(
-    estimate: Callable[[Integers], Floats], labels: Integers, generator: np.random.Generator, permutations: int = 10
+    estimate: Callable[[Integers], Floats],
+    labels: Integers,
+    generator: np.random.Generator,
+    permutations: int = _PERMUTATIONS,
 ) -> Floats:
     """The mean of an estimate over permuted labels: what it says where the true information is 0.
 
@@ -82,6 +90,67 @@ def permuted_baseline(
     ``lambda y: binned_label_information(samples, y, edges).sum(0)``; the result has that shape and unit.
     """
     return np.asarray(np.mean([estimate(generator.permutation(labels)) for _ in range(permutations)], axis=0))
+
+
+def label_contributions(encoded: Representation, train: Representation) -> NDArray[np.float64] | None:
+    """Each class's part of the information between the label and each latent variable, [C, F], nats.
+
+    F: all variables, in the order of ``encoded.variables``. Over the examples whose label is known; None where there
+    is none. train: whose samples the bins are of equal mass for.
+    """
+    if encoded.label is None or (encoded.label.values == UNKNOWN).all():
+        return None
+    known = encoded.label.values != UNKNOWN
+    return _estimate(encoded, train, encoded.label, known)(encoded.label.values[known])
+
+
+def label_information(subject: Subject) -> Result:
+    """`label_information` of each latent variable and its `label_information_permuted`; `label_information_gap`. Nats.
+
+    Over the examples that have a label. Of a continuous factor by its samples in the training split's ten bins of equal
+    mass, of a discrete variable by q(c|x).
+    """
+    encoded, label = subject.encoded, subject.encoded.label
+    keys = ("label_information", "label_information_permuted", "label_information_gap")
+    if label is None:
+        return undefined(keys, "the data set has no labels")
+    known = label.values != UNKNOWN
+    if not known.any():
+        return undefined(keys, "no example has a label")
+    estimate, labels = _estimate(encoded, subject.train, label, known), label.values[known]
+    information = estimate(labels).sum(0)
+    steps = subject.progress(range(_PERMUTATIONS), "permuted labels")
+
+    def of_permuted(permuted: Integers) -> Floats:
+        next(steps)
+        return np.asarray(estimate(permuted).sum(0))
+
+    baseline = permuted_baseline(of_permuted, labels, subject.generator(), _PERMUTATIONS)
+    continuous = len(encoded.names)
+    gap = label_information_gap(information[continuous:], information[:continuous])
+    return {
+        "label_information": dict(zip(encoded.variables, information.tolist(), strict=True)),
+        "label_information_permuted": dict(zip(encoded.variables, baseline.tolist(), strict=True)),
+        **({"label_information_gap": gap.value} if gap.why is None else undefined(keys[2:], gap.why)),
+    }
+
+
+def _estimate(
+    encoded: Representation, train: Representation, label: Truth, known: NDArray[np.bool_]
+) -> Callable[[Integers], NDArray[np.float64]]:
+    """labels of the known examples -> each class's contribution for each variable, [C, F]."""
+    parts: list[Callable[[Integers], NDArray[np.float64]]] = []
+    if encoded.names:
+        samples, edges = encoded.sample[known], decile_edges(train.sample)
+        parts.append(lambda labels: binned_label_information(samples, labels, edges, label.size))
+    for variable in encoded.discrete:
+        probabilities = variable.probabilities[known]
+        parts.append(partial(_categorical_column, probabilities, label.size))
+    return lambda labels: np.concatenate([part(labels) for part in parts], axis=1)
+
+
+def _categorical_column(probabilities: Floats, classes: int, labels: Integers) -> NDArray[np.float64]:
+    return categorical_label_information(probabilities, labels, classes)[:, None]
 
 
 def _class_contributions(joint: Floats) -> NDArray[np.float64]:

@@ -3,14 +3,16 @@
 Legend: n, m points; D dimensions; s the six scales.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
 
+from hfvae_runner.metrics._subject import Result, Subject, undefined
 from hfvae_runner.vocabulary import Kernel, Statistic
 
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_KERNELS: Mapping[str, Kernel] = {"mmd_imq": "imq", "mmd_imq_per_dimension": "imq_per_dimension"}
 
 
 def mmd_squared(x: Tensor, y: Tensor, *, kernel: Kernel, statistic: Statistic) -> Tensor:
@@ -39,6 +41,24 @@ def mmd_squared(x: Tensor, y: Tensor, *, kernel: Kernel, statistic: Statistic) -
         shapes = f"{tuple(x.shape)} and {tuple(y.shape)}"
         raise ValueError(f"expected [n, D] and [m, D] with at least {least} points each, got shapes {shapes}")
     return _within(x, kernel, statistic) + _within(y, kernel, statistic) - 2 * _table(x, y, kernel).mean()
+
+
+def mmd(subject: Subject, *, draws: int) -> Result:
+    """`mmd_imq` and `mmd_imq_per_dimension`: MMD² between the continuous factors' samples and as many of the prior's.
+
+    Unbiased, so below 0 for about half of equal sets.
+
+    draws: at most so many samples, the first ones, which are a random part.
+    """
+    encoded = subject.encoded
+    n = min(len(encoded), draws)
+    if not encoded.names:
+        return undefined(tuple(_KERNELS), "the prior has no continuous factors")
+    if n < 2:
+        return undefined(tuple(_KERNELS), "one sample has no other to compare it with; expected two or more")
+    ours, prior = torch.from_numpy(encoded.sample[:n]), torch.from_numpy(subject.prior_sample(n, subject.seed))
+    kernels = subject.progress(_KERNELS.items(), "mmd", len(_KERNELS))
+    return {name: mmd_squared(ours, prior, kernel=kernel, statistic="u").item() for name, kernel in kernels}
 
 
 def _within(x: Tensor, kernel: Kernel, statistic: Statistic) -> Tensor:

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi
+from subjects import represented, subject
 
-from hfvae_runner.metrics.hoyer import hoyer
+from hfvae_runner.metrics.hoyer import hoyer, hoyer_sparsity
 
 
 def value(means, scaled=False):
@@ -93,3 +94,33 @@ def test_an_undefined_sparsity_says_why(means, scaled, why):
 def test_unusable_means_are_refused(means, message):
     with pytest.raises(ValueError, match=message):
         hoyer(means, scaled=False)
+
+
+def test_the_metric_is_of_the_means_scaled_and_as_they_are() -> None:
+    # Deviations 2 and ½: scaled, the examples are (2, 0), (0, 2), (0, −2), (−2, 0) over √2 — as sparse as can be.
+    means = np.array([[2.0, 0], [0, 0.5], [0, -0.5], [-2, 0]]) * np.sqrt(2)
+    assert dict(hoyer_sparsity(subject(represented(means, scale=5.0)))) == {
+        "hoyer": pytest.approx(1),
+        "hoyer_unscaled": pytest.approx(1),
+    }
+    # Means (±4, ±1): ratio 5/√17 as they are, √2 scaled.
+    signs = np.array([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])
+    root = np.sqrt(2)
+    assert dict(hoyer_sparsity(subject(represented(signs * [4, 1])))) == {
+        "hoyer": pytest.approx(0, abs=1e-12),
+        "hoyer_unscaled": pytest.approx((root - 5 / np.sqrt(17)) / (root - 1)),
+    }
+
+
+def test_the_metric_says_why_it_is_not_defined() -> None:
+    discrete = hoyer_sparsity(subject(represented(np.empty((2, 0)), discrete={"c": np.eye(2)})))
+    assert dict(discrete) == {
+        "hoyer": None,
+        "hoyer_why": "the prior has no continuous factors",
+        "hoyer_unscaled": None,
+        "hoyer_unscaled_why": "the prior has no continuous factors",
+    }
+    collapsed = hoyer_sparsity(subject(represented(np.full((4, 3), 0.5))))
+    assert collapsed["hoyer"] is None
+    assert collapsed["hoyer_why"] == "0 of 3 dimensions vary over the data; expected two or more"
+    assert collapsed["hoyer_unscaled"] == pytest.approx(0, abs=1e-12)

@@ -1,15 +1,22 @@
 """The label information of HFVAE A.2 against closed forms, another implementation, and its own bias."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import mutual_info_score
+from subjects import represented, subject
 
+from hfvae_runner.metrics._subject import Representation, Truth
 from hfvae_runner.metrics.label_information import (
     binned_label_information,
     categorical_label_information,
     decile_edges,
+    label_contributions,
+    label_information,
     permuted_baseline,
 )
 
@@ -178,3 +185,88 @@ def test_logits_are_not_taken_for_probabilities():
         categorical_label_information(np.array([[1.0, 2.0]]), np.array([0]))
     with pytest.raises(ValueError, match="non-negative"):
         categorical_label_information(np.array([[-1.0, 2.0]]), np.array([0]))
+
+
+def informed(labels: np.ndarray, size: int = 2) -> Representation:
+    """One factor is the row's number, one the same for all; the discrete variable is right nine times of ten."""
+    n = len(labels)
+    encoded = represented(
+        np.column_stack([np.arange(n), np.full(n, 0.1)]),
+        scale=0.0,
+        discrete={"class": np.where(np.eye(2)[labels % 2] == 1, 0.9, 0.1)},
+    )
+    return replace(encoded, label=Truth("label", labels, size))
+
+
+def measured(encoded: Representation, train: Representation | None = None, seed: int = 0) -> dict[str, Any]:
+    return dict(label_information(subject(encoded, train=train, seed=seed)))
+
+
+def test_the_metric_on_an_example_by_hand() -> None:
+    # Of twenty rows each bin has two: of the halves they tell all, and the rounded half is as good.
+    labels = np.repeat([0, 1], 10)
+    result = measured(informed(labels))
+    of_class = np.log(2) + 0.9 * np.log(0.9) + 0.1 * np.log(0.1)
+    assert result["label_information"] == {
+        "z[0]": pytest.approx(np.log(2)),
+        "z[1]": 0,
+        "class": pytest.approx(of_class),
+    }
+    assert result["label_information_gap"] == pytest.approx(of_class - np.log(2))
+    assert "label_information_gap_why" not in result
+    contributions = label_contributions(informed(labels), informed(labels))
+    assert contributions is not None
+    np.testing.assert_allclose(contributions, [[np.log(2) / 2, 0, of_class / 2]] * 2, atol=1e-15)
+
+
+def test_the_metrics_baseline_is_that_of_permuted_labels() -> None:
+    encoded = informed(np.arange(2000) % 2)
+    result = measured(encoded)
+    permuted = result["label_information_permuted"]
+    assert list(permuted) == ["z[0]", "z[1]", "class"]
+    # The bias of ten bins and two classes, 9/(2N); of two categories with q = 0.9 or 0.1 it is smaller than 1/(2N).
+    assert permuted["z[0]"] == pytest.approx(9 / 4000, rel=0.6)
+    assert permuted["z[1]"] == 0
+    assert 0 < permuted["class"] < 2 / 4000
+    assert measured(encoded) == result
+    assert measured(encoded, seed=1)["label_information_permuted"] != permuted
+
+
+def test_the_metrics_bins_are_the_training_splits() -> None:
+    labels = np.repeat([0, 1], 10)
+    train = represented(np.column_stack([np.arange(100) + 1000, np.arange(100)]), scale=0.0)
+    assert measured(informed(labels), train=train)["label_information"]["z[0]"] == 0
+
+
+def test_the_metric_leaves_out_what_has_no_label() -> None:
+    labels = np.repeat([0, 1], 10)
+    more = informed(np.append(labels, [0] * 20), size=3)
+    unknown = replace(more, label=Truth("label", np.append(labels, [-1] * 20), 3))
+    train = informed(labels)
+    assert measured(unknown, train=train) == measured(informed(labels), train=train)
+    contributions = label_contributions(unknown, train)
+    assert contributions is not None
+    assert contributions.shape == (3, 3)
+    assert (contributions[2] == 0).all(), "a class that does not occur"
+    assert contributions.sum(0).tolist() == list(measured(unknown, train=train)["label_information"].values())
+
+
+def test_the_metric_without_labels_or_without_one_kind_of_variable() -> None:
+    for label, why in (
+        (None, "the data set has no labels"),
+        (Truth("label", np.full(4, -1), 2), "no example has a label"),
+    ):
+        without = replace(informed(np.array([0, 0, 1, 1])), label=label)
+        assert label_contributions(without, without) is None
+        result = measured(without)
+        for key in ("label_information", "label_information_permuted", "label_information_gap"):
+            assert (result[key], result[f"{key}_why"]) == (None, why)
+    continuous = replace(informed(np.array([0, 0, 1, 1])), discrete=())
+    result = measured(continuous)
+    assert list(result["label_information"]) == ["z[0]", "z[1]"]
+    assert result["label_information_gap"] is None
+    assert result["label_information_gap_why"] == "the prior has no discrete variable"
+    discrete = represented(np.empty((4, 0)), discrete={"c": np.eye(2)[[0, 0, 1, 1]]}, label=[0, 0, 1, 1])
+    result = measured(discrete)
+    assert result["label_information"] == {"c": pytest.approx(np.log(2))}
+    assert result["label_information_gap_why"] == "the prior has no continuous factor"

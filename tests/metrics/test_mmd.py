@@ -1,12 +1,15 @@
 """The maximum mean discrepancy against double loops, and the bias of its two statistics."""
 
 import math
+from dataclasses import replace
 from typing import get_args
 
+import numpy as np
 import pytest
 import torch
+from subjects import represented, subject
 
-from hfvae_runner.metrics.mmd import mmd_squared
+from hfvae_runner.metrics.mmd import mmd, mmd_squared
 from hfvae_runner.vocabulary import Kernel, Statistic
 
 KERNELS = get_args(Kernel)
@@ -134,3 +137,49 @@ def test_one_point_in_each_set_is_enough_with_its_own_pair(kernel):
     at_once = mmd_squared(x, x + 1, kernel=kernel, statistic="v").item()
     a, b = [0.0, 0.0], [1.0, 1.0]
     assert at_once == pytest.approx(2 * by_hand(kernel, a, a) - 2 * by_hand(kernel, a, b))
+
+
+def test_the_metric_compares_samples_with_as_many_of_the_prior() -> None:
+    # The encoder's samples 0 and 2, the prior's 1 and 3, each in one dimension: squared distances 4, 4, and 1, 9, 1, 1.
+    asked = []
+
+    def prior_sample(n: int, seed: int) -> np.ndarray:
+        asked.append((n, seed))
+        return np.array([[1.0], [3.0], [5.0]])[:n]
+
+    encoded = represented(np.array([[0.0], [2.0], [100.0]]), scale=0.0)
+    few = replace(subject(encoded, seed=7), prior_sample=prior_sample)
+    expected = sum(2 * 2 * s / (2 * s + 4) - 2 * (3 * 2 * s / (2 * s + 1) + 2 * s / (2 * s + 9)) / 4 for s in SCALES)
+    assert dict(mmd(few, draws=2)) == {
+        "mmd_imq": pytest.approx(expected),
+        "mmd_imq_per_dimension": pytest.approx(expected),
+    }
+    assert asked == [(2, 7)]
+    assert mmd(few, draws=2000)["mmd_imq"] != pytest.approx(expected)
+    assert asked[-1] == (3, 7)
+
+
+def test_the_metric_is_0_in_the_mean_for_the_prior_itself_and_not_for_another() -> None:
+    def values(spread: float) -> np.ndarray:
+        codes = spread * np.random.default_rng(0).normal(size=(50, 100, 3))
+        encoded = [subject(represented(each, scale=0.0), seed=1 + i) for i, each in enumerate(codes)]
+        return np.array([list(mmd(each, draws=2000).values()) for each in encoded], dtype=np.float64)
+
+    same, other = values(1.0), values(2.0)
+    assert (abs(same.mean(0)) < 4 * same.std(0) / np.sqrt(50)).all()
+    assert (other.mean(0) > 4 * other.std(0) / np.sqrt(50)).all()
+
+
+@pytest.mark.parametrize(
+    ("means", "draws", "why"),
+    [
+        (np.empty((3, 0)), 2000, "the prior has no continuous factors"),
+        (np.zeros((1, 2)), 2000, "expected two or more"),
+        (np.zeros((3, 2)), 1, "expected two or more"),
+    ],
+)
+def test_the_metric_says_why_it_is_not_defined(means: np.ndarray, draws: int, why: str) -> None:
+    result = mmd(subject(represented(means)), draws=draws)
+    for key in ("mmd_imq", "mmd_imq_per_dimension"):
+        assert result[key] is None
+        assert why in str(result[f"{key}_why"])
