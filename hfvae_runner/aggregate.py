@@ -5,7 +5,7 @@ Levels: ``joint`` log q(z) [S]; ``block`` log q(z_g) [S, G]; ``factor`` log q(z_
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -167,36 +167,3 @@ class ExactAggregate:
                 part = tile.log_prob(level, blocks)
                 total[level] = torch.logaddexp(total[level], part) if level in total else part
         return total
-
-
-class BatchedAggregate:
-    """A batch estimator over a whole data set: the samples, in the order given, in batches of equal size.
-
-    The fallback where N·N·F is too much for ``ExactAggregate``. No gradient.
-    """
-
-    def __init__(
-        self, latents: Latents, posterior: Posterior, sample: Sample, *, batch: int, estimator: Estimator
-    ) -> None:
-        self.latents = latents
-        self.posterior = posterior
-        self.sample = sample
-        self.batch = batch
-        self.estimator: Estimator = estimator
-
-    @property
-    def own_log_weight(self) -> Tensor | float:
-        return torch.cat([torch.as_tensor(piece.own_log_weight) for piece in self._pieces()])
-
-    @torch.no_grad()
-    def log_prob(self, level: Level, blocks: Sequence[int]) -> Tensor:
-        return torch.cat([piece.log_prob(level, blocks) for piece in self._pieces()])
-
-    def _pieces(self) -> Iterator[MixtureAggregate]:
-        n_data = len(self.posterior[0])
-        # Nearly equal pieces rather than a last short one, whose estimate would be the poorest; none of one example.
-        pieces = max(1, min(-(-n_data // self.batch), n_data // 2))
-        posteriors = zip(*(parameters.tensor_split(pieces) for parameters in self.posterior), strict=True)
-        samples = zip(*(z.tensor_split(pieces) for z in self.sample), strict=True)
-        for posterior, sample in zip(posteriors, samples, strict=True):
-            yield from_batch(self.latents, posterior, sample, estimator=self.estimator, n_data=n_data)

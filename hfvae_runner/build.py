@@ -3,11 +3,11 @@
 import inspect
 import json
 import logging
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import torch
 from torch import Tensor
@@ -19,12 +19,14 @@ from hfvae_runner.datasets.sampling import restricted, weighted
 from hfvae_runner.errors import CheckpointError, ConfigError, nearest
 from hfvae_runner.latents import Latents
 from hfvae_runner.likelihoods import Likelihood, fitting
+from hfvae_runner.metrics import Metric
 from hfvae_runner.model import VAE
 from hfvae_runner.networks import Networks
 from hfvae_runner.objective import Objective
+from hfvae_runner.options import check_option
 from hfvae_runner.penalties import PenaltySpec
 from hfvae_runner.record import LAST, RunFolder
-from hfvae_runner.results import results
+from hfvae_runner.results import observed, results
 from hfvae_runner.runtime.batches import Batches
 from hfvae_runner.runtime.seeds import derived
 from hfvae_runner.schema import Config, SupervisionConfig
@@ -57,6 +59,7 @@ def assemble(config: Config) -> Run:
             that are not there, a device that this machine lacks.
     """
     device = _device(config.device)
+    metrics = {name: _metric(name, spec) for name, spec in config.metrics.chosen.items()}
     dataset = dataset_of(config)
     torch.manual_seed(derived(config.seed, "parameters"))
     model = _model(config, dataset)
@@ -68,7 +71,7 @@ def assemble(config: Config) -> Run:
     given = None if labels is None else labels.to(device)
     batches = Batches(dataset.train.x.to(device), config.batch_size, config.seed, given, dataset.train.weights)
     total = config.steps if config.steps is not None else (config.epochs or 0) * batches.steps_per_epoch
-    return Run(config, dataset, model.to(device), weighed, batches, device, total, block)
+    return Run(config, dataset, model.to(device), weighed, batches, metrics, device, total, block)
 
 
 def run(config: Config, folder: Path) -> dict[str, object]:
@@ -95,10 +98,11 @@ def run(config: Config, folder: Path) -> dict[str, object]:
     open_folder = RunFolder.reopen if resumed else RunFolder.create
     with open_folder(folder, config.resolved) as opened:
         opened.history.truncate(state.step)
+        opened.evaluations.truncate(state.step)
         _announce(assembled, state, folder)
-        train(assembled, state, opened)
+        train(assembled, state, opened, lambda step: opened.evaluations.append(observed(assembled, opened, step)))
         metrics = results(assembled, opened, state.seconds)
-        opened.write_metrics(metrics)
+        record.write_metrics(folder, metrics)
         logger.info("%s\nrun folder: %s", table(metrics), folder)
     return metrics
 
@@ -184,6 +188,18 @@ def dataset_of(config: Config) -> Dataset:
         RunnerError: its files are not there, an option is not one of its own, or a run that it names cannot be used.
     """
     return _dataset(json.dumps(config.dataset), config.choices["dataset"], config.device, config.metrics.batch_size)
+
+
+def finished_run(config: Config, folder: Path) -> Run:
+    """The objects of a config, with the parameters that the run in the folder ended with.
+
+    Raises:
+        RunnerError: the config cannot run here, or the folder's checkpoint cannot be used for it.
+    """
+    torch.set_num_threads(_THREADS if config.threads is None else config.threads)
+    run = assemble(config)
+    restore_model(run.model, folder / "checkpoints" / LAST)
+    return run
 
 
 def finished_model(folder: Path, choice: str, dataset: Dataset, device: str) -> VAE:
@@ -279,6 +295,33 @@ def _called(
 ) -> T:
     """What the group's ``_target_`` returns for its arguments and the sizes derived from other parts."""
     where = f"{group}={choices.get(group)}"
+    factory, arguments, taken = _signed(where, group, spec, tuple(derived))
+    made = factory(**arguments, **{name: derived[name] for name in taken})
+    if not isinstance(made, kind):
+        raise ConfigError(f"{where}: {spec['_target_']} returns {type(made).__name__}; expected {kind.__name__}")
+    return made
+
+
+def _metric(name: str, spec: Mapping[str, object]) -> Metric:
+    """The metric with its options."""
+    where = f"metrics.{name}"
+    function, options, taken = _signed(where, where, spec, ("subject",))
+    if taken != ["subject"]:
+        raise ConfigError(f"{where}: {spec['_target_']} takes no subject; expected a metric")
+    annotations = get_type_hints(function)
+    for option, value in options.items():
+        check_option(f"{where}.{option}", value, annotations[option])
+    return partial(function, **options)
+
+
+def _signed(
+    where: str, prefix: str, spec: Mapping[str, object], derived: Sequence[str]
+) -> tuple[Callable[..., Any], dict[str, object], list[str]]:
+    """The function that ``_target_`` names, its arguments from the config, and which of the derived ones it takes.
+
+    Raises:
+        ConfigError: there is no such function, or it takes other arguments.
+    """
     factory = _located(str(spec["_target_"]), where)
     arguments = {key: value for key, value in spec.items() if key != "_target_"}
     try:
@@ -291,15 +334,11 @@ def _called(
     for key in arguments:
         if key not in own and not open_ended:
             known = ", ".join(own) or "no options"
-            raise ConfigError(f"{where} does not take {group}.{key}; it takes {known}{nearest(key, own)}")
+            raise ConfigError(f"{where} does not take {prefix}.{key}; it takes {known}{nearest(key, own)}")
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in arguments and name not in derived:
-            raise ConfigError(f"{where} needs {group}.{name}, which the config does not give")
-    wanted = {key: value for key, value in derived.items() if key in parameters or open_ended}
-    made = factory(**arguments, **wanted)
-    if not isinstance(made, kind):
-        raise ConfigError(f"{where}: {spec['_target_']} returns {type(made).__name__}; expected {kind.__name__}")
-    return made
+            raise ConfigError(f"{where} needs {prefix}.{name}, which the config does not give")
+    return factory, arguments, [name for name in derived if name in parameters or open_ended]
 
 
 def _located(path: str, where: str) -> Callable[..., object]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from hfvae_runner.aggregate import ExactAggregate
 from hfvae_runner.blocks import Sample
 from hfvae_runner.datasets import Dataset, Split, as_float
-from hfvae_runner.evaluate import Encoded, Evaluation, factor_is_discrete
+from hfvae_runner.evaluation import Encoded, Evaluation, factor_is_discrete
 from hfvae_runner.figures import (
     density,
     information,
@@ -35,13 +35,21 @@ _DRAWS = 10
 
 @torch.no_grad()
 def figures(
-    model: VAE, dataset: Dataset, test: Encoded, evaluation: Evaluation, history: pd.DataFrame, device: torch.device
+    model: VAE,
+    dataset: Dataset,
+    test: Encoded,
+    evaluation: Evaluation,
+    label_contributions: np.ndarray | None,
+    history: pd.DataFrame,
+    device: torch.device,
 ) -> Iterator[tuple[str, Figure]]:
     """Name and figure, one after the other.
 
     Args:
         test: the encoded test split.
         evaluation: of the test split.
+        label_contributions: each class's part of I(y; z_d), [C, F], nats, the continuous factors first; None without
+            labels.
         history: history.csv.
         device: the model's.
     """
@@ -52,8 +60,11 @@ def figures(
     yield "information_per_factor", information.information_per_factor(names, information_of, kl, discrete)
     if len(history):
         yield "kl_history", _kl_history(history, model.latents)
-    if evaluation.label_contributions is not None and dataset.label_names is not None:
-        matrix = label_matrix.label_matrix(evaluation.label_contributions, dataset.label_names, names, discrete)
+    if label_contributions is not None and dataset.label_names is not None:
+        # In the contributions' order, which is not that of the blocks where a discrete one stands before a continuous.
+        order = sorted(range(len(names)), key=discrete.__getitem__)
+        ordered = [names[f] for f in order], [discrete[f] for f in order]
+        matrix = label_matrix.label_matrix(label_contributions, dataset.label_names, *ordered)
         yield "label_information", matrix
     if len(dataset.input_shape) == 3:
         x = _examples(dataset.test).to(device)

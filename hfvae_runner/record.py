@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LAST = "last.pt"
+SCHEMA = 1
 _CONFIG, _METRICS, _STATUS, _HISTORY, _LOG = "config.yaml", "metrics.json", "status.json", "history.csv", "run.log"
+_EVALUATIONS = "evaluations.jsonl"
 _CHECKPOINTS, _FIGURES = "checkpoints", "figures"
 _OURS = re.compile(
-    rf"{_CONFIG}|{_METRICS}|{_STATUS}|{_HISTORY}|{_LOG}|{_CHECKPOINTS}|{_FIGURES}"
+    rf"{_CONFIG}|{_METRICS}|{_STATUS}|{_HISTORY}|{_EVALUATIONS}|{_LOG}|{_CHECKPOINTS}|{_FIGURES}"
     rf"|{_CHECKPOINTS}/(last|step_\d+)\.pt|{_FIGURES}/[^/]+\.png|(\w+/)?\.[^/]+\.tmp"
 )
 
@@ -112,6 +114,44 @@ def write_status(folder: Path, status: str, reason: str, exit_code: int) -> None
     write_atomic(folder / _STATUS, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
+def load_metrics(folder: Path) -> dict[str, object]:
+    """A finished run's metrics.json; raises CheckpointError where it cannot be read."""
+    path = folder / _METRICS
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing; expected the folder of a finished run")
+    try:
+        metrics = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise CheckpointError(f"{path} is not JSON: {error}") from error
+    if not isinstance(metrics, dict) or metrics.get("schema") != SCHEMA:
+        raise CheckpointError(f"{path} is not a run's results; expected a mapping with schema {SCHEMA}")
+    return metrics
+
+
+def write_metrics(folder: Path, metrics: Mapping[str, object]) -> None:
+    """Writes ``metrics.json``, the sign that the run has finished; raises ValueError naming a number not finite."""
+    write_atomic(folder / _METRICS, _strict_json(metrics, _METRICS, indent=1) + "\n")
+
+
+class Evaluations:
+    """``evaluations.jsonl``: what was measured while training, one object a line, each with its ``step``."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def append(self, row: Mapping[str, object]) -> None:
+        """Adds a line and hands it to the operating system; raises ValueError naming a number not finite."""
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.write(_strict_json(row, _EVALUATIONS) + "\n")
+
+    def truncate(self, step: int) -> None:
+        """Drops the lines after ``step``, and a last line that was cut short, as one file replaced by another."""
+        if self._path.exists():
+            with self._path.open(encoding="utf-8", newline="\n") as stream:
+                kept = [line for line in stream if line.endswith("\n") and json.loads(line)["step"] <= step]
+            write_atomic(self._path, "".join(kept))
+
+
 class History:
     """``history.csv``: a row per logging step, with the columns of its first row; one of them is ``step``."""
 
@@ -180,6 +220,7 @@ class RunFolder:
         path: the folder.
         checkpoints: the folder below it that checkpoints are saved to.
         history: the rows of ``history.csv``.
+        evaluations: the lines of ``evaluations.jsonl``.
 
     What the package logs while the folder is open goes to the terminal (stderr, around a progress bar) and to
     ``run.log``, and so does the error that ends the run.
@@ -195,6 +236,7 @@ class RunFolder:
         # In ASCII: written as they are, some Unicode line breaks read back as others.
         write_atomic(path / _CONFIG, yaml.safe_dump(dict(config), sort_keys=False, width=120))
         self.history = History(path / _HISTORY)
+        self.evaluations = Evaluations(path / _EVALUATIONS)
         self._log = logging.FileHandler(path / _LOG, encoding="utf-8")
         self._handlers: list[logging.Handler] = [self._log, _Terminal()]
         logger = logging.getLogger("hfvae_runner")
@@ -237,14 +279,6 @@ class RunFolder:
             return cls(path, config)
         except OSError as error:
             raise CheckpointError(f"run folder {path} cannot be written: {error.strerror}") from error
-
-    def write_metrics(self, metrics: Mapping[str, object]) -> None:
-        """Writes ``metrics.json``, the sign that the run has finished; raises ValueError naming a number not finite."""
-        for place, number in _numbers(metrics, ""):
-            if not math.isfinite(number):
-                raise ValueError(f"metrics.json: {place} is {number}; expected a finite number, or null and a reason")
-        text = json.dumps(metrics, allow_nan=False, indent=1, ensure_ascii=False)
-        write_atomic(self.path / _METRICS, text + "\n")
 
     def save_figure(self, name: str, figure: "Figure") -> None:
         """Writes ``figures/NAME.png``."""
@@ -303,6 +337,13 @@ def _write_row(stream: TextIO, cells: list[str]) -> None:
 
 def _cells(line: str) -> list[str]:
     return next(csv.reader(io.StringIO(line)), [])
+
+
+def _strict_json(content: Mapping[str, object], file: str, indent: int | None = None) -> str:
+    for place, number in _numbers(content, ""):
+        if not math.isfinite(number):
+            raise ValueError(f"{file}: {place} is {number}; expected a finite number, or null and a reason")
+    return json.dumps(content, allow_nan=False, indent=indent, ensure_ascii=False)
 
 
 def _numbers(value: object, place: str) -> Iterator[tuple[str, float]]:

@@ -7,14 +7,17 @@ import torch
 from hfvae_runner import __version__, text_results
 from hfvae_runner.datasets import Split
 from hfvae_runner.errors import Diverged
-from hfvae_runner.evaluate import Encoded, Evaluation, encode, evaluate
-from hfvae_runner.record import LAST, RunFolder
+from hfvae_runner.evaluation import Encoded, Evaluation, encode, evaluate
+from hfvae_runner.measure import measure, represented
+from hfvae_runner.metrics import Representation
+from hfvae_runner.metrics.label_information import label_contributions
+from hfvae_runner.record import LAST, SCHEMA, RunFolder
 from hfvae_runner.runtime.seeds import derived
 from hfvae_runner.train import Run
 
 
 def results(run: Run, folder: RunFolder, seconds: float) -> dict[str, object]:
-    """Encodes and evaluates every split, and draws the figures.
+    """Encodes and measures every split, and draws the figures.
 
     Args:
         run: trained.
@@ -26,58 +29,129 @@ def results(run: Run, folder: RunFolder, seconds: float) -> dict[str, object]:
 
     Raises:
         Diverged: a value is not finite.
+        RunnerError: a chosen metric cannot be had from these data.
     """
     settings = run.config.metrics
-    splits = {"train": run.dataset.train, "test": run.dataset.test}
-    if run.dataset.holdout is not None:
-        splits["holdout"] = run.dataset.holdout
-    encoded: dict[str, Encoded] = {}
-    evaluations: dict[str, Evaluation] = {}
-    for name, split in splits.items():
-        seed = derived(run.config.seed, "evaluation", name)
-        encoded[name] = encode(run.model, split, seed=seed, batch_size=settings.batch_size, device=run.device)
-        try:
-            evaluations[name] = evaluate(
-                encoded[name],
-                encoded["train"],
-                settings,
-                n_classes=run.dataset.n_classes,
-                seed=run.config.seed,
-                supervised_block=run.supervised_block,
-            )
-        except Diverged as error:
-            raise Diverged(
-                f"training diverged: {error} on the {name} split after step {run.total_steps} with "
-                f"lr={run.config.lr:g}; its checkpoint is {(folder.checkpoints / LAST).resolve()}"
-            ) from None
-    of_text = _text_results(run, splits, encoded, evaluations, folder) if run.dataset.vocabulary is not None else {}
+    encoded = {name: _encoded(run, name, split) for name, split in splits_of(run).items()}
+    try:
+        evaluations = {name: _evaluated(run, name, each) for name, each in encoded.items()}
+    except Diverged as error:
+        raise _diverged(error, run, run.total_steps, folder) from None
+    representations = {name: represented(each, run.dataset) for name, each in encoded.items()}
+    for name, each in encoded.items():
+        evaluations[name].metrics.update(_measured(run, name, each, representations))
+    of_text = _text_results(run, encoded, evaluations, folder) if run.dataset.vocabulary is not None else {}
     if settings.figures:
         # matplotlib takes a second to import.
         from hfvae_runner.illustrate import figures
 
-        test = encoded["test"], evaluations["test"]
+        known = label_contributions(representations["test"], representations["train"])
+        test = encoded["test"], evaluations["test"], known
         for name, figure in figures(run.model, run.dataset, *test, folder.history.read(), run.device):
             folder.save_figure(name, figure)
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "status": "completed",
         "run": _description(run, seconds),
         "prior": {"name": run.config.choices["prior"], **run.model.latents.settings()},
         "likelihood": {"name": run.config.choices["likelihood"], **run.model.likelihood.settings()},
         "dataset": {"name": run.config.choices["dataset"], "notes": dict(run.dataset.notes)},
+        "measured": measured_how(run),
         **{name: evaluation.metrics for name, evaluation in evaluations.items()},
         **of_text,
     }
 
 
+def observed(run: Run, folder: RunFolder, step: int) -> dict[str, object]:
+    """What is measured of the test split while the run goes on, as at its end; leaves the model in evaluation mode.
+
+    Raises:
+        Diverged: a value is not finite.
+        RunnerError: a chosen metric cannot be had from these data.
+    """
+    try:
+        return {"step": step, "test": split_metrics(run, "test")}
+    except Diverged as error:
+        raise _diverged(error, run, step, folder) from None
+
+
+def split_metrics(run: Run, name: str) -> dict[str, object]:
+    """One split's section of metrics.json, but for what only documents have.
+
+    Raises:
+        Diverged: a value is not finite.
+        RunnerError: a chosen metric cannot be had from these data.
+    """
+    splits = splits_of(run)
+    encoded = {each: _encoded(run, each, splits[each]) for each in dict.fromkeys(("train", name))}
+    evaluation = _evaluated(run, name, encoded[name])
+    representations = {each: represented(encoded[each], run.dataset) for each in encoded}
+    return {**evaluation.metrics, **_measured(run, name, encoded[name], representations)}
+
+
+def splits_of(run: Run) -> dict[str, Split]:
+    """The data set's splits by the names that they have in metrics.json."""
+    splits = {"train": run.dataset.train, "test": run.dataset.test}
+    return splits if run.dataset.holdout is None else {**splits, "holdout": run.dataset.holdout}
+
+
+def measured(run: Run) -> dict[str, dict[str, object]]:
+    """The chosen metrics alone, of every split.
+
+    Raises:
+        RunnerError: a metric cannot be had from these data with these options.
+    """
+    encoded = {name: _encoded(run, name, split) for name, split in splits_of(run).items()}
+    representations = {name: represented(each, run.dataset) for name, each in encoded.items()}
+    return {name: _measured(run, name, each, representations) for name, each in encoded.items()}
+
+
+def measured_how(run: Run) -> dict[str, dict[str, object]]:
+    """The chosen metrics' options, by metric."""
+    chosen = run.config.metrics.chosen
+    return {name: {key: value for key, value in spec.items() if key != "_target_"} for name, spec in chosen.items()}
+
+
+def _encoded(run: Run, name: str, split: Split) -> Encoded:
+    seed = derived(run.config.seed, "evaluation", name)
+    return encode(run.model, split, seed=seed, batch_size=run.config.metrics.batch_size, device=run.device)
+
+
+def _measured(
+    run: Run, name: str, encoded: Encoded, representations: Mapping[str, Representation]
+) -> dict[str, object]:
+    return measure(
+        run.metrics,
+        run.model,
+        splits_of(run)[name],
+        encoded,
+        (representations[name], representations["train"]),
+        name=name,
+        seed=run.config.seed,
+        batch_size=run.config.metrics.batch_size,
+        supervised=run.supervised_block,
+        show_progress=run.config.train.progress,
+    )
+
+
+def _evaluated(run: Run, name: str, encoded: Encoded) -> Evaluation:
+    try:
+        return evaluate(encoded, run.config.metrics.exact_limit)
+    except Diverged as error:
+        raise Diverged(f"{error} on the {name} split") from None
+
+
+def _diverged(error: Diverged, run: Run, step: int, folder: RunFolder) -> Diverged:
+    last = folder.checkpoints / LAST
+    kept = f"its checkpoint is {last.resolve()}" if last.exists() else "there is no checkpoint before it"
+    return Diverged(f"training diverged: {error} after step {step} with lr={run.config.lr:g}; {kept}")
+
+
 def _text_results(
-    run: Run,
-    splits: Mapping[str, Split],
-    encoded: Mapping[str, Encoded],
-    evaluations: Mapping[str, Evaluation],
-    folder: RunFolder,
+    run: Run, encoded: Mapping[str, Encoded], evaluations: Mapping[str, Evaluation], folder: RunFolder
 ) -> dict[str, object]:
     """The perplexities go to the splits' metrics, the figures to the folder; what is left is the section ``topics``."""
+    splits = splits_of(run)
     for name, evaluation in evaluations.items():
         of_split = splits[name], encoded[name], evaluation.elbo
         evaluation.metrics.update(text_results.perplexities(*of_split, run.config.choices["likelihood"]))

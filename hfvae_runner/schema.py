@@ -45,6 +45,7 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "statistic": get_args(Statistic),
 }
 _NAME_LISTS = ("anchors",)
+METRICS_SETTINGS = ("exact_limit", "batch_size", "figures", "every")
 
 
 @dataclass(frozen=True)
@@ -97,14 +98,18 @@ class MetricsConfig:
     """How a run is measured.
 
     Attributes:
-        exact_limit: the largest N*N*F (examples squared, times factors) with the exact aggregate posterior.
-        batch_size: examples at once, for encoding and for the batch estimator.
+        exact_limit: the most densities N*S*F that log q(z) is evaluated with (N examples, S draws, F factors).
+        batch_size: examples at once, for encoding.
         figures: whether figures are drawn.
+        every: optimiser steps between measurements of the test split while training; None for none.
+        chosen: each metric's function as `_target_` (dotted path), and its options, by its name.
     """
 
     exact_limit: float
     batch_size: int
     figures: bool
+    every: int | None
+    chosen: Mapping[str, Mapping[str, object]]
 
 
 @dataclass(frozen=True)
@@ -181,7 +186,7 @@ def parse(resolved: Mapping[str, object]) -> Config:
         objective=_objective(root.section("objective", ("estimator", "discrete_density", "terms"))),
         supervision=_supervision(root.section("supervision", tuple(SupervisionConfig.__dataclass_fields__))),
         train=_train(root.section("train", tuple(TrainConfig.__dataclass_fields__))),
-        metrics=_metrics(root.section("metrics", tuple(MetricsConfig.__dataclass_fields__))),
+        metrics=_metrics(root),
         resolved=resolved,
     )
     if config.epochs is None and config.steps is None:
@@ -219,6 +224,9 @@ class _Section:
                     f"{section.name(given)}: unknown key; expected one of {', '.join(keys)}{nearest(given, keys)}"
                 )
         return section
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._values)
 
     def mapping(self, key: str) -> Mapping[str, object]:
         value = self.value(key)
@@ -304,11 +312,11 @@ def _knob(root: _Section, key: str) -> object:
     return value
 
 
-def _open(root: _Section, key: str) -> Mapping[str, object]:
-    section = root.mapping(key)
+def _open(parent: _Section, key: str) -> Mapping[str, object]:
+    section = parent.mapping(key)
     target = section.get("_target_")
     if not isinstance(target, str) or not all(part.isidentifier() for part in target.split(".")) or "." not in target:
-        raise ConfigError(f"{key}._target_={_shown(target)}: expected the dotted path of a class")
+        raise ConfigError(f"{parent.name(key)}._target_={_shown(target)}: expected the dotted path of a class")
     return section
 
 
@@ -347,11 +355,19 @@ def _betas(section: _Section) -> tuple[float, float]:
     return float(value[0]), float(value[1])
 
 
-def _metrics(section: _Section) -> MetricsConfig:
+def _metrics(root: _Section) -> MetricsConfig:
+    section = _Section("metrics", root.mapping("metrics"))
+    metrics = [name for name in section.names() if name not in METRICS_SETTINGS]
+    for name in metrics:
+        if not isinstance(section.value(name), Mapping):
+            known = (*METRICS_SETTINGS, *metrics)
+            raise ConfigError(f"metrics.{name}: unknown key; expected one of {', '.join(known)}{nearest(name, known)}")
     return MetricsConfig(
         exact_limit=section.positive("exact_limit"),
         batch_size=section.integer("batch_size", least=2),
         figures=section.boolean("figures"),
+        every=section.optional_integer("every"),
+        chosen={name: _open(section, name) for name in metrics},
     )
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hfvae_runner.datasets import Dataset, SparseCounts, Split
 from hfvae_runner.distributions import multinomial
-from hfvae_runner.evaluate import Encoded
+from hfvae_runner.evaluation import Encoded
 from hfvae_runner.metrics.attribute_information import binned_attribute_information
 from hfvae_runner.metrics.label_information import decile_edges
 from hfvae_runner.metrics.npmi import topic_coherence

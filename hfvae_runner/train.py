@@ -5,7 +5,7 @@ Shapes: B batch; F factors. A step is counted when it is done: after the first o
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -17,6 +17,7 @@ from tqdm import tqdm
 from hfvae_runner.blocks import Noise
 from hfvae_runner.datasets import Dataset, as_float
 from hfvae_runner.errors import Diverged
+from hfvae_runner.metrics import Metric
 from hfvae_runner.model import VAE
 from hfvae_runner.objective import Objective
 from hfvae_runner.record import LAST, RunFolder
@@ -36,6 +37,7 @@ class Run:
     """Everything a run is made of, put together from its config and checked.
 
     Attributes:
+        metrics: those that the config chooses, by name.
         total_steps: the optimiser step at which it is finished.
         supervised_block: the discrete block that stands for the given labels; None without supervision.
     """
@@ -45,6 +47,7 @@ class Run:
     model: VAE
     objective: Objective
     batches: Batches
+    metrics: Mapping[str, Metric]
     device: torch.device
     total_steps: int
     supervised_block: str | None = None
@@ -88,8 +91,14 @@ class Run:
         return loss, values
 
 
-def train(run: Run, state: State, folder: RunFolder) -> None:
+def train(run: Run, state: State, folder: RunFolder, observe: Callable[[int], None]) -> None:
     """Trains from ``state.step`` to ``run.total_steps``; rows go to the history, checkpoints to the folder.
+
+    Args:
+        run: what is trained.
+        state: where it stands.
+        folder: where rows and checkpoints go.
+        observe: called with the step every ``metrics.every`` steps; may put the model into evaluation mode.
 
     Raises:
         Diverged: the loss, a term or a parameter was not finite; no checkpoint holds what followed.
@@ -122,6 +131,10 @@ def train(run: Run, state: State, folder: RunFolder) -> None:
                 row = _history_row(run, state.step, knobs, loss, values)
                 folder.history.append({**row, "examples_per_second": clock.rate(len(x))})
                 bar.set_postfix_str(f"loss {row['loss']:.2f}, elbo {row['elbo']:.2f}")
+            # Before the checkpoint: what comes after one would be lost to a run that is killed in between.
+            if run.config.metrics.every is not None and state.step % run.config.metrics.every == 0:
+                observe(state.step)
+                run.model.train()
             if save:
                 clock.note()
                 _save(run, state, folder)

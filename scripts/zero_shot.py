@@ -20,16 +20,12 @@ from pathlib import Path
 # The package of this checkout, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-
 from hfvae_runner import record, schema
 from hfvae_runner.console import exit_code_of
 from hfvae_runner.errors import ConfigError, RunnerError
 from hfvae_runner.launch import jobs
 from hfvae_runner.launch import main as train
-from hfvae_runner.launch.composition import CONFIG_NAME, VERSION_BASE, config_folder, explain, parse_overrides, resolve
-from hfvae_runner.schema import Config
+from hfvae_runner.launch.composition import composed, parse_overrides
 
 HOLDOUT = "dataset.holdout"
 _ROWS = {
@@ -78,19 +74,9 @@ def _split(overrides: Sequence[str]) -> tuple[list[str], str]:
 
 def _check(folder: Path, overrides: Sequence[str]) -> None:
     """Refuses what can be refused before the first run; a condition on what it has learned has to wait for it."""
-    config = _composed(overrides)
+    config = schema.parse(composed(overrides))
     if not _names_a_run(config.dataset["holdout"]) or record.inspect(folder / "full") == "finished":
         jobs.check(config)
-
-
-def _composed(overrides: Sequence[str]) -> Config:
-    with hydra.initialize_config_dir(str(config_folder()), version_base=VERSION_BASE):
-        try:
-            composed = hydra.compose(CONFIG_NAME, list(overrides), return_hydra_config=True)
-        except Exception as error:
-            raise ConfigError(explain(error, overrides)) from error
-        HydraConfig.instance().set_config(composed)
-        return schema.parse(resolve(composed))
 
 
 def _names_a_run(condition: object) -> bool:
@@ -102,32 +88,21 @@ def _names_a_run(condition: object) -> bool:
 def _scored(folder: Path) -> str:
     """Writes zero_shot.json; the table of it."""
     # Late, since torch takes seconds to import and a mistake in the arguments needs none of it.
-    from hfvae_runner import build
-    from hfvae_runner.evaluate import encode, evaluate
-    from hfvae_runner.runtime.seeds import derived
+    from hfvae_runner import build, results
 
     config = schema.parse(record.load_config(folder / "pruned"))
-    dataset = build.dataset_of(config)
-    assert dataset.holdout is not None
+    note = build.dataset_of(config).notes["holdout"]
     on_holdout, on_test = {}, {}
     for name in ("full", "pruned"):
-        model = build.finished_model(folder / name, config.choices["dataset"], dataset, config.device)
-        train_part, holdout = (
-            encode(
-                model,
-                split,
-                seed=derived(config.seed, "evaluation", part),
-                batch_size=config.metrics.batch_size,
-                device=next(model.parameters()).device,
-            )
-            for part, split in {"train": dataset.train, "holdout": dataset.holdout}.items()
-        )
-        scores = evaluate(holdout, train_part, config.metrics, n_classes=dataset.n_classes, seed=config.seed)
-        on_holdout[name] = scores.metrics
-        on_test[name] = json.loads((folder / name / "metrics.json").read_bytes())["test"]
-    content = {"condition": config.dataset["holdout"], "note": dataset.notes["holdout"], "holdout": on_holdout}
+        # The run on everything, too, is looked at on the pruned run's data.
+        run = build.finished_run(config, folder / name)
+        on_holdout[name] = results.split_metrics(run, "holdout")
+        test = record.load_metrics(folder / name)["test"]
+        assert isinstance(test, Mapping)
+        on_test[name] = test
+    content = {"condition": config.dataset["holdout"], "note": note, "holdout": on_holdout}
     record.write_atomic(folder / "zero_shot.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    return "\n".join([*_table("holdout", on_holdout), "", *_table("test", on_test), f"\n{dataset.notes['holdout']}"])
+    return "\n".join([*_table("holdout", on_holdout), "", *_table("test", on_test), f"\n{note}"])
 
 
 def _table(split: str, metrics: Mapping[str, Mapping[str, object]]) -> list[str]:

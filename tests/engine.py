@@ -229,3 +229,7 @@ def naive_log_pz(latents: Latents, sample: Sample) -> Tensor:
 def standard_error(values: Tensor) -> Tensor:
     """Of the mean over the first dimension."""
     return values.std(0) / math.sqrt(len(values))
+
+
+def unobserved(step: int) -> None:
+    """For a training run without measurements on the way."""

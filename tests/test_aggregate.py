@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hfvae_runner import aggregate
-from hfvae_runner.aggregate import BatchedAggregate, ExactAggregate, MixtureAggregate
+from hfvae_runner.aggregate import ExactAggregate, MixtureAggregate
 from hfvae_runner.vocabulary import DiscreteDensity, Estimator, Level
 
 
@@ -145,32 +145,12 @@ def test_the_exact_aggregate_carries_no_gradient_and_no_enumerated_block() -> No
         ExactAggregate(latents.with_density("enumerate"), posterior, sample)
 
 
-@pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_one_batch_of_everything_is_the_batch_estimator(level: Level, estimator: Estimator) -> None:
-    batch = drawn(blocks(2, -3), 7, 7)
-    batched = BatchedAggregate(batch.latents, batch.posterior, batch.sample, batch=7, estimator=estimator)
-    expected = batch.aggregate(estimator).log_prob(level, (0, 1))
-    torch.testing.assert_close(batched.log_prob(level, (0, 1)), expected, rtol=0, atol=0)
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_batches_keep_the_order_and_the_size_of_the_data_set(level: Level) -> None:
-    batch = drawn(blocks(2, -3), 10, 10)
-    batched = BatchedAggregate(batch.latents, batch.posterior, batch.sample, batch=4, estimator="stratified")
-    pieces = [slice(0, 4), slice(4, 7), slice(7, 10)]
-    parts = [Drawn(batch.latents, [p[s] for p in batch.posterior], [z[s] for z in batch.sample], 10) for s in pieces]
-    expected = torch.cat([part.aggregate("stratified").log_prob(level, (0, 1)) for part in parts])
-    torch.testing.assert_close(batched.log_prob(level, (0, 1)), expected)
-
-
-@pytest.mark.parametrize("n_data", range(1, 8))
-@pytest.mark.parametrize("size", [2, 3])
-def test_no_piece_is_a_single_example(n_data: int, size: int) -> None:
-    """One example cannot stand for the others, so that an odd one joins a piece."""
-    batch = drawn(blocks(2), n_data, n_data)
-    batched = BatchedAggregate(batch.latents, batch.posterior, batch.sample, batch=size, estimator="stratified")
-    assert batched.log_prob("joint", (0,)).isfinite().all()
+def test_the_exact_aggregate_at_fewer_samples_than_components() -> None:
+    batch = drawn(blocks(2, -3), 10, 10, hard=True)
+    few = ExactAggregate(batch.latents, batch.posterior, [z[:4] for z in batch.sample])
+    every = ExactAggregate(batch.latents, batch.posterior, batch.sample)
+    for level in LEVELS:
+        torch.testing.assert_close(few.log_prob(level, (0, 1)), every.log_prob(level, (0, 1))[:4], rtol=1e-12, atol=0)
 
 
 def test_fewer_samples_than_components() -> None:

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -14,7 +13,7 @@ from launching import resolved
 from hfvae_runner import build, schema
 from hfvae_runner.datasets import Dataset
 from hfvae_runner.errors import ConfigError
-from hfvae_runner.evaluate import encode
+from hfvae_runner.evaluation import encode
 from hfvae_runner.schema import Config
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -35,14 +34,6 @@ SEVENS = "dataset.holdout={all: [{label: 7}, {measure: ink, above_quantile: 0.8}
 
 def config(*overrides: str) -> Config:
     return schema.parse(resolved(*SMALL, *overrides))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few_draws() -> Iterator[None]:
-    """The discrepancy from the prior's draws would take most of the time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hfvae_runner.evaluate._MMD_DRAWS", 20)
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -15,14 +15,15 @@ from torch import Tensor, nn
 from hfvae_runner import illustrate
 from hfvae_runner.blocks import ConcreteBlock, NormalBlock
 from hfvae_runner.datasets import Dataset, Split
-from hfvae_runner.evaluate import Encoded, encode, evaluate
+from hfvae_runner.evaluation import Encoded, encode, evaluate
 from hfvae_runner.figures import density, kl_history, prior_samples, reconstructions, traversals
 from hfvae_runner.latents import Latents
 from hfvae_runner.likelihoods import BernoulliLikelihood, GaussianLikelihood
+from hfvae_runner.measure import represented
+from hfvae_runner.metrics.label_information import label_contributions
 from hfvae_runner.model import VAE
 from hfvae_runner.networks import Networks
 from hfvae_runner.priors.isa import isa
-from hfvae_runner.schema import MetricsConfig
 
 CPU = torch.device("cpu")
 STYLE_AND_CLASS: tuple[NormalBlock | ConcreteBlock, ...] = (NormalBlock("style", 2), ConcreteBlock("class", 3, 0.66))
@@ -74,10 +75,11 @@ def history(model: VAE, rows: int = 3) -> pd.DataFrame:
 
 def drawn(dataset: Dataset, model: VAE, rows: int = 3) -> dict[str, Figure]:
     test = encode(model, dataset.test, seed=0, batch_size=32, device=CPU)
-    settings = MetricsConfig(exact_limit=1e9, batch_size=32, figures=True)
-    evaluation = evaluate(test, test, settings, n_classes=dataset.n_classes, seed=0)
+    evaluation = evaluate(test, exact_limit=1e9)
+    encoded = represented(test, dataset)
+    known = label_contributions(encoded, encoded)
     frame = history(model, rows) if rows else pd.DataFrame()
-    return dict(illustrate.figures(model, dataset, test, evaluation, frame, CPU))
+    return dict(illustrate.figures(model, dataset, test, evaluation, known, frame, CPU))
 
 
 @pytest.mark.parametrize(

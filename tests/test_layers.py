@@ -16,7 +16,7 @@ ROOT = Path(hfvae_runner.__file__).parent
 # From the bottom up; a unit is a module or a package. Units of one line do not know each other.
 LAYERS = (
     ("__init__", "console", "errors", "vocabulary"),
-    ("schedules", "distributions", "datasets"),
+    ("schedules", "distributions", "datasets", "options"),
     ("metrics", "figures", "runtime", "supervision"),
     ("blocks", "likelihoods", "estimators"),
     ("latents",),
@@ -26,17 +26,18 @@ LAYERS = (
     ("penalties",),
     ("objective",),
     ("schema", "record"),
-    ("state", "evaluate"),
-    ("train", "illustrate", "summary", "text_results"),
+    ("state", "evaluation"),
+    ("train", "measure", "summary", "text_results"),
+    ("illustrate",),
     ("results",),
     ("build", "report"),
     ("launch",),
-    ("__main__",),
+    ("__main__", "evaluate"),
 )
 LEVEL = {unit: level for level, units in enumerate(LAYERS) for unit in units}
 
 # The only ones that know Hydra and OmegaConf: all others work on plain objects.
-KNOW_HYDRA = {"build", "launch", "__main__"}
+KNOW_HYDRA = {"build", "launch", "__main__", "evaluate"}
 
 
 @cache
@@ -89,7 +90,8 @@ def test_only_the_outermost_layer_knows_hydra(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["console", "errors", "vocabulary", "schedules", "penalties", "schema", "record", "launch", "terms"]
+    "module",
+    ["console", "errors", "vocabulary", "options", "schedules", "penalties", "schema", "record", "launch", "terms"],
 )
 def test_what_checks_a_config_needs_no_torch(module: str) -> None:
     program = f"import sys, hfvae_runner.{module}; sys.exit('torch' in sys.modules)"

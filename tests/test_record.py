@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from hfvae_runner import record
 from hfvae_runner.errors import CheckpointError, Diverged
-from hfvae_runner.record import History, RunFolder
+from hfvae_runner.record import Evaluations, History, RunFolder, write_metrics
 
 CONFIG: dict[str, object] = {
     "seed": 0,
@@ -317,11 +317,36 @@ class TestHistory:
         assert (tmp_path / "history.csv").read_text() == "step\n1\n2\n"
 
 
+class TestEvaluations:
+    def test_what_comes_after_a_step_is_dropped(self, tmp_path: Path) -> None:
+        evaluations = Evaluations(tmp_path / "evaluations.jsonl")
+        for step in (10, 20, 30):
+            evaluations.append({"step": step, "test": {"elbo": -step / 3, "β": None}})
+        with (tmp_path / "evaluations.jsonl").open("a") as stream:
+            stream.write('{"step": 15, "te')
+        evaluations.truncate(20)
+        lines = (tmp_path / "evaluations.jsonl").read_text("utf-8").splitlines()
+        assert [json.loads(line) for line in lines] == [
+            {"step": step, "test": {"elbo": -step / 3, "β": None}} for step in (10, 20)
+        ]
+
+    def test_nothing_is_made_where_nothing_was_measured(self, tmp_path: Path) -> None:
+        Evaluations(tmp_path / "evaluations.jsonl").truncate(3)
+        assert not list(tmp_path.iterdir())
+
+    def test_a_number_not_finite_is_named_and_not_written(self, tmp_path: Path) -> None:
+        evaluations = Evaluations(tmp_path / "evaluations.jsonl")
+        evaluations.append({"step": 1})
+        with pytest.raises(ValueError, match=r"evaluations.jsonl: test.kl is nan"):
+            evaluations.append({"step": 2, "test": {"kl": math.nan}})
+        assert (tmp_path / "evaluations.jsonl").read_text() == '{"step": 1}\n'
+
+
 class TestMetrics:
     def test_strict_json(self, tmp_path: Path) -> None:
         metrics = {"schema": 1, "test": {"elbo": -1.5, "mig": None, "β": [0.1, 2]}}
         with RunFolder.create(tmp_path, CONFIG) as run:
-            run.write_metrics(metrics)
+            write_metrics(run.path, metrics)
         text = (tmp_path / "metrics.json").read_text("utf-8")
         assert json.loads(text) == metrics
         assert '\n "test"' in text
@@ -340,7 +365,7 @@ class TestMetrics:
         self, tmp_path: Path, wrap: Callable[[float], dict[str, object]], bad: float, place: str
     ) -> None:
         with RunFolder.create(tmp_path, CONFIG) as run, pytest.raises(ValueError, match=place):
-            run.write_metrics(wrap(bad))
+            write_metrics(run.path, wrap(bad))
         assert not (tmp_path / "metrics.json").exists()
 
 

@@ -97,6 +97,17 @@ def test_numbers_read_back_to_the_bit(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_figures")
+def test_what_is_nested_twice_stays_in_the_runs(tmp_path: Path) -> None:
+    """Or a data set of forty attributes would have a thousand columns of them."""
+    found = metrics(mig_exact_per_factor={"scale": 0.5}, mig_exact_information={"scale": {"z[0]": 0.25}})
+    leave(tmp_path / "run", config(), found)
+    main([str(tmp_path)])
+    (row,) = rows(tmp_path)
+    assert row["test/mig_exact_per_factor/scale"] == "0.5"
+    assert not [column for column in row if column.startswith("test/mig_exact_information")]
+
+
+@pytest.mark.usefixtures("no_figures")
 def test_the_columns_have_a_fixed_order(tmp_path: Path) -> None:
     schedule = {"linear": [0, 4, 1000]}
     leave(tmp_path / "1", config(objective="vae"), status={"status": "failed", "reason": "x"})

@@ -164,6 +164,33 @@ def test_a_run_is_stopped_twice_and_in_its_last_step(tmp_path: Path) -> None:
     same_to_the_bit(folder, run(tmp_path / "whole", *overrides))
 
 
+OBSERVED = ("threads=1", "steps=12", "metrics.every=5", "metrics=[label_information,mmd]", "metrics.exact_limit=1e6")
+
+
+def test_measuring_on_the_way_changes_no_bit_and_is_gone_on_with(tmp_path: Path) -> None:
+    """Whichever step a run is stopped in: before, at and after one that is measured."""
+    unseen = run(tmp_path / "unseen", *OBSERVED, "metrics.every=null")
+    whole = run(tmp_path / "whole", *OBSERVED)
+    same_to_the_bit(unseen, whole)
+    lines = (whole / "evaluations.jsonl").read_text()
+    assert [json.loads(line)["step"] for line in lines.splitlines()] == [5, 10]
+    folder = tmp_path / "run"
+    for cut in (4, 5, 11):
+        run_until(cut, folder, *OBSERVED, "resume=auto")
+    # Killed after a measurement that no checkpoint knows of.
+    with (folder / "evaluations.jsonl").open("a") as stream:
+        stream.write(json.dumps({"step": 15}) + "\n" + '{"step"')
+    run(folder, *OBSERVED, "resume=auto")
+    same_to_the_bit(folder, whole)
+    assert (folder / "evaluations.jsonl").read_text() == lines
+
+
+def test_what_is_measured_at_the_last_step_is_what_the_run_ends_with(tmp_path: Path) -> None:
+    folder = run(tmp_path / "run", *OBSERVED, "metrics.every=12")
+    (line,) = (folder / "evaluations.jsonl").read_text().splitlines()
+    assert json.loads(line)["test"] == metrics(folder)["test"]
+
+
 def test_rows_after_the_checkpoint_are_written_anew(tmp_path: Path) -> None:
     """A run that was killed may have logged past its last checkpoint."""
     overrides = ("threads=1", "steps=12", "train.log_every=1")

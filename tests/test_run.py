@@ -90,7 +90,7 @@ def test_the_terminal_shows_what_the_log_holds(done: tuple[Path, "subprocess.Com
 
 
 def test_what_was_run(metrics: dict[str, Any]) -> None:
-    assert set(metrics) == {"schema", "status", "run", "prior", "likelihood", "dataset", "train", "test"}
+    assert set(metrics) == {"schema", "status", "run", "prior", "likelihood", "dataset", "measured", "train", "test"}
     assert (metrics["schema"], metrics["status"]) == (1, "completed")
     assert metrics["prior"] == {"name": "normal_concrete"}
     assert metrics["likelihood"] == {"name": "bernoulli"}
@@ -149,7 +149,7 @@ def test_the_metrics_of_a_split(split: str, metrics: dict[str, Any]) -> None:
         assert all(isinstance(value, float) for value in section[key].values()), key
     assert section["elbo"] == pytest.approx(section["reconstruction"] - section["kl"])
     assert section["kl_mc"] == pytest.approx(sum(section[term] for term in TERMS), abs=1e-4)
-    assert section["aggregate_posterior"]["estimator"] == "exact"
+    assert section["aggregate_posterior"]["draws"] == section["examples"]
     assert section["examples"] == {"train": 1437, "test": 360}[split]
     assert section["reconstruction"] > -64 * math.log(2), "better than a coin for each pixel"
 

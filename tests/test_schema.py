@@ -42,7 +42,13 @@ PLAIN: dict[str, Any] = {
         "keep": 2,
         "progress": True,
     },
-    "metrics": {"exact_limit": 2e9, "batch_size": 1024, "figures": True},
+    "metrics": {
+        "exact_limit": 2e9,
+        "batch_size": 1024,
+        "figures": True,
+        "every": None,
+        "mig": {"_target_": "package.mig", "samples": 10},
+    },
 }
 
 
@@ -66,7 +72,9 @@ def test_every_value_arrives() -> None:
     assert config.objective.terms["kl"].weight(0) == 12.0
     assert config.supervision == schema.SupervisionConfig(0.1, 0.1)
     assert config.train == schema.TrainConfig((0.5, 0.999), True, None, 50, 1000, 2, True)
-    assert config.metrics == schema.MetricsConfig(2e9, 1024, True)
+    assert config.metrics == schema.MetricsConfig(
+        2e9, 1024, True, None, {"mig": {"_target_": "package.mig", "samples": 10}}
+    )
     assert config.resolved == PLAIN
 
 

@@ -16,15 +16,13 @@ from hfvae_runner import text_results
 from hfvae_runner.blocks import NormalBlock
 from hfvae_runner.datasets import Dataset, SparseCounts, Split
 from hfvae_runner.distributions import multinomial
-from hfvae_runner.evaluate import Encoded, encode, evaluate
+from hfvae_runner.evaluation import Encoded, encode, evaluate
 from hfvae_runner.likelihoods import CategoricalLikelihood, MultinomialLikelihood
 from hfvae_runner.model import VAE
 from hfvae_runner.networks import Networks, TopicDecoder
-from hfvae_runner.schema import MetricsConfig
 
 CPU = torch.device("cpu")
 WORDS = tuple(f"word{v:02d}" for v in range(24))
-SETTINGS = MetricsConfig(exact_limit=1e9, batch_size=16, figures=False)
 ATTRIBUTES = ("even", "late")
 
 
@@ -66,7 +64,7 @@ def model(likelihood: str = "categorical") -> VAE:
 def evaluated(likelihood: str = "categorical") -> tuple[Dataset, VAE, Encoded, Any]:
     dataset, vae = documents(), model(likelihood)
     encoded = encode(vae, dataset.test, seed=0, batch_size=7, device=CPU)
-    return dataset, vae, encoded, evaluate(encoded, encoded, SETTINGS, n_classes=2, seed=0)
+    return dataset, vae, encoded, evaluate(encoded, exact_limit=1e9)
 
 
 def test_the_perplexity_by_hand() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import hydra
 import yaml
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
@@ -39,6 +40,21 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
         return OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
         raise ConfigError(explain(error, [])) from error
+
+
+def composed(overrides: Sequence[str]) -> dict[str, object]:
+    """The resolved config of a command line, outside of a Hydra run.
+
+    Raises:
+        ConfigError: Hydra cannot compose it, or ``resolve`` refuses it.
+    """
+    with hydra.initialize_config_dir(str(config_folder()), job_name="hfvae_runner", version_base=VERSION_BASE):
+        try:
+            config = hydra.compose(CONFIG_NAME, list(overrides), return_hydra_config=True)
+        except Exception as error:
+            raise ConfigError(explain(error, overrides)) from error
+        HydraConfig.instance().set_config(config)
+        return resolve(config)
 
 
 def resolve(config: DictConfig) -> dict[str, object]:

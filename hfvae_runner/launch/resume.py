@@ -71,20 +71,25 @@ def stored_job(folder: Path, overrides: Sequence[Override]) -> Config | None:
     resolved = deepcopy(record.load_config(folder))
     for override in overrides:
         if override.key_or_group != "resume":
-            _set(resolved, override)
+            set_value(resolved, override)
     resolved["resume"] = AUTO
     return standing_job(schema.parse(resolved), folder)
 
 
-def _set(resolved: dict[str, object], override: Override) -> None:
+def set_value(resolved: dict[str, object], override: Override) -> None:
+    """Puts an override's value in its place in a resolved config; ``data_root`` also where data sets have it.
+
+    Raises:
+        ConfigError: there is no such key, or the override is no plain value.
+    """
     given, path = str(override.input_line), override.key_or_group
     if override.is_sweep_override() or override.is_delete() or path.startswith(("hydra.", "hydra/")):
-        raise ConfigError(f"{given} cannot be given with resume=FOLDER; expected a new value of a single key")
+        raise ConfigError(f"{given} cannot be given to a run that stands; expected a new value of a single key")
     section: object = resolved
     if path in ALL_GROUPS:
         section, key = resolved.get("choices"), path
     elif (config_folder() / path).is_dir():
-        raise ConfigError(f"{given} cannot be given with resume=FOLDER; expected a new value of a single key")
+        raise ConfigError(f"{given} cannot be given to a run that stands; expected a new value of a single key")
     else:
         *parents, key = path.split(".")
         for parent in parents:

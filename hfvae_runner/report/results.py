@@ -11,6 +11,7 @@ from hfvae_runner.schema import GROUPS
 _FIRST = ("folder", "status", "reason", *GROUPS, "seed")
 _EXTENT = ("steps", "epochs", "batch_size")
 _COST = ("parameters", "wall_seconds", "examples_per_second", "device")
+_DEEPEST = 2
 _SECTIONS = ("test", "train", "holdout", "prior", "likelihood")
 
 
@@ -52,6 +53,7 @@ def _metrics(run: Run) -> Iterator[tuple[tuple[str, ...], object]]:
     """Every value of the sections with its place: ``("test", "kl_per_factor", "style[0]")``.
 
     The prior and the likelihood bring what they learned, ``("prior", "exponents[0]")``; their names are settings.
+    What is nested deeper, such as every factor's information about every variable, stays in metrics.json.
     """
     for section in _SECTIONS:
         for place, value in _leaves(run.section(section), (section,)):
@@ -62,7 +64,8 @@ def _metrics(run: Run) -> Iterator[tuple[tuple[str, ...], object]]:
 def _leaves(section: Mapping[str, object], place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], object]]:
     for key, value in section.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, (*place, key))
+            if len(place) < _DEEPEST:
+                yield from _leaves(value, (*place, key))
         elif isinstance(value, list):
             yield from _leaves({f"{key}[{i}]": item for i, item in enumerate(value)}, place)
         else:

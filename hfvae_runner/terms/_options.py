@@ -1,12 +1,12 @@
 """A term's options from a config, held to the annotations of the function that takes them."""
 
-import math
 from collections.abc import Callable, Mapping
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import get_type_hints
 
-from hfvae_runner.errors import ConfigError, nearest
+from hfvae_runner.errors import ConfigError
 from hfvae_runner.evidence import Blocks
 from hfvae_runner.latents import Latents
+from hfvae_runner.options import check_option
 
 
 def check(function: Callable[..., object], latents: Latents, options: Mapping[str, object]) -> None:
@@ -21,20 +21,10 @@ def check(function: Callable[..., object], latents: Latents, options: Mapping[st
         if kind == Blocks:
             if value is not None:
                 _check_blocks(key, value, latents)
-        elif get_origin(kind) is Literal:
-            words = get_args(kind)
-            if value not in words:
-                raise ConfigError(f"{key}={value!r}: expected one of {', '.join(words)}{nearest(value, words)}")
-        elif kind is int:
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ConfigError(f"{key}={value!r}: expected a whole number from 1 on")
-        elif kind is float:
-            if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
-                raise ConfigError(f"{key}={value!r}: expected a number from 0 on")
         elif kind == tuple[float, float]:
             _check_rates(key, value)
         else:
-            raise AssertionError(f"option {key} is annotated {kind}, which no config value is checked against")
+            check_option(key, value, kind)
 
 
 def _check_blocks(key: str, value: object, latents: Latents) -> None:
