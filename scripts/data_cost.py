@@ -1,0 +1,405 @@
+"""What each data set costs to have: the memory that it takes, and the time until a run's first batch.
+
+    python scripts/data_cost.py [NAME ...] [--synthetic] [--data-root FOLDER]
+
+Published files are used where they are. With ``--synthetic`` a set that is not here is written at its published size,
+in its published format and with content of ours: sprites as ``dsprites_rendered`` draws them, blots of colour, random
+bytes and words; of the many files of ``cars3d``, ``chairs`` and ``celeba`` most are hard links to a few. No set has
+to be left out for its checksum: those that publishers name are for downloads, and a file under its own name is taken
+as it is. All is written to a temporary folder (below $TMPDIR), up to 2.6 GB for one set, and removed after the set.
+
+Every number is from a fresh process. ``cold`` has the published files alone, and converts them; ``warm`` finds what
+``cold`` has converted. The files are mostly in the system's cache of the disk by then, in either state.
+
+    held        what the data set's tensors hold, some of it perhaps in mapped files that are read when they are used
+    resident    how much the process has grown once the set is loaded (warm), imports left out
+    mapped      the part of that which stands in a file, too, so that the system can take it back
+    peak        how much the process has grown at most, until the first batch
+    seconds     from the composed config to the first batch on the CPU, imports left out
+
+Memory is in MB (10^6 bytes), and ``–`` where the system does not tell a process of its own (no /proc).
+"""
+
+import argparse
+import importlib
+import os
+import platform
+import struct
+import sys
+import tarfile
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from multiprocessing import get_context
+from pathlib import Path
+from types import ModuleType
+
+# The package of this checkout, installed or not.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import hydra
+import numpy as np
+import torch
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from PIL import Image
+from torch import Tensor
+
+from hfvae_runner import schema
+from hfvae_runner.console import exit_code_of
+from hfvae_runner.datasets import Dataset, _places
+from hfvae_runner.datasets._fetch import RemoteFile
+from hfvae_runner.errors import ConfigError, DataError, RunnerError, nearest
+from hfvae_runner.launch.composition import CONFIG_NAME, VERSION_BASE, config_folder, resolve
+from hfvae_runner.runtime.batches import Batches
+
+IDX = {"train": 60_000, "t10k": 10_000}
+"""How many images the parts of MNIST and Fashion-MNIST have."""
+
+_STATUS = Path("/proc/self/status")
+_HEADER = (
+    f"{'data set':<18}{'files':<12}{'examples':>18}{'held':>10}{'resident':>10}{'mapped':>9}"
+    f"{'peak cold':>11}{'peak warm':>11}{'cold s':>9}{'warm s':>9}"
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Bytes and seconds of one data set in one state; None where the system does not tell."""
+
+    examples: str
+    held: int
+    resident: int | None
+    mapped: int | None
+    peak: int | None
+    seconds: float
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints the table; 2 if a name is unknown or a data set cannot be had from the files that are here."""
+    description, _, details = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=description, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"all by default: {', '.join(names())}")
+    parser.add_argument("--synthetic", action="store_true", help="write the sets that are not here, at full size")
+    parser.add_argument(
+        "--data-root",
+        type=Path,
+        default=Path(os.environ.get("HFVAE_DATA", "data")),
+        metavar="FOLDER",
+        help="where published files are looked for; by default $HFVAE_DATA, else data",
+    )
+    chosen = parser.parse_args(arguments)
+    unknown = next((name for name in chosen.names if name not in names()), None)
+    if unknown is not None:
+        expected = f"expected some of {', '.join(names())}{nearest(unknown, names())}"
+        return _told(ConfigError(f"there is no data set {unknown!r}; {expected}"))
+    print(
+        f"{os.cpu_count()} cores ({platform.machine()}), {torch.get_num_threads()} threads, torch {torch.__version__}, "
+        f"Python {platform.python_version()}; memory in MB"
+    )
+    print(_HEADER, flush=True)
+    code = 0
+    for name in chosen.names or names():
+        try:
+            print(row(name, chosen.data_root, synthetic=chosen.synthetic), flush=True)
+        except RunnerError as error:
+            code = _told(error)
+    return code
+
+
+def _told(error: RunnerError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def names() -> list[str]:
+    """Every data set, by its name on the command line."""
+    return sorted(file.stem for file in (config_folder() / "dataset").glob("*.yaml"))
+
+
+def row(name: str, data_root: Path, *, synthetic: bool) -> str:
+    """A data set's line of the table, measured.
+
+    Raises:
+        RunnerError: its files cannot be used or written, or it does not fit in memory.
+    """
+    standing = published(name, data_root)
+    if standing is None and not (synthetic and name in WRITERS):
+        return f"{name:<18}not here"
+    with tempfile.TemporaryDirectory(prefix="data_cost_") as scratch:
+        root = Path(scratch) / "root"
+        root.mkdir()
+        if standing is None:
+            _progress(f"{name}: writing files of the published size")
+            try:
+                WRITERS[name](root)
+            except OSError as error:
+                reason = _places.why_not_written(error)
+                raise DataError(f"{name} could not be written to {scratch}: {reason}; expected room there") from None
+        else:
+            link(standing, root)
+        costs = []
+        for state in ("cold", "warm"):
+            _progress(f"{name}: {state}")
+            costs.append(in_fresh_process(name, root, cache=Path(scratch) / "cache"))
+    return _line(name, "synthetic" if standing is None else "published" if standing else "none", *costs)
+
+
+def _progress(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _line(name: str, files: str, cold: Cost, warm: Cost) -> str:
+    held, resident, mapped, *peaks = map(_megabytes, (warm.held, warm.resident, warm.mapped, cold.peak, warm.peak))
+    memory = f"{held:>10}{resident:>10}{mapped:>9}{peaks[0]:>11}{peaks[1]:>11}"
+    return f"{name:<18}{files:<12}{warm.examples:>18}{memory}{cold.seconds:>9.2f}{warm.seconds:>9.2f}"
+
+
+def _megabytes(size: int | None) -> str:
+    return "–" if size is None else f"{size / 1e6:,.1f}"
+
+
+def published(name: str, data_root: Path) -> dict[str, Path] | None:
+    """Where a data set's files are, by their names below ``data_root``; None if one is missing.
+
+    A data set that is made on the spot has none.
+    """
+    found: dict[str, Path] = {}
+    for file in getattr(_module(name), "FILES", ()):
+        places = _places.places(data_root)
+        standing = [(given, place / given) for given in _names(file) for place in places if (place / given).exists()]
+        if not standing:
+            return None
+        found.update(standing[:1])
+    return found
+
+
+def _names(file: RemoteFile) -> list[str]:
+    """The names under which a file may be there, the one that is used first."""
+    npz = [file.name.removesuffix(".hdf5") + ".npz"] if file.name.endswith(".hdf5") else []
+    return [*npz, file.name, *([file.archive] if file.archive else [])]
+
+
+def _module(name: str) -> ModuleType:
+    config = yaml.safe_load((config_folder() / "dataset" / f"{name}.yaml").read_text(encoding="utf-8"))
+    return importlib.import_module(config["dataset"]["_target_"].rpartition(".")[0])
+
+
+def link(standing: Mapping[str, Path], root: Path) -> None:
+    """Has the files stand below ``root``, where what was converted from them before does not."""
+    for given, file in standing.items():
+        (root / given).parent.mkdir(parents=True, exist_ok=True)
+        (root / given).symlink_to(file.resolve())
+
+
+def in_fresh_process(name: str, root: Path, *, cache: Path) -> Cost:
+    """What a data set costs in a process of its own, which has ``cache`` in place of the user's cache folder.
+
+    Raises:
+        RunnerError: the files cannot be used, or the process was killed.
+    """
+    try:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            return pool.submit(_away_from_the_user, name, root, cache).result()
+    except BrokenProcessPool:
+        raise DataError(f"{name}: the process that loads it was killed; expected more memory, perhaps") from None
+
+
+def _away_from_the_user(name: str, root: Path, cache: Path) -> Cost:
+    os.environ["XDG_CACHE_HOME"] = str(cache)
+    return measure(name, root)
+
+
+def measure(name: str, root: Path) -> Cost:
+    """What it costs this process to load a data set from ``root`` and take the first batch of a run."""
+    # Late, as are the data sets' own modules: only some need torchvision, which takes seconds to import.
+    from hfvae_runner import build
+
+    with hydra.initialize_config_dir(str(config_folder()), version_base=VERSION_BASE):
+        composed = hydra.compose(CONFIG_NAME, [f"dataset={name}"], return_hydra_config=True)
+    composed.data_root = str(root)
+    HydraConfig.instance().set_config(composed)
+    config = schema.parse(resolve(composed))
+    _module(name)
+    before = memory()
+    start = time.perf_counter()
+    dataset = build.dataset_of(config)
+    loaded = memory()
+    Batches(dataset.train.x, config.batch_size, config.seed, weights=dataset.train.weights).at(0)
+    seconds = time.perf_counter() - start
+    after = memory()
+    test = "" if dataset.tested_on_train else f" + {len(dataset.test):,}"
+    if not before:
+        return Cost(f"{len(dataset.train):,}{test}", held(dataset), None, None, None, seconds)
+    return Cost(
+        f"{len(dataset.train):,}{test}",
+        held(dataset),
+        loaded["VmRSS"] - before["VmRSS"],
+        loaded["RssFile"] - before["RssFile"],
+        after["VmHWM"] - before["VmRSS"],
+        seconds,
+    )
+
+
+def memory() -> dict[str, int]:
+    """What the system says of this process's memory, in bytes; nothing where it does not."""
+    if not _STATUS.exists():
+        return {}
+    fields = (line.partition(":") for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines())
+    return {key: 1024 * int(value.split()[0]) for key, _, value in fields if value.endswith(" kB")}
+
+
+def held(dataset: Dataset) -> int:
+    """Bytes of all that the data set's tensors hold, each storage once."""
+    storages = [tensor.untyped_storage() for tensor in _tensors(dataset)]
+    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
+
+
+def _tensors(dataset: Dataset) -> Iterator[Tensor]:
+    for split in (dataset.train, dataset.test):
+        for part in (split.x, split.labels, split.factors, split.attributes, split.weights):
+            parts = (part,) if part is None or isinstance(part, Tensor) else vars(part).values()
+            yield from (each for each in parts if isinstance(each, Tensor))
+
+
+def write_idx(folder: str, root: Path) -> None:
+    generator = np.random.default_rng(0)
+    raw = root / folder / "raw"
+    raw.mkdir(parents=True)
+    for part, n in IDX.items():
+        labels = (np.arange(n) % 10).astype(np.uint8)
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">4i", 2051, n, 28, 28) + generator.bytes(n * 784))
+        (raw / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">2i", 2049, n) + labels.tobytes())
+
+
+def write_dsprites(root: Path) -> None:
+    """The entries of the .npz file that are read, piece by piece, since the images have 3 GB."""
+    from hfvae_runner.datasets import _render
+
+    grid = _module("dsprites").GRID
+    shapes, scales, angles, across, down = grid.sizes
+    sprites = _render.masks(_render.SCALES[:scales], _render.ANGLES[:angles])[:shapes].reshape(-1, 64, 64)
+    file = root / "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        with archive.open("imgs.npy", "w", force_zip64=True) as stream:
+            header = {"descr": "|u1", "fortran_order": False, "shape": (len(grid), 64, 64)}
+            np.lib.format.write_array_header_1_0(stream, header)
+            for sprite in sprites.astype(np.uint8):
+                padded = np.pad(sprite, ((down - 1, 0), (across - 1, 0)))
+                by_place = np.lib.stride_tricks.sliding_window_view(padded, (64, 64))[::-1, ::-1]
+                stream.write(by_place.transpose(1, 0, 2, 3).tobytes())
+        classes = np.zeros((len(grid), 6), dtype=np.int64)
+        classes[:, 1:] = grid.to_factors(torch.arange(len(grid))).numpy()
+        with archive.open("latents_classes.npy", "w") as stream:
+            np.lib.format.write_array(stream, classes, allow_pickle=False)
+
+
+def write_faces3d(root: Path) -> None:
+    faces = np.random.default_rng(0).integers(0, 256, (*_module("faces3d").GRID.sizes, 64, 64), dtype=np.uint8)
+    torch.save(torch.from_numpy(faces), root / "basel_face_renders.pth")
+
+
+def write_cars3d(root: Path) -> None:
+    from scipy.io import savemat
+
+    generator = np.random.default_rng(0)
+
+    def write(path: Path) -> None:
+        views = np.stack([np.asarray(blots((128, 128), generator)) for _ in range(24 * 4)])
+        images = views.reshape(24, 4, 128, 128, 3).transpose(2, 3, 4, 0, 1)
+        savemat(path, {"im": images}, do_compression=True)
+
+    cars = range(_module("cars3d").GRID.sizes[0])
+    repeated([root / "cars" / f"car_{i + 1:03}_mesh.mat" for i in cars], write, distinct=4)
+
+
+def write_chairs(root: Path) -> None:
+    generator = np.random.default_rng(0)
+    grid = _module("chairs").GRID
+    _, elevations, azimuths = grid.sizes
+
+    def write(path: Path) -> None:
+        image = Image.new("RGB", (600, 600), "white")
+        image.paste(blots((250, 350), generator), (175, 125))
+        image.save(path)
+
+    paths = []
+    for i in range(len(grid)):
+        chair, view = divmod(i, elevations * azimuths)
+        elevation, azimuth = divmod(view, azimuths)
+        name = f"image_{view + 1:03}_p{20 + 10 * elevation:03}_t{11 + 11 * azimuth:03}_r096.png"
+        paths.append(root / "rendered_chairs" / f"{chair:032x}" / "renders" / name)
+    repeated(paths, write, distinct=elevations * azimuths)
+
+
+def write_celeba(root: Path) -> None:
+    generator = np.random.default_rng(0)
+    folder = root / "celeba"
+    paths = [folder / "img_align_celeba" / f"{i + 1:06}.jpg" for i in range(_module("celeba").IMAGES)]
+    repeated(paths, lambda path: blots((178, 218), generator).save(path), distinct=300)
+    signs = generator.choice(["-1", " 1"], (len(paths), 40))
+    rows = (f"{path.name} {' '.join(row)}" for path, row in zip(paths, signs, strict=True))
+    attributes = " ".join(f"Attribute_{a}" for a in range(40))
+    (folder / "list_attr_celeba.txt").write_text("\n".join([str(len(paths)), attributes, *rows]) + "\n")
+    # The published parts follow one another: 162,770 to train, 19,867 to validate, 19,962 to test.
+    parts = np.digitize(np.arange(len(paths)) / len(paths), np.array([162_770, 182_637]) / 202_599)
+    lines = (f"{path.name} {part}\n" for path, part in zip(paths, parts, strict=True))
+    (folder / "list_eval_partition.txt").write_text("".join(lines))
+
+
+def write_newsgroups20(root: Path) -> None:
+    """Messages of 350 words, of 60,000 that are as frequent as their rank has it (Zipf)."""
+    from hfvae_runner.datasets import _newsgroups
+
+    generator = np.random.default_rng(0)
+    words = np.array(["".join(chr(97 + rank // 26**place % 26) for place in range(4)) for rank in range(60_000)])
+    cumulative = (1 / np.arange(1, len(words) + 1)).cumsum()
+    with tarfile.open(root / "20news-bydate.tar.gz", "w:gz") as archive:
+        for part, n in _newsgroups.MESSAGES.items():
+            for i in range(n):
+                drawn = words[np.searchsorted(cumulative, generator.random((35, 10)) * cumulative[-1])]
+                text = "Subject: words\n\n" + "\n".join(map(" ".join, drawn))
+                group = _newsgroups.GROUPS[i % len(_newsgroups.GROUPS)]
+                member = tarfile.TarInfo(f"20news-bydate-{part}/{group}/{i}")
+                member.size = len(text)
+                archive.addfile(member, BytesIO(text.encode("ascii")))
+
+
+def blots(size: tuple[int, int], generator: np.random.Generator) -> Image.Image:
+    """Smooth blots of colour: as a JPEG image of CelebA's size they take the 7 kB that its pictures take."""
+    colours = generator.integers(0, 256, (16, 13, 3), dtype=np.uint8)
+    return Image.fromarray(colours).resize(size, Image.Resampling.BICUBIC)
+
+
+def repeated(paths: Sequence[Path], write: Callable[[Path], None], *, distinct: int) -> None:
+    """Writes the first few files, and has the others be hard links to them."""
+    for i, path in enumerate(paths):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if i < distinct:
+            write(path)
+        else:
+            os.link(paths[i % distinct], path)
+
+
+WRITERS: Mapping[str, Callable[[Path], None]] = {
+    "mnist": partial(write_idx, "MNIST"),
+    "fashion_mnist": partial(write_idx, "FashionMNIST"),
+    "dsprites": write_dsprites,
+    "faces3d": write_faces3d,
+    "cars3d": write_cars3d,
+    "chairs": write_chairs,
+    "celeba": write_celeba,
+    "newsgroups20": write_newsgroups20,
+}
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))
