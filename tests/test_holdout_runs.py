@@ -24,6 +24,7 @@ SMALL = (
     "metrics.figures=false",
     "metrics.exact_limit=1",
     "metrics.batch_size=128",
+    "metrics.mmd.draws=20",
     "image_size=8",
     "batch_size=32",
     "steps=3",

@@ -17,7 +17,7 @@ _VALUES_AT_ONCE = 32
 
 
 class Integral(NamedTuple):
-    """An integral in nats, and a bound on its error."""
+    """An integral in nats, and how far it may be off."""
 
     value: float
     error: float
