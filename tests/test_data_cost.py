@@ -253,10 +253,8 @@ def test_memory_is_what_the_process_has_touched(script: ModuleType) -> None:
     before = script.memory()
     block = torch.ones(50_000_000, dtype=torch.uint8)
     after = script.memory()
-    del block
     for key in ("VmRSS", "VmHWM"):
         assert after[key] - before["VmRSS"] == pytest.approx(50_000_000, rel=0.2)
-    assert script.memory()["VmHWM"] >= after["VmHWM"]
 
 
 def test_memory_that_splits_share_counts_once(script: ModuleType) -> None:
