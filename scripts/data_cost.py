@@ -59,9 +59,7 @@ from hfvae_runner.errors import ConfigError, DataError, RunnerError, nearest
 from hfvae_runner.launch.composition import CONFIG_NAME, VERSION_BASE, config_folder, resolve
 from hfvae_runner.runtime.batches import Batches
 
-IDX = {"train": 60_000, "t10k": 10_000}
-"""How many images the parts of MNIST and Fashion-MNIST have."""
-
+IDX = {"train": 60_000, "t10k": 10_000}  # images in the parts of MNIST and of Fashion-MNIST
 _STATUS = Path("/proc/self/status")
 _HEADER = (
     f"{'data set':<18}{'files':<12}{'examples':>18}{'held':>10}{'resident':>10}{'mapped':>9}"
@@ -237,16 +235,10 @@ def measure(name: str, root: Path) -> Cost:
     seconds = time.perf_counter() - start
     after = memory()
     test = "" if dataset.tested_on_train else f" + {len(dataset.test):,}"
-    if not before:
-        return Cost(f"{len(dataset.train):,}{test}", held(dataset), None, None, None, seconds)
-    return Cost(
-        f"{len(dataset.train):,}{test}",
-        held(dataset),
-        loaded["VmRSS"] - before["VmRSS"],
-        loaded["RssFile"] - before["RssFile"],
-        after["VmHWM"] - before["VmRSS"],
-        seconds,
-    )
+    growth = {key: loaded[key] - before[key] for key in ("VmRSS", "RssFile") if key in before}
+    peak = after["VmHWM"] - before["VmRSS"] if before else None
+    memory_of = (held(dataset), growth.get("VmRSS"), growth.get("RssFile"), peak)
+    return Cost(f"{len(dataset.train):,}{test}", *memory_of, seconds)
 
 
 def memory() -> dict[str, int]:

@@ -54,7 +54,7 @@ def celeba(*, root: str, image_size: int | None, crop: int, download: bool, subs
     side = pixels("image_size", 64 if image_size is None else image_size, most=_SIZE[0])
     pixels("dataset.crop", crop, most=_SIZE[0])
     pictures, *texts = ensure(folder, FILES, dataset="celeba", download=download)
-    files = sorted(pictures.glob("*.jpg"))
+    files = sorted(pictures.glob("*.jpg"), key=str)
     if len(files) != IMAGES:
         raise DataError(f"{pictures} holds {len(files)} files *.jpg; expected {IMAGES}: remove it and fetch it again")
     key = [checksum(folder, [*files, *texts]), side, crop, 1]
