@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from hfvae_runner.blocks import Posterior, Sample
+from hfvae_runner.console import progress
 from hfvae_runner.distributions import categorical, mixture
 from hfvae_runner.estimators import log_weights
 from hfvae_runner.latents import Latents
@@ -131,13 +132,14 @@ def from_batch(
 class ExactAggregate:
     """log 1/N Σ_n q(z_s|x_n) over a whole data set, streamed in tiles; no gradient, no enumerated blocks."""
 
-    def __init__(self, latents: Latents, posterior: Posterior, sample: Sample) -> None:
+    def __init__(self, latents: Latents, posterior: Posterior, sample: Sample, *, show_progress: bool = False) -> None:
         if any(block.enumerated for block in latents.blocks):
             raise ValueError("the exact aggregate posterior is evaluated at samples, not at enumerated categories")
         self.latents = latents
         self.posterior = posterior
         self.sample = sample
         self.own_log_weight = -math.log(len(posterior[0]))
+        self._show_progress = show_progress
         self._streamed: dict[tuple[int, ...], dict[Level, Tensor]] = {}
 
     def log_prob(self, level: Level, blocks: Sequence[int]) -> Tensor:
@@ -149,9 +151,9 @@ class ExactAggregate:
     @torch.no_grad()
     def _stream(self, blocks: tuple[int, ...]) -> dict[Level, Tensor]:
         """All three levels in one pass, since they share the table."""
+        tiles = list(zip(*(torch.split(z, _TILE_SAMPLES) for z in self.sample), strict=True))
         rows = [
-            self._stream_rows(z, blocks)
-            for z in zip(*(torch.split(z, _TILE_SAMPLES) for z in self.sample), strict=True)
+            self._stream_rows(z, blocks) for z in progress(tiles, "aggregate posterior", wanted=self._show_progress)
         ]
         levels: tuple[Level, ...] = ("joint", "block", "factor")
         return {level: torch.cat([row[level] for row in rows]) for level in levels}

@@ -2,9 +2,21 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 EXIT_INTERRUPTED = 130
+_SECONDS = 3
+T = TypeVar("T")
+
+
+def progress(items: Iterable[T], what: str, *, wanted: bool, total: int | None = None) -> Iterator[T]:
+    """The items, with a bar on the terminal if they take longer than a few seconds; none where it is not wanted."""
+    from tqdm import tqdm
+
+    # None: only where stderr is a terminal.
+    disable = None if wanted else True
+    return iter(tqdm(items, desc=what, total=total, delay=_SECONDS, leave=False, dynamic_ncols=True, disable=disable))
 
 
 def exit_code_of(command: Callable[[], int]) -> int:

@@ -16,6 +16,7 @@ from torch import Tensor
 from hfvae_runner import terms
 from hfvae_runner.aggregate import ExactAggregate
 from hfvae_runner.blocks import Posterior, Sample
+from hfvae_runner.console import progress
 from hfvae_runner.datasets import Split, as_float
 from hfvae_runner.datasets.sampling import draws
 from hfvae_runner.errors import Diverged
@@ -67,7 +68,9 @@ class Encoded:
 
 
 @torch.no_grad()
-def encode(model: VAE, split: Split, *, seed: int, batch_size: int, device: torch.device) -> Encoded:
+def encode(
+    model: VAE, split: Split, *, seed: int, batch_size: int, device: torch.device, show_progress: bool = False
+) -> Encoded:
     """Encodes and samples a split, ``batch_size`` examples at a time, whose size does not change the draws.
 
     Of a split with weights it is N rows drawn in that proportion, so that all means are over p(n).
@@ -78,7 +81,8 @@ def encode(model: VAE, split: Split, *, seed: int, batch_size: int, device: torc
     # Drawn for all at once: the blocks take turns at the generator.
     noise = model.latents.noise(len(split), torch.Generator(device).manual_seed(derived(seed, "noise")))
     posteriors, samples, log_px = [], [], []
-    for chosen, *noise_part in zip(*(torch.split(each, batch_size) for each in (order, *noise)), strict=True):
+    parts = list(zip(*(torch.split(each, batch_size) for each in (order, *noise)), strict=True))
+    for chosen, *noise_part in progress(parts, "encoding", wanted=show_progress):
         x = as_float(split.x[chosen.to(split.x.device)].to(device))
         posterior = model.encode(x)
         sample = model.latents.sample(posterior, noise_part, hard=True)
@@ -114,7 +118,7 @@ class Evaluation:
 
 
 @torch.no_grad()
-def evaluate(encoded: Encoded, exact_limit: float) -> Evaluation:
+def evaluate(encoded: Encoded, exact_limit: float, *, show_progress: bool = False) -> Evaluation:
     """The ELBO, the KL and every term of its decomposition.
 
     log q(z) is the mixture of all N posteriors, never a batch's estimate. It is evaluated at every example's draw where
@@ -124,14 +128,15 @@ def evaluate(encoded: Encoded, exact_limit: float) -> Evaluation:
     Args:
         encoded: the split, in random order.
         exact_limit: the most densities to evaluate.
+        show_progress: whether a bar is wanted.
 
     Raises:
         Diverged: a value is not finite.
     """
     latents, n = encoded.latents, len(encoded)
     scored = min(n, max(2, int(exact_limit // (n * len(latents.factor_names)))))
-    evidence = _evidence(encoded, scored)
-    everything = evidence if scored == n else _evidence(encoded, n)
+    evidence = _evidence(encoded, scored, show_progress)
+    everything = evidence if scored == n else _evidence(encoded, n, show_progress)
     kl_per_example = everything.kl("joint").double()
     joint_kl = kl_per_example.mean().item()
     sampled_kl = (evidence.log_qz_x("joint") - evidence.log_pz("joint")).double()
@@ -155,10 +160,10 @@ def evaluate(encoded: Encoded, exact_limit: float) -> Evaluation:
     return Evaluation(metrics, elbo, kl, information)
 
 
-def _evidence(encoded: Encoded, scored: int) -> Evidence:
+def _evidence(encoded: Encoded, scored: int, show_progress: bool) -> Evidence:
     """Of the first ``scored`` examples, under the mixture of all."""
     posterior, sample = ([part[:scored] for part in parts] for parts in (encoded.posterior, encoded.sample))
-    aggregate = ExactAggregate(encoded.latents, encoded.posterior, sample)
+    aggregate = ExactAggregate(encoded.latents, encoded.posterior, sample, show_progress=show_progress)
     return Evidence(encoded.latents, posterior, sample, encoded.log_px[:scored], aggregate)
 
 

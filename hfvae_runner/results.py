@@ -114,7 +114,14 @@ def measured_how(run: Run) -> dict[str, dict[str, object]]:
 
 def _encoded(run: Run, name: str, split: Split) -> Encoded:
     seed = derived(run.config.seed, "evaluation", name)
-    return encode(run.model, split, seed=seed, batch_size=run.config.metrics.batch_size, device=run.device)
+    return encode(
+        run.model,
+        split,
+        seed=seed,
+        batch_size=run.config.metrics.batch_size,
+        device=run.device,
+        show_progress=run.config.train.progress,
+    )
 
 
 def _measured(
@@ -136,7 +143,7 @@ def _measured(
 
 def _evaluated(run: Run, name: str, encoded: Encoded) -> Evaluation:
     try:
-        return evaluate(encoded, run.config.metrics.exact_limit)
+        return evaluate(encoded, run.config.metrics.exact_limit, show_progress=run.config.train.progress)
     except Diverged as error:
         raise Diverged(f"{error} on the {name} split") from None
 

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
+
+from hfvae_runner.console import progress
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -113,8 +114,7 @@ class Subject:
 
     def progress(self, items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
         """The items, with a bar on the terminal if they take longer than a few seconds."""
-        disable = None if self.show_progress else True
-        return iter(tqdm(items, desc=what, total=total, delay=3, leave=False, dynamic_ncols=True, disable=disable))
+        return progress(items, what, wanted=self.show_progress, total=total)
 
 
 Metric = Callable[[Subject], Result]
