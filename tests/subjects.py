@@ -7,6 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from hfvae_runner.metrics._subject import Categories, Floats, Integers, Representation, Subject, Truth
 
+NAMES = ("shape", "size", "x")
+
 
 def represented(
     mean: ArrayLike,
@@ -52,6 +54,20 @@ def subject(encoded: Representation, *, train: Representation | None = None, see
 def grid(*sizes: int) -> NDArray[np.int64]:
     """All combinations of factor values, [ΠV, K], the last varying fastest."""
     return np.stack(np.meshgrid(*map(np.arange, sizes), indexing="ij"), axis=-1).reshape(-1, len(sizes))
+
+
+def factors(*sizes: int, repeats: int = 1, seed: int = 0) -> Integers:
+    """The rows of a grid, each so many times, in a random order."""
+    values = np.repeat(grid(*sizes), repeats, axis=0)
+    return values[np.random.default_rng(seed).permutation(len(values))]
+
+
+def truths(values: Integers, nuisance: Sequence[str] = ()) -> list[Truth]:
+    """Columns of factor values as shape, size and x."""
+    return [
+        Truth(name, column.copy(), int(column.max()) + 1, name in nuisance)
+        for name, column in zip(NAMES, values.T, strict=False)
+    ]
 
 
 def _truth(name: str, values: ArrayLike) -> Truth:

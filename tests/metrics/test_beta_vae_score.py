@@ -1,29 +1,15 @@
 """The BetaVAE score against its definition, and what it says of codes made by hand."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
-from subjects import grid, represented, subject
+from subjects import factors, represented, subject, truths
 
-from hfvae_runner.metrics._subject import UNKNOWN, Floats, Integers, Representation, Truth
+from hfvae_runner.metrics._subject import UNKNOWN, Floats, Integers, Representation
 from hfvae_runner.metrics.beta_vae_score import beta_vae_score, mean_difference
-
-NAMES = ("shape", "size", "x")
-
-
-def factors(*sizes: int, repeats: int = 1) -> Integers:
-    values = np.repeat(grid(*sizes), repeats, axis=0)
-    return values[np.random.default_rng(0).permutation(len(values))]
-
-
-def truths(values: Integers, nuisance: Sequence[str] = ()) -> list[Truth]:
-    return [
-        Truth(name, column.copy(), int(column.max()) + 1, name in nuisance)
-        for name, column in zip(NAMES, values.T, strict=False)
-    ]
 
 
 def score(

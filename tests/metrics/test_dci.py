@@ -1,33 +1,19 @@
 """Disentanglement, completeness and informativeness: the definitions, and what they say of codes made by hand."""
 
-from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 import pytest
 from scipy.stats import entropy
-from subjects import grid, represented, subject
+from subjects import NAMES, factors, represented, subject, truths
 
 from hfvae_runner.errors import ConfigError
-from hfvae_runner.metrics._subject import UNKNOWN, Integers, Representation, Truth
+from hfvae_runner.metrics._subject import UNKNOWN, Representation, Truth
 from hfvae_runner.metrics.dci import concentration, dci, disentanglement, normalised_error
 
 Regressor = Literal["random_forest", "lasso", "gradient_boosting"]
 
-NAMES = ("shape", "size", "x")
 REGRESSORS: tuple[Regressor, ...] = ("random_forest", "lasso", "gradient_boosting")
-
-
-def factors(*sizes: int, repeats: int = 1) -> Integers:
-    values = np.repeat(grid(*sizes), repeats, axis=0)
-    return values[np.random.default_rng(0).permutation(len(values))]
-
-
-def truths(values: Integers, nuisance: Sequence[str] = ()) -> list[Truth]:
-    return [
-        Truth(name, column.copy(), int(column.max()) + 1, name in nuisance)
-        for name, column in zip(NAMES, values.T, strict=False)
-    ]
 
 
 def measured(

@@ -1,6 +1,5 @@
 """SAP against its definition, the best thresholds against all others, and what it says of codes made by hand."""
 
-from collections.abc import Sequence
 from itertools import combinations
 from typing import Any, Literal
 
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
-from subjects import grid, represented, subject
+from subjects import NAMES, factors, represented, subject, truths
 
 from hfvae_runner.metrics._columns import columns
 from hfvae_runner.metrics._subject import UNKNOWN, Floats, Integers, Representation, Truth
@@ -18,19 +17,6 @@ from hfvae_runner.metrics.sap import balanced_accuracy, best_thresholds, explain
 Kind = Literal["by_factor", "regression", "classification"]
 
 KINDS: tuple[Kind, ...] = ("regression", "classification")
-NAMES = ("shape", "size", "x")
-
-
-def factors(*sizes: int, repeats: int = 1) -> Integers:
-    values = np.repeat(grid(*sizes), repeats, axis=0)
-    return values[np.random.default_rng(0).permutation(len(values))]
-
-
-def truths(values: Integers, nuisance: Sequence[str] = ()) -> list[Truth]:
-    return [
-        Truth(name, column.copy(), int(column.max()) + 1, name in nuisance)
-        for name, column in zip(NAMES, values.T, strict=False)
-    ]
 
 
 def measured(
