@@ -43,11 +43,9 @@ from types import ModuleType
 # The package of this checkout, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import hydra
 import numpy as np
 import torch
 import yaml
-from hydra.core.hydra_config import HydraConfig
 from PIL import Image
 from torch import Tensor
 
@@ -56,7 +54,7 @@ from hfvae_runner.console import exit_code_of
 from hfvae_runner.datasets import Dataset, _places
 from hfvae_runner.datasets._fetch import RemoteFile
 from hfvae_runner.errors import ConfigError, DataError, RunnerError, nearest
-from hfvae_runner.launch.composition import CONFIG_NAME, VERSION_BASE, config_folder, resolve
+from hfvae_runner.launch.composition import composed, config_folder, quoted
 from hfvae_runner.runtime.batches import Batches
 
 IDX = {"train": 60_000, "t10k": 10_000}  # images in the parts of MNIST and of Fashion-MNIST
@@ -221,11 +219,7 @@ def measure(name: str, root: Path) -> Cost:
     # Late, as are the data sets' own modules: only some need torchvision, which takes seconds to import.
     from hfvae_runner import build
 
-    with hydra.initialize_config_dir(str(config_folder()), version_base=VERSION_BASE):
-        composed = hydra.compose(CONFIG_NAME, [f"dataset={name}"], return_hydra_config=True)
-    composed.data_root = str(root)
-    HydraConfig.instance().set_config(composed)
-    config = schema.parse(resolve(composed))
+    config = schema.parse(composed([f"dataset={name}", f"data_root={quoted(str(root))}"]))
     _module(name)
     before = memory()
     start = time.perf_counter()

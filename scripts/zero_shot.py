@@ -25,7 +25,7 @@ from hfvae_runner.console import exit_code_of
 from hfvae_runner.errors import ConfigError, RunnerError
 from hfvae_runner.launch import jobs
 from hfvae_runner.launch import main as train
-from hfvae_runner.launch.composition import composed, parse_overrides
+from hfvae_runner.launch.composition import composed, parse_overrides, quoted
 
 HOLDOUT = "dataset.holdout"
 _ROWS = {
@@ -49,9 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         everything, holdout = _split(chosen.overrides)
         _check(chosen.folder, [*everything, holdout])
         for name, overrides in {"full": everything, "pruned": [*everything, holdout]}.items():
-            # Quoted, since a folder's name may hold what means something to Hydra.
-            place = str(chosen.folder / name).replace("\\", "\\\\").replace("'", "\\'")
-            code = train([*overrides, f"hydra.run.dir='{place}'", "resume=auto"])
+            code = train([*overrides, f"hydra.run.dir={quoted(str(chosen.folder / name))}", "resume=auto"])
             if code:
                 return code
         print(_scored(chosen.folder))

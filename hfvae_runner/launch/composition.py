@@ -10,7 +10,7 @@ import yaml
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -40,6 +40,11 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
         return OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
         raise ConfigError(explain(error, [])) from error
+
+
+def quoted(text: str) -> str:
+    """A text as a value of Hydra's grammar, whatever characters it holds."""
+    return QuotedString(text, Quote.single).with_quotes()
 
 
 def composed(overrides: Sequence[str]) -> dict[str, object]:
