@@ -80,20 +80,25 @@ def encode(
     order = draws(len(split), split.weights, torch.Generator().manual_seed(derived(seed, "order")))
     # Drawn for all at once: the blocks take turns at the generator.
     noise = model.latents.noise(len(split), torch.Generator(device).manual_seed(derived(seed, "noise")))
-    posteriors, samples, log_px = [], [], []
-    parts = list(zip(*(torch.split(each, batch_size) for each in (order, *noise)), strict=True))
-    for chosen, *noise_part in progress(parts, "encoding", wanted=show_progress):
-        x = as_float(split.x[chosen.to(split.x.device)].to(device))
-        posterior = model.encode(x)
-        sample = model.latents.sample(posterior, noise_part, hard=True)
-        posteriors.append(posterior)
-        samples.append(sample)
-        log_px.append(model.likelihood.log_prob(x, model.decode(model.latents.code(sample))))
+    # In place: small results kept from each batch would lie between the large temporaries of the next, and the heap
+    # grow by one of these a batch, to 12 GB for dSprites.
+    blocks = model.latents.blocks
+    posterior = [torch.empty(len(split), block.n_parameters, device=device) for block in blocks]
+    sample = [torch.empty(len(split), block.n_code, device=device) for block in blocks]
+    log_px = torch.empty(len(split), device=device)
+    for start in progress(range(0, len(split), batch_size), "encoding", wanted=show_progress):
+        part = slice(start, start + batch_size)
+        x = as_float(split.x[order[part].to(split.x.device)].to(device))
+        parameters = model.encode(x)
+        drawn = model.latents.sample(parameters, [each[part] for each in noise], hard=True)
+        log_px[part] = model.likelihood.log_prob(x, model.decode(model.latents.code(drawn)))
+        for whole, found in zip([*posterior, *sample], [*parameters, *drawn], strict=True):
+            whole[part] = found
     return Encoded(
         model.latents.with_density("argmax"),
-        [torch.cat(parts) for parts in zip(*posteriors, strict=True)],
-        [torch.cat(parts) for parts in zip(*samples, strict=True)],
-        torch.cat(log_px),
+        posterior,
+        sample,
+        log_px,
         None if split.labels is None else split.labels[order],
         order,
         *(None if known is None else known[order] for known in (split.factors, split.attributes)),
