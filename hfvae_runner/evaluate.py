@@ -20,7 +20,6 @@ from hfvae_runner.launch.composition import composed, parse_overrides
 from hfvae_runner.schema import Config
 
 _GROUP = "metrics"
-_SETTINGS = schema.METRICS_SETTINGS
 # What changes no number.
 _MAY_CHANGE = ("device", "threads", "data_root", "dataset.root", "dataset.download", "train.progress", "debug")
 
@@ -98,7 +97,7 @@ def _metrics(stored: dict[str, object], overrides: Sequence[Override]) -> object
     assert isinstance(section, Mapping)
     given = {override.key_or_group.removeprefix(f"{_GROUP}.") for override in overrides}
     settings = own if isinstance(own, Mapping) else {}
-    kept = {key: settings[key] for key in _SETTINGS if key in settings and key not in given}
+    kept = {key: settings[key] for key in schema.METRICS_SETTINGS if key in settings and key not in given}
     return {**section, **kept}
 
 

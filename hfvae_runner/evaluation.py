@@ -158,7 +158,7 @@ def evaluate(encoded: Encoded, exact_limit: float, *, show_progress: bool = Fals
     }
     metrics |= _by_level(evidence, everything, kl)
     metrics["aggregate_posterior"] = _how(evidence, scored, n)
-    metrics["information_per_factor"] = named(latents, information)
+    metrics["information_per_factor"] = _named(latents, information)
     if broken := [key for key, value in metrics.items() if isinstance(value, float) and not math.isfinite(value)]:
         raise Diverged(f"{', '.join(broken)} not finite")
     elbo = (encoded.log_px.double() - kl_per_example).cpu().numpy()
@@ -206,14 +206,14 @@ def _by_level(evidence: Evidence, everything: Evidence, kl: np.ndarray | None) -
     if "block" in levels:
         names = [block.name for block in latents.blocks]
         metrics["kl_per_block"] = dict(zip(names, _mean(everything.kl("block")).tolist(), strict=True))
-    return metrics | (undefined(["kl_per_factor"], coarse) if kl is None else {"kl_per_factor": named(latents, kl)})
+    return metrics | (undefined(["kl_per_factor"], coarse) if kl is None else {"kl_per_factor": _named(latents, kl)})
 
 
 def _term(name: str, evidence: Evidence) -> float:
     return terms.mean(name).per_example(evidence).double().mean().item()
 
 
-def named(latents: Latents, values: np.ndarray) -> dict[str, float]:
+def _named(latents: Latents, values: np.ndarray) -> dict[str, float]:
     """Values [F] by the factors' names."""
     return {name: float(value) for name, value in zip(latents.factor_names, values, strict=True)}
 
