@@ -16,7 +16,7 @@ from hfvae_runner import objective, record, schedules, schema
 from hfvae_runner.datasets import Dataset, as_float
 from hfvae_runner.datasets.holdout import pruned
 from hfvae_runner.datasets.sampling import restricted, weighted
-from hfvae_runner.errors import CheckpointError, ConfigError, nearest
+from hfvae_runner.errors import CheckpointError, ConfigError, StorageError, nearest
 from hfvae_runner.latents import Latents
 from hfvae_runner.likelihoods import Likelihood, fitting
 from hfvae_runner.metrics import Metric
@@ -26,14 +26,15 @@ from hfvae_runner.objective import Objective
 from hfvae_runner.options import check_option
 from hfvae_runner.penalties import PenaltySpec
 from hfvae_runner.record import LAST, RunFolder
+from hfvae_runner.restart import train_on
 from hfvae_runner.results import observed, results
 from hfvae_runner.runtime.batches import Batches
 from hfvae_runner.runtime.seeds import derived
-from hfvae_runner.schema import Config, SupervisionConfig
-from hfvae_runner.state import State, restore, restore_model
+from hfvae_runner.schema import RESUME_AUTO, Config, SupervisionConfig
+from hfvae_runner.state import State, newest_good, point_last_to, restore, restore_model
 from hfvae_runner.summary import table
 from hfvae_runner.supervision import some_labels
-from hfvae_runner.train import Run, train
+from hfvae_runner.train import Run
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -89,22 +90,51 @@ def run(config: Config, folder: Path) -> dict[str, object]:
     assembled = assemble(config)
     generator = torch.Generator(assembled.device).manual_seed(derived(config.seed, "noise"))
     state = State(assembled.model, assembled.objective, optimizer_of(assembled), generator)
-    last = folder / "checkpoints" / LAST
-    resumed = config.resume is not None and last.exists()
-    if resumed:
-        restore(state, last)
-        if assembled.total_steps < state.step:
-            raise CheckpointError(f"{last} is at step {state.step}; expected steps or epochs of at least that")
-    open_folder = RunFolder.reopen if resumed else RunFolder.create
-    with open_folder(folder, config.resolved) as opened:
-        opened.history.truncate(state.step)
-        opened.evaluations.truncate(state.step)
-        _announce(assembled, state, folder)
-        train(assembled, state, opened, lambda step: opened.evaluations.append(observed(assembled, opened, step)))
-        metrics = results(assembled, opened, state.seconds)
-        record.write_metrics(folder, metrics)
-        logger.info("%s\nrun folder: %s", table(metrics), folder)
+    with record.locked(folder):
+        checkpoint = _checkpoint(config, folder)
+        if checkpoint is not None:
+            _go_on(assembled, state, checkpoint)
+        open_folder = RunFolder.create if checkpoint is None else RunFolder.reopen
+        with open_folder(folder, config.resolved) as opened:
+            opened.take_back(state.step)
+            _announce(assembled, state, folder)
+            try:
+                train_on(
+                    assembled, state, opened, lambda _: opened.evaluations.append(observed(assembled, opened, state))
+                )
+                metrics = results(assembled, opened, state)
+                record.write_metrics(folder, metrics)
+            except StorageError as error:
+                raise StorageError(f"{error}; {opened.last_good()}") from error
+            logger.info("%s\nrun folder: %s", table(metrics), folder)
     return metrics
+
+
+def _checkpoint(config: Config, folder: Path) -> Path | None:
+    """Where the run goes on from; None where it starts."""
+    if config.resume is None:
+        return None
+    return record.checkpoint_of(folder) if config.resume == RESUME_AUTO else Path(config.resume)
+
+
+def _go_on(run: Run, state: State, checkpoint: Path) -> None:
+    """Restores the state, and makes the checkpoint the run's last one.
+
+    Raises:
+        CheckpointError: it cannot be used, with the newest one that can; or it is past the run's end.
+    """
+    try:
+        restore(state, checkpoint)
+    except CheckpointError as error:
+        good = newest_good(state, checkpoint.parent)
+        way_out = (
+            "no numbered one beside it is whole either" if good is None else f"resume={good} goes on from that one"
+        )
+        raise CheckpointError(f"{error}; {way_out}") from error
+    if run.total_steps < state.step:
+        raise CheckpointError(f"{checkpoint} is at step {state.step}; expected steps or epochs of at least that")
+    if checkpoint.name != LAST:
+        point_last_to(checkpoint)
 
 
 def optimizer_of(run: Run) -> torch.optim.Adam:

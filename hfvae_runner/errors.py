@@ -25,6 +25,14 @@ class CheckpointError(RunnerError):
     """A checkpoint or a run folder cannot be used as asked."""
 
 
+class FolderInUse(CheckpointError):
+    """Another process is at work in the run folder; nothing in there was touched."""
+
+
+class StorageError(RunnerError):
+    """What a run leaves could not be written; what was there before is whole."""
+
+
 class Diverged(RunnerError):
     """A term of the objective was not finite during training."""
 

@@ -58,7 +58,8 @@ def _run(folders: Sequence[str], given: Sequence[str]) -> int:
         configs = {Path(folder): _config(Path(folder), overrides) for folder in folders}
         for folder, config in configs.items():
             jobs.tell(f"{folder}: {', '.join(config.metrics.chosen)}")
-            _measure(folder, config)
+            with record.locked(folder):
+                _measure(folder, config)
     except RunnerError as error:
         return jobs.report(error, debug)
     return 0

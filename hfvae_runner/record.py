@@ -1,8 +1,8 @@
 """The run folder: the one place where a run's results are written.
 
 Every file but ``run.log`` and the rows appended to ``history.csv`` is written whole or not at all, so that a run killed
-at any moment leaves a folder that a later one can judge by what stands in it. Needs no torch: the command line asks
-about folders before it decides to train.
+at any moment leaves a folder that a later one can judge by what stands in it. A process that works in a folder holds
+its lock, which ends with the process. Needs no torch: the command line asks about folders before it decides to train.
 """
 
 import csv
@@ -15,14 +15,15 @@ import os
 import re
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Literal, Self, TextIO
 
 import yaml
+from filelock import FileLock, Timeout
 
-from hfvae_runner.errors import CheckpointError, RunnerError
+from hfvae_runner.errors import CheckpointError, FolderInUse, RunnerError, StorageError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,27 +34,66 @@ SCHEMA = 1
 _CONFIG, _METRICS, _STATUS, _HISTORY, _LOG = "config.yaml", "metrics.json", "status.json", "history.csv", "run.log"
 _EVALUATIONS = "evaluations.jsonl"
 _CHECKPOINTS, _FIGURES = "checkpoints", "figures"
+_LOCK = ".lock"
+_STEP_FILE = re.compile(r"step_(\d+)\.pt")
 _OURS = re.compile(
     rf"{_CONFIG}|{_METRICS}|{_STATUS}|{_HISTORY}|{_EVALUATIONS}|{_LOG}|{_CHECKPOINTS}|{_FIGURES}"
-    rf"|{_CHECKPOINTS}/(last|step_\d+)\.pt|{_FIGURES}/[^/]+\.png|(\w+/)?\.[^/]+\.tmp"
+    rf"|{_CHECKPOINTS}/(last|step_\d+)\.pt|{_FIGURES}/[^/]+\.png|(\w+/)?\.[^/]+\.tmp|{re.escape(_LOCK)}"
 )
 
 Standing = Literal["absent", "leftover", "resumable", "finished"]
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[BinaryIO]:
-    """A stream whose content stands on the disk under ``path`` once the block ends well; else ``path`` is untouched."""
-    temporary = path.with_name(f".{path.name}.tmp")
+def writing(path: Path) -> Iterator[None]:
+    """Raises StorageError where the disk is full or fails while the block writes to the path."""
     try:
-        with temporary.open("wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        yield
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[BinaryIO]:
+    """A stream whose content stands on the disk under ``path`` once the block ends well; else ``path`` is untouched.
+
+    Raises StorageError where it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    with writing(path):
+        try:
+            with temporary.open("wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        flush_folder(path.parent)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps every other process out of the run folder, which is made where it is missing.
+
+    The lock is the operating system's: it ends with the process that holds it, however that ends.
+
+    Raises:
+        FolderInUse: another process holds it.
+        CheckpointError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / _LOCK)
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise FolderInUse(f"run folder {folder} is in use by another process; expected to be alone in it") from None
+    except OSError as error:
+        raise CheckpointError(f"run folder {folder} cannot be written: {error.strerror}") from error
+    try:
+        yield
     finally:
-        temporary.unlink(missing_ok=True)
-    flush_folder(path.parent)
+        lock.release()
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -82,7 +122,23 @@ def inspect(folder: Path) -> Standing:
         raise CheckpointError(f"run folder {folder} is a file; expected a folder or a free name")
     if (folder / _METRICS).exists():
         return "finished"
-    return "resumable" if (folder / _CHECKPOINTS / LAST).exists() else "leftover"
+    return "leftover" if checkpoint_of(folder) is None else "resumable"
+
+
+def checkpoint_of(folder: Path) -> Path | None:
+    """The checkpoint to go on from: ``last.pt``, or the newest numbered one of a run that was killed before it had one.
+
+    None where there is neither.
+    """
+    last = folder / _CHECKPOINTS / LAST
+    return last if last.exists() else next(iter(step_files(folder / _CHECKPOINTS)), None)
+
+
+def step_files(checkpoints: Path) -> dict[Path, int]:
+    """The numbered checkpoints and their steps, the newest first."""
+    found = {path: _STEP_FILE.fullmatch(path.name) for path in checkpoints.glob("step_*.pt")}
+    steps = {path: int(match[1]) for path, match in found.items() if match}
+    return dict(sorted(steps.items(), key=lambda each: each[1], reverse=True))
 
 
 def foreign(folder: Path) -> Path | None:
@@ -141,8 +197,15 @@ class Evaluations:
 
     def append(self, row: Mapping[str, object]) -> None:
         """Adds a line and hands it to the operating system; raises ValueError naming a number not finite."""
-        with self._path.open("a", encoding="utf-8") as stream:
-            stream.write(_strict_json(row, _EVALUATIONS) + "\n")
+        line = _strict_json(row, _EVALUATIONS)
+        with writing(self._path), self._path.open("a", encoding="utf-8") as stream:
+            stream.write(line + "\n")
+
+    def flush(self) -> None:
+        """Brings all lines to the disk."""
+        if self._path.exists():
+            with writing(self._path), self._path.open("rb") as stream:
+                os.fsync(stream.fileno())
 
     def truncate(self, step: int) -> None:
         """Drops the lines after ``step``, and a last line that was cut short, as one file replaced by another."""
@@ -169,7 +232,14 @@ class History:
         if row.keys() != set(self._columns):
             different = sorted(row.keys() ^ set(self._columns))
             raise ValueError(f"history row at step {row.get('step')}: columns {different} differ from the first row's")
-        _write_row(stream, [_as_text(row[column]) for column in self._columns])
+        with writing(self._path):
+            _write_row(stream, [_as_text(row[column]) for column in self._columns])
+
+    def flush(self) -> None:
+        """Brings all rows to the disk; raises StorageError where it cannot."""
+        if self._stream is not None:
+            with writing(self._path):
+                os.fsync(self._stream.fileno())
 
     def truncate(self, step: int) -> None:
         """Drops the rows after ``step``, and a last row that was cut short, as one file replaced by another."""
@@ -196,7 +266,9 @@ class History:
     def close(self) -> None:
         """Closes the file; a later row opens it again."""
         if self._stream is not None:
-            self._stream.close()
+            # Each row was handed over when it was written: what is left is the rest of one that failed, and fails anew.
+            with suppress(OSError):
+                self._stream.close()
             self._stream = None
 
     def _open(self, columns: list[str]) -> TextIO:
@@ -207,9 +279,10 @@ class History:
             with self._path.open(encoding="utf-8", newline="\n") as stream:
                 header = stream.readline()
         self._columns = _cells(header) or columns
-        self._stream = self._path.open("a", encoding="utf-8", newline="")
-        if not header:
-            _write_row(self._stream, columns)
+        with writing(self._path):
+            self._stream = self._path.open("a", encoding="utf-8", newline="")
+            if not header:
+                _write_row(self._stream, columns)
         return self._stream
 
 
@@ -237,7 +310,7 @@ class RunFolder:
         write_atomic(path / _CONFIG, yaml.safe_dump(dict(config), sort_keys=False, width=120))
         self.history = History(path / _HISTORY)
         self.evaluations = Evaluations(path / _EVALUATIONS)
-        self._log = logging.FileHandler(path / _LOG, encoding="utf-8")
+        self._log = _LogFile(path / _LOG, encoding="utf-8")
         self._handlers: list[logging.Handler] = [self._log, _Terminal()]
         logger = logging.getLogger("hfvae_runner")
         logger.setLevel(logging.INFO)
@@ -257,8 +330,10 @@ class RunFolder:
             raise CheckpointError(f"run folder {path} holds {stranger.name!r}, which no run writes; give a free name")
         try:
             path.mkdir(parents=True, exist_ok=True)
-            _remove(leftover for leftover in path.rglob("*") if not leftover.is_dir())
-            return cls(path, config)
+            _remove(each for each in path.rglob("*") if not each.is_dir() and each.name != _LOCK)
+            opened = cls(path, config)
+            flush_folder(path.parent)
+            return opened
         except OSError as error:
             raise CheckpointError(f"run folder {path} cannot be written: {error.strerror}") from error
 
@@ -268,7 +343,7 @@ class RunFolder:
 
         Raises CheckpointError where there is no checkpoint to go on from, or where nothing can be written.
         """
-        if not (path / _CHECKPOINTS / LAST).exists():
+        if checkpoint_of(path) is None:
             raise CheckpointError(f"{path / _CHECKPOINTS / LAST} is missing; expected the checkpoint of an earlier run")
         try:
             # The results go before the config is raised: killed in between, the folder counts as resumable and not as a
@@ -279,6 +354,21 @@ class RunFolder:
             return cls(path, config)
         except OSError as error:
             raise CheckpointError(f"run folder {path} cannot be written: {error.strerror}") from error
+
+    def take_back(self, step: int) -> None:
+        """Drops what was written of later steps."""
+        self.history.truncate(step)
+        self.evaluations.truncate(step)
+
+    def flush(self) -> None:
+        """Brings all that was appended to the disk: a checkpoint that follows never knows of more than the rest."""
+        self.history.flush()
+        self.evaluations.flush()
+
+    def last_good(self) -> str:
+        """Which checkpoint a run that ends now can go on from, in words."""
+        last = checkpoint_of(self.path)
+        return "there is no checkpoint before it" if last is None else f"the last good checkpoint is {last.resolve()}"
 
     def save_figure(self, name: str, figure: "Figure") -> None:
         """Writes ``figures/NAME.png``."""
@@ -305,6 +395,17 @@ class RunFolder:
             # To the file alone: the command line prints the error once the folder is closed.
             self._log.handle(logging.makeLogRecord({"msg": text, "levelno": logging.ERROR}))
         self.close()
+
+
+class _LogFile(logging.FileHandler):
+    """A log that stops where the disk is full: what cannot be written there stands on the terminal."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        logging.getLogger("hfvae_runner").removeHandler(self)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
 
 
 class _Terminal(logging.StreamHandler[TextIO]):

@@ -11,18 +11,19 @@ from hfvae_runner.evaluation import Encoded, Evaluation, encode, evaluate
 from hfvae_runner.measure import measure, represented
 from hfvae_runner.metrics import Representation
 from hfvae_runner.metrics.label_information import label_contributions
-from hfvae_runner.record import LAST, SCHEMA, RunFolder
+from hfvae_runner.record import SCHEMA, RunFolder, checkpoint_of
 from hfvae_runner.runtime.seeds import derived
+from hfvae_runner.state import State
 from hfvae_runner.train import Run
 
 
-def results(run: Run, folder: RunFolder, seconds: float) -> dict[str, object]:
+def results(run: Run, folder: RunFolder, state: State) -> dict[str, object]:
     """Encodes and measures every split, and draws the figures.
 
     Args:
         run: trained.
         folder: where its figures go.
-        seconds: that the training took, over all resumes.
+        state: of the training, at its end.
 
     Returns:
         The content of metrics.json.
@@ -36,7 +37,7 @@ def results(run: Run, folder: RunFolder, seconds: float) -> dict[str, object]:
     try:
         evaluations = {name: _evaluated(run, name, each) for name, each in encoded.items()}
     except Diverged as error:
-        raise _diverged(error, run, run.total_steps, folder) from None
+        raise _diverged(error, state, folder) from None
     representations = {name: represented(each, run.dataset) for name, each in encoded.items()}
     for name, each in encoded.items():
         evaluations[name].metrics.update(_measured(run, name, each, representations))
@@ -52,7 +53,7 @@ def results(run: Run, folder: RunFolder, seconds: float) -> dict[str, object]:
     return {
         "schema": SCHEMA,
         "status": "completed",
-        "run": _description(run, seconds),
+        "run": _description(run, state),
         "prior": {"name": run.config.choices["prior"], **run.model.latents.settings()},
         "likelihood": {"name": run.config.choices["likelihood"], **run.model.likelihood.settings()},
         "dataset": {"name": run.config.choices["dataset"], "notes": dict(run.dataset.notes)},
@@ -62,7 +63,7 @@ def results(run: Run, folder: RunFolder, seconds: float) -> dict[str, object]:
     }
 
 
-def observed(run: Run, folder: RunFolder, step: int) -> dict[str, object]:
+def observed(run: Run, folder: RunFolder, state: State) -> dict[str, object]:
     """What is measured of the test split while the run goes on, as at its end; leaves the model in evaluation mode.
 
     Raises:
@@ -70,9 +71,9 @@ def observed(run: Run, folder: RunFolder, step: int) -> dict[str, object]:
         RunnerError: a chosen metric cannot be had from these data.
     """
     try:
-        return {"step": step, "test": split_metrics(run, "test")}
+        return {"step": state.step, "test": split_metrics(run, "test")}
     except Diverged as error:
-        raise _diverged(error, run, step, folder) from None
+        raise _diverged(error, state, folder) from None
 
 
 def split_metrics(run: Run, name: str) -> dict[str, object]:
@@ -148,10 +149,10 @@ def _evaluated(run: Run, name: str, encoded: Encoded) -> Evaluation:
         raise Diverged(f"{error} on the {name} split") from None
 
 
-def _diverged(error: Diverged, run: Run, step: int, folder: RunFolder) -> Diverged:
-    last = folder.checkpoints / LAST
-    kept = f"its checkpoint is {last.resolve()}" if last.exists() else "there is no checkpoint before it"
-    return Diverged(f"training diverged: {error} after step {step} with lr={run.config.lr:g}; {kept}")
+def _diverged(error: Diverged, state: State, folder: RunFolder) -> Diverged:
+    checkpoint = checkpoint_of(folder.path)
+    kept = "there is no checkpoint before it" if checkpoint is None else f"its checkpoint is {checkpoint.resolve()}"
+    return Diverged(f"training diverged: {error} after step {state.step} with lr={state.lr:g}; {kept}")
 
 
 def _text_results(
@@ -172,7 +173,7 @@ def _text_results(
     return {"topics": text_results.topic_metrics(topics, encoded["test"])}
 
 
-def _description(run: Run, seconds: float) -> dict[str, object]:
+def _description(run: Run, state: State) -> dict[str, object]:
     """The ``run`` section of metrics.json; seconds and rate are of the training, over all resumes."""
     config = run.config
     examples = run.total_steps * config.batch_size
@@ -187,7 +188,8 @@ def _description(run: Run, seconds: float) -> dict[str, object]:
         "batch_size": config.batch_size,
         "examples_seen": examples,
         "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
-        "wall_seconds": seconds,
-        "examples_per_second": examples / seconds,
+        "restarts": state.restarts,
+        "wall_seconds": state.seconds,
+        "examples_per_second": examples / state.seconds,
         "versions": {"hfvae_runner": __version__, "torch": str(torch.__version__)},
     }

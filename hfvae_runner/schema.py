@@ -31,10 +31,13 @@ SETTINGS = (
     "image_size",
     "latents",
     "threads",
+    "on_divergence",
     "resume",
     "debug",
 )
-FIXED = (*SETTINGS, "choices", *GROUPS, "supervision", "train", "metrics")
+FIXED = (*SETTINGS, "choices", *GROUPS, "supervision", "train", "checkpoints", "metrics")
+
+RESUME_AUTO = "auto"
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 _LARGEST_SEED = 2**63 - 1
@@ -79,8 +82,8 @@ class TrainConfig:
         amsgrad: whether Adam keeps the largest second moment so far (Reddi et al. 2018).
         prior_lr: the learning rate of the prior's own parameters; None takes that of the networks.
         log_every: optimiser steps between rows of history.csv.
-        checkpoint_every: optimiser steps between checkpoints.
-        keep: how many of the newest numbered checkpoints stay.
+        restarts: after how many divergences the run goes on from its last checkpoint, where ``on_divergence`` says so.
+        restart_factor: what each of them multiplies the learning rates by.
         progress: whether a progress bar is shown.
     """
 
@@ -88,9 +91,22 @@ class TrainConfig:
     amsgrad: bool
     prior_lr: float | None
     log_every: int
-    checkpoint_every: int
-    keep: int
+    restarts: int
+    restart_factor: float
     progress: bool
+
+
+@dataclass(frozen=True)
+class CheckpointsConfig:
+    """How often a run is saved.
+
+    Attributes:
+        every: optimiser steps between checkpoints.
+        keep: how many of the newest numbered checkpoints stay.
+    """
+
+    every: int
+    keep: int
 
 
 @dataclass(frozen=True)
@@ -122,7 +138,8 @@ class Config:
         image_size: side length in pixels that images are brought to; None keeps the data set's own.
         latents: how many continuous factors the prior has.
         threads: torch's CPU threads; None leaves torch's choice.
-        resume: None starts anew, `auto` goes on where the run folder holds a checkpoint.
+        on_divergence: `stop`, or `restart` from the last checkpoint with a smaller learning rate.
+        resume: None starts anew, `auto` goes on where the run folder holds a checkpoint; else that checkpoint's path.
         choices: the name of the chosen file of each group.
         knobs: the objective's own top-level values, such as `beta`.
         dataset, model, likelihood, prior: a class as `_target_` (dotted path), and its arguments.
@@ -139,6 +156,7 @@ class Config:
     image_size: int | None
     latents: int
     threads: int | None
+    on_divergence: str
     resume: str | None
     debug: bool
     choices: Mapping[str, str]
@@ -150,6 +168,7 @@ class Config:
     objective: ObjectiveConfig
     supervision: SupervisionConfig
     train: TrainConfig
+    checkpoints: CheckpointsConfig
     metrics: MetricsConfig
     resolved: Mapping[str, object]
 
@@ -175,6 +194,7 @@ def parse(resolved: Mapping[str, object]) -> Config:
         image_size=root.optional_integer("image_size"),
         latents=root.integer("latents", least=1),
         threads=root.optional_integer("threads"),
+        on_divergence=root.word("on_divergence", ("stop", "restart")),
         resume=None if root.value("resume") is None else root.text("resume"),
         debug=root.boolean("debug"),
         choices=choices,
@@ -186,6 +206,7 @@ def parse(resolved: Mapping[str, object]) -> Config:
         objective=_objective(root.section("objective", ("estimator", "discrete_density", "terms"))),
         supervision=_supervision(root.section("supervision", tuple(SupervisionConfig.__dataclass_fields__))),
         train=_train(root.section("train", tuple(TrainConfig.__dataclass_fields__))),
+        checkpoints=_checkpoints(root.section("checkpoints", tuple(CheckpointsConfig.__dataclass_fields__))),
         metrics=_metrics(root),
         resolved=resolved,
     )
@@ -338,10 +359,21 @@ def _train(section: _Section) -> TrainConfig:
         amsgrad=section.boolean("amsgrad"),
         prior_lr=None if section.value("prior_lr") is None else section.positive("prior_lr"),
         log_every=section.integer("log_every", least=1),
-        checkpoint_every=section.integer("checkpoint_every", least=1),
-        keep=section.integer("keep", least=1),
+        restarts=section.integer("restarts", least=1),
+        restart_factor=_below_one(section, "restart_factor"),
         progress=section.boolean("progress"),
     )
+
+
+def _checkpoints(section: _Section) -> CheckpointsConfig:
+    return CheckpointsConfig(section.integer("every", least=1), section.integer("keep", least=1))
+
+
+def _below_one(section: _Section, key: str) -> float:
+    value = section.positive(key)
+    if value >= 1:
+        raise section.refuse(key, "a number above 0 and below 1")
+    return value
 
 
 def _betas(section: _Section) -> tuple[float, float]:

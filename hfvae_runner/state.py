@@ -3,6 +3,7 @@
 The order of the data depends on (seed, epoch) alone and a schedule on the step alone, so the step stands for both.
 """
 
+import io
 import logging
 import lzma
 import os
@@ -12,7 +13,7 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hfvae_runner.errors import CheckpointError, Diverged
-from hfvae_runner.record import LAST, atomic, flush_folder
+from hfvae_runner.errors import CheckpointError, Diverged, StorageError
+from hfvae_runner.record import LAST, atomic, flush_folder, step_files, write_atomic, writing
 
-_FORMAT = 2
+_FORMAT = 3
+# What a file system needs beside the file itself, and what the run's other files may grow by until the next checkpoint.
+_SPARE_BYTES = 1_000_000
 _CONTENT: Mapping[str, type] = {
     "step": int,
     "seconds": float,
@@ -35,6 +38,7 @@ _CONTENT: Mapping[str, type] = {
     "generator_device": str,
     "rng": dict,
     "threads": int,
+    "restarts": list,
     "config": str,
 }
 # What reading a damaged or foreign file raises, in zipfile and in the restricted unpickler.
@@ -67,6 +71,7 @@ class State:
         generator: the noise generator, on the training device, seeded from the run's seed.
         step: the optimiser steps taken so far.
         seconds: the wall time that they took, over all resumes.
+        restarts: after each divergence that was taken back, the ``step`` gone on from and the learning rate ``lr``.
     """
 
     model: nn.Module
@@ -75,23 +80,36 @@ class State:
     generator: torch.Generator
     step: int = 0
     seconds: float = 0.0
+    restarts: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def lr(self) -> float:
+        """The networks' learning rate now."""
+        lr: float = self.optimizer.param_groups[0]["lr"]
+        return lr
 
     def save(self, checkpoints: Path, keep: int, config_text: str) -> Path:
         """Writes ``step_NNNNNNNN.pt`` and moves ``last.pt`` to it, each whole or not at all; returns the former's path.
 
         The newest ``keep`` step files stay. Files of a later step, which a run that was taken back has left behind, go.
 
-        Raises Diverged where a parameter is not finite; nothing is written then.
+        Raises:
+            Diverged: a parameter is not finite; nothing is written.
+            StorageError: there is no room; nothing is written, or nothing that counts.
         """
         for name, parameter in chain(self.model.named_parameters(), self.objective.named_parameters()):
             if not torch.isfinite(parameter).all():
                 raise Diverged(f"parameter {name!r} is not finite at step {self.step}")
         path = checkpoints / f"step_{self.step:08d}.pt"
+        # In memory first: torch turns an error of the disk into one of its own, and the size is known before the write.
+        buffer = io.BytesIO()
+        torch.save(self._content(config_text), buffer)
+        _refuse_a_full_disk(path, buffer.getbuffer().nbytes)
         with atomic(path) as stream:
-            torch.save(self._content(config_text), stream)
-        _point_last_to(path)
-        steps = {file: int(file.stem.removeprefix("step_")) for file in checkpoints.glob("step_*.pt")}
-        past = sorted((file for file in steps if steps[file] <= self.step), key=steps.__getitem__, reverse=True)
+            stream.write(buffer.getbuffer())
+        point_last_to(path)
+        steps = step_files(checkpoints)
+        past = [file for file in steps if steps[file] <= self.step]
         for file in steps.keys() - set(past[:keep]):
             file.unlink()
         return path
@@ -108,6 +126,7 @@ class State:
             "generator_device": self.generator.device.type,
             "rng": _random_states(self.generator.device),
             "threads": torch.get_num_threads(),
+            "restarts": [dict(each) for each in self.restarts],
             "config": config_text,
         }
 
@@ -121,14 +140,8 @@ def restore(state: State, path: Path) -> None:
     Raises CheckpointError, before anything is changed, where the file is missing, damaged, no checkpoint, of another
     format, or of another model or optimiser.
     """
-    content = _read(path)
-    for part, module in {"model": state.model, "objective": state.objective}.items():
-        _check_parameters(part, module.state_dict(), content[part], path)
-    own_groups, groups = state.optimizer.param_groups, content["optimizer"]["param_groups"]
-    sizes, own_sizes = ([len(group["params"]) for group in each] for each in (groups, own_groups))
-    if sizes != own_sizes:
-        raise CheckpointError(f"{path}: optimiser groups of {sizes} parameters; expected {own_sizes}")
-    for group, own in zip(groups, own_groups, strict=True):
+    content = _fitting(state, path)
+    for group, own in zip(content["optimizer"]["param_groups"], state.optimizer.param_groups, strict=True):
         # How a step is computed belongs to the device, and so to the run that goes on.
         group.update({key: own[key] for key in ("capturable", "foreach", "fused") if key in own})
 
@@ -137,6 +150,7 @@ def restore(state: State, path: Path) -> None:
     state.optimizer.load_state_dict(content["optimizer"])
     state.step = content["step"]
     state.seconds = content["seconds"]
+    state.restarts = content["restarts"]
     device = state.generator.device.type
     if device == content["generator_device"]:
         state.generator.set_state(content["generator"])
@@ -157,6 +171,29 @@ def restore_model(model: nn.Module, path: Path) -> None:
     content = _read(path)
     _check_parameters("model", model.state_dict(), content["model"], path)
     model.load_state_dict(content["model"])
+
+
+def newest_good(state: State, checkpoints: Path) -> Path | None:
+    """The newest numbered checkpoint that ``restore`` would take; None where there is none."""
+    for path in step_files(checkpoints):
+        try:
+            _fitting(state, path)
+        except CheckpointError:
+            continue
+        return path
+    return None
+
+
+def _fitting(state: State, path: Path) -> dict[str, Any]:
+    """A checkpoint's content; raises CheckpointError where it is not one of such a state."""
+    content = _read(path)
+    for part, module in {"model": state.model, "objective": state.objective}.items():
+        _check_parameters(part, module.state_dict(), content[part], path)
+    groups = content["optimizer"]["param_groups"], state.optimizer.param_groups
+    sizes, own_sizes = ([len(group["params"]) for group in each] for each in groups)
+    if sizes != own_sizes:
+        raise CheckpointError(f"{path}: optimiser groups of {sizes} parameters; expected {own_sizes}")
+    return content
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -199,7 +236,8 @@ def _describe(value: object) -> str:
     return "absent" if value is None else type(value).__name__
 
 
-def _point_last_to(path: Path) -> None:
+def point_last_to(path: Path) -> None:
+    """Makes ``last.pt`` the checkpoint at the path; raises StorageError where it cannot."""
     last = path.with_name(LAST)
     temporary = path.with_name(f".{LAST}.tmp")
     temporary.unlink(missing_ok=True)
@@ -207,14 +245,22 @@ def _point_last_to(path: Path) -> None:
         os.link(path, temporary)
     except OSError:
         # File systems without hard links.
-        with path.open("rb") as source, atomic(last) as copy:
-            shutil.copyfileobj(source, copy)
+        write_atomic(last, path.read_bytes())
         return
-    try:
-        os.replace(temporary, last)
-    finally:
-        temporary.unlink(missing_ok=True)
-    flush_folder(path.parent)
+    with writing(last):
+        try:
+            os.replace(temporary, last)
+        finally:
+            temporary.unlink(missing_ok=True)
+        flush_folder(path.parent)
+
+
+def _refuse_a_full_disk(path: Path, size: int) -> None:
+    free = shutil.disk_usage(path.parent).free
+    if free < size + _SPARE_BYTES:
+        raise StorageError(
+            f"{path} cannot be written: it needs {(size + _SPARE_BYTES) / 1e6:.1f} MB, {free / 1e6:.1f} MB are free"
+        )
 
 
 def _plain(value: object, place: str) -> object:

@@ -20,7 +20,7 @@ from hfvae_runner.errors import Diverged
 from hfvae_runner.metrics import Metric
 from hfvae_runner.model import VAE
 from hfvae_runner.objective import Objective
-from hfvae_runner.record import LAST, RunFolder
+from hfvae_runner.record import RunFolder
 from hfvae_runner.runtime import step as steps
 from hfvae_runner.runtime.batches import Batches
 from hfvae_runner.runtime.signals import stop_requests
@@ -94,6 +94,8 @@ class Run:
 def train(run: Run, state: State, folder: RunFolder, observe: Callable[[int], None]) -> None:
     """Trains from ``state.step`` to ``run.total_steps``; rows go to the history, checkpoints to the folder.
 
+    Where a divergence is to be taken back (``on_divergence``), ``restart.train_on`` calls this again.
+
     Args:
         run: what is trained.
         state: where it stands.
@@ -104,7 +106,7 @@ def train(run: Run, state: State, folder: RunFolder, observe: Callable[[int], No
         Diverged: the loss, a term or a parameter was not finite; no checkpoint holds what followed.
         SystemExit: after SIGTERM (143) or SIGINT (130), with a checkpoint written.
     """
-    settings = run.config.train
+    settings, checkpoints = run.config.train, run.config.checkpoints
     take_step = steps.eager(run.loss, state.optimizer)
     clock = _Clock(state)
     run.model.train()
@@ -123,12 +125,12 @@ def train(run: Run, state: State, folder: RunFolder, observe: Callable[[int], No
             # Asked once: a signal that comes while the row is written is the next step's, which then has a checkpoint.
             stopping = stop.signum is not None
             ends = stopping or state.step == run.total_steps
-            save = state.step % settings.checkpoint_every == 0 or ends
+            save = state.step % checkpoints.every == 0 or ends
             # On a GPU, looking at the loss waits for it: there only when something is written anyway.
             if due or save or run.device.type == "cpu":
                 _check_finite(loss, values, run, state, folder)
             if due:
-                row = _history_row(run, state.step, knobs, loss, values)
+                row = _history_row(run, state, knobs, loss, values)
                 folder.history.append({**row, "examples_per_second": clock.rate(len(x))})
                 bar.set_postfix_str(f"loss {row['loss']:.2f}, elbo {row['elbo']:.2f}")
             # Before the checkpoint: what comes after one would be lost to a run that is killed in between.
@@ -137,22 +139,23 @@ def train(run: Run, state: State, folder: RunFolder, observe: Callable[[int], No
                 run.model.train()
             if save:
                 clock.note()
-                _save(run, state, folder)
+                save_state(run, state, folder)
             if stopping:
                 logger.info("stopped by a signal at step %d of %d; resume goes on from it", state.step, run.total_steps)
                 raise SystemExit(stop.exit_code)
 
 
 def _history_row(
-    run: Run, step: int, knobs: Tensor, loss: Tensor, values: Mapping[str, Tensor]
+    run: Run, state: State, knobs: Tensor, loss: Tensor, values: Mapping[str, Tensor]
 ) -> dict[str, float | int]:
     """One row of history.csv, but for the rate. Nats per example."""
     latents = run.model.latents
     kl = values["kl/joint"].item()
     reconstruction = values["reconstruction"].item()
     row: dict[str, float | int] = {
-        "step": step,
-        "epoch": step / run.batches.steps_per_epoch,
+        "step": state.step,
+        "epoch": state.step / run.batches.steps_per_epoch,
+        "lr": state.lr,
         "loss": loss.item(),
         "elbo": reconstruction - kl,
         "kl": kl,
@@ -178,22 +181,23 @@ def _check_finite(loss: Tensor, values: Mapping[str, Tensor], run: Run, state: S
         # A penalty may be called what every run logs anyway, and the KL is logged at every level.
         named = ", ".join(dict.fromkeys("kl" if name.startswith("kl/") else name.split("/")[-1] for name in broken))
         raise Diverged(
-            f"training diverged: {named} not finite at step {state.step} with lr={run.config.lr:g}; "
-            f"{_last_good(folder)}"
+            f"training diverged: {named} not finite at step {state.step} with lr={state.lr:g}; {folder.last_good()}"
         )
 
 
-def _save(run: Run, state: State, folder: RunFolder) -> None:
+def save_state(run: Run, state: State, folder: RunFolder) -> None:
+    """Writes a checkpoint, after all that was appended to the folder so far.
+
+    Raises:
+        Diverged: a parameter is not finite.
+        StorageError: there is no room.
+    """
+    folder.flush()
     config = yaml.safe_dump(dict(run.config.resolved), sort_keys=False, allow_unicode=True)
     try:
-        state.save(folder.checkpoints, run.config.train.keep, config)
+        state.save(folder.checkpoints, run.config.checkpoints.keep, config)
     except Diverged as error:
-        raise Diverged(f"training diverged: {error} with lr={run.config.lr:g}; {_last_good(folder)}") from None
-
-
-def _last_good(folder: RunFolder) -> str:
-    last = folder.checkpoints / LAST
-    return f"the last good checkpoint is {last.resolve()}" if last.exists() else "there is no checkpoint before it"
+        raise Diverged(f"training diverged: {error} with lr={state.lr:g}; {folder.last_good()}") from None
 
 
 def _progress(run: Run, state: State) -> "tqdm[NoReturn]":

@@ -19,7 +19,7 @@ from hfvae_runner.launch import main, run_name
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
-KNOWN_KEYS = ("beta", "gamma", "objective", "train.keep", "+experiment", "prior.size")
+KNOWN_KEYS = ("beta", "gamma", "objective", "checkpoints.keep", "+experiment", "prior.size")
 VALUES = (
     st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)

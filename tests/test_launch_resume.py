@@ -90,7 +90,7 @@ def test_resuming_a_finished_run_leaves_it_alone(
         (["threads=2"], ["threads: null → 2"]),
         (["train.log_every=7"], ["train.log_every: 50 → 7"]),
         (["bta=7"], ["bta=7: unknown key 'bta'", "did you mean 'beta'"]),
-        (["train.kep=7"], ["unknown key 'kep'", "did you mean 'keep'"]),
+        (["checkpoints.kep=7"], ["unknown key 'kep'", "did you mean 'keep'"]),
         (["+foo=1"], ["unknown key 'foo'"]),
         (["~beta"], ["~beta cannot be given"]),
         (["steps=5,6"], ["steps=5,6 cannot be given"]),

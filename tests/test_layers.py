@@ -28,7 +28,7 @@ LAYERS = (
     ("schema", "record"),
     ("state", "evaluation"),
     ("train", "measure", "summary", "text_results"),
-    ("illustrate",),
+    ("restart", "illustrate"),
     ("results",),
     ("build", "report"),
     ("launch",),

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from hfvae_runner import record
-from hfvae_runner.errors import CheckpointError, Diverged
+from hfvae_runner.errors import CheckpointError, Diverged, StorageError
 from hfvae_runner.record import Evaluations, History, RunFolder, write_metrics
 
 CONFIG: dict[str, object] = {
@@ -116,7 +116,6 @@ class TestCreate:
             run.save_figure("old", Figure())
             log.info("old")
         (tmp_path / ".metrics.json.tmp").touch()
-        (run.checkpoints / "step_00000001.pt").touch()
         (run.checkpoints / ".step_00000002.pt.tmp").touch()
         record.write_status(tmp_path, "failed", "killed", 1)
         RunFolder.create(tmp_path, CONFIG).close()
@@ -168,7 +167,7 @@ class TestReopen:
         with_checkpoint(tmp_path)
         (tmp_path / "metrics.json").touch()
         monkeypatch.setattr(os, "replace", no_space)
-        with pytest.raises(CheckpointError, match="cannot be written: No space left"):
+        with pytest.raises(StorageError, match="cannot be written: No space left"):
             RunFolder.reopen(tmp_path, {**CONFIG, "steps": 9})
         assert record.inspect(tmp_path) == "resumable"
         assert record.load_config(tmp_path) == CONFIG
@@ -312,7 +311,7 @@ class TestHistory:
         history.append({"step": 1})
         history.append({"step": 2})
         monkeypatch.setattr(os, "fsync", no_space)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(StorageError, match="No space left"):
             history.truncate(1)
         assert (tmp_path / "history.csv").read_text() == "step\n1\n2\n"
 
@@ -393,7 +392,7 @@ class TestAtomic:
         path = tmp_path / "metrics.json"
         record.write_atomic(path, "old")
         monkeypatch.setattr(os, function, no_space)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(StorageError, match="No space left"):
             record.write_atomic(path, "new")
         assert path.read_text() == "old"
         assert os.listdir(tmp_path) == ["metrics.json"]

@@ -42,7 +42,7 @@ OBJECTIVES = {
 SMALL = ("device=cpu", "image_size=8", "batch_size=128", "train.progress=false", "metrics.figures=false")
 # Eleven steps an epoch. A run is cut within the second one, where neither a row nor a checkpoint is due.
 STEPS, CUT, LOG_EVERY, CHECKPOINT_EVERY = 23, 13, 4, 6
-EVERY = (f"train.log_every={LOG_EVERY}", f"train.checkpoint_every={CHECKPOINT_EVERY}")
+EVERY = (f"train.log_every={LOG_EVERY}", f"checkpoints.every={CHECKPOINT_EVERY}")
 FIXED = ("exponents.root",)
 RATES = ("wall_seconds", "examples_per_second")
 

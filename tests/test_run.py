@@ -39,7 +39,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, "subprocess.Co
     """The run folder of a command, and the process that made it."""
     place = tmp_path_factory.mktemp("place")
     environment = {**os.environ, "PYTHONPATH": str(Path(hfvae_runner.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
-    overrides = ("objective=hfvae", "beta=3", "steps=60", "train.log_every=25", "train.checkpoint_every=30", "seed=7")
+    overrides = ("objective=hfvae", "beta=3", "steps=60", "train.log_every=25", "checkpoints.every=30", "seed=7")
     command = [sys.executable, "-m", "hfvae_runner", *SMALL, *overrides]
     process = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=120)
     assert process.returncode == 0, process.stderr
@@ -67,6 +67,7 @@ def test_the_files_of_the_contract(folder: Path) -> None:
         "metrics.json",
         "history.csv",
         "run.log",
+        ".lock",
         "checkpoints/last.pt",
         "checkpoints/step_00000030.pt",
         "checkpoints/step_00000060.pt",
@@ -113,6 +114,7 @@ def test_what_was_run(metrics: dict[str, Any]) -> None:
         "epochs": pytest.approx(60 / 11),
         "batch_size": 128,
         "examples_seen": 60 * 128,
+        "restarts": [],
         "parameters": 64 * 400
         + 400
         + 2 * (400 * 200 + 200 + 200 * 10 + 10)
@@ -157,7 +159,7 @@ def test_the_metrics_of_a_split(split: str, metrics: dict[str, Any]) -> None:
 def test_the_history(folder: Path) -> None:
     rows = pd.read_csv(folder / "history.csv")
     assert list(rows["step"]) == [1, 25, 50]
-    expected = {"step", "epoch", "loss", "elbo", "kl", "own_share", "examples_per_second", "kl/style"}
+    expected = {"step", "epoch", "lr", "loss", "elbo", "kl", "own_share", "examples_per_second", "kl/style"}
     expected |= {f"kl/{factor}" for factor in FACTORS}
     expected |= {f"{kind}/{name}" for kind in ("term", "weight") for name in ("reconstruction", *TERMS)}
     assert set(rows.columns) == expected
@@ -254,7 +256,7 @@ def test_a_refused_pairing_leaves_no_folder(workplace: Path, capsys: pytest.Capt
 
 
 def test_a_run_that_diverges(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    overrides = ("lr=1e30", "steps=5", "train.checkpoint_every=1", "hydra.run.dir=run")
+    overrides = ("lr=1e30", "steps=5", "checkpoints.every=1", "hydra.run.dir=run")
     assert main([*SMALL, *overrides]) == 3
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("error: training diverged: ")

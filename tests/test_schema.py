@@ -19,6 +19,7 @@ PLAIN: dict[str, Any] = {
     "image_size": None,
     "latents": 10,
     "threads": None,
+    "on_divergence": "stop",
     "resume": None,
     "debug": False,
     "choices": {"dataset": "digits", "model": "m", "likelihood": "l", "prior": "p", "objective": "hfvae"},
@@ -38,10 +39,11 @@ PLAIN: dict[str, Any] = {
         "amsgrad": True,
         "prior_lr": None,
         "log_every": 50,
-        "checkpoint_every": 1000,
-        "keep": 2,
+        "restarts": 3,
+        "restart_factor": 0.5,
         "progress": True,
     },
+    "checkpoints": {"every": 1000, "keep": 2},
     "metrics": {
         "exact_limit": 2e9,
         "batch_size": 1024,
@@ -71,7 +73,9 @@ def test_every_value_arrives() -> None:
     assert config.model["nested"] == {"anything": [1, 2]}
     assert config.objective.terms["kl"].weight(0) == 12.0
     assert config.supervision == schema.SupervisionConfig(0.1, 0.1)
-    assert config.train == schema.TrainConfig((0.5, 0.999), True, None, 50, 1000, 2, True)
+    assert config.train == schema.TrainConfig((0.5, 0.999), True, None, 50, 3, 0.5, True)
+    assert config.checkpoints == schema.CheckpointsConfig(1000, 2)
+    assert config.on_divergence == "stop"
     assert config.metrics == schema.MetricsConfig(
         2e9, 1024, True, None, {"mig": {"_target_": "package.mig", "samples": 10}}
     )
@@ -168,7 +172,9 @@ def test_refused(path: str, value: object, parts: list[str]) -> None:
         assert part in str(refusal.value)
 
 
-@pytest.mark.parametrize("path", ["seed", "lr", "dataset", "train", "train.keep", "choices.model", "objective.terms"])
+@pytest.mark.parametrize(
+    "path", ["seed", "lr", "dataset", "train", "checkpoints.keep", "choices.model", "objective.terms"]
+)
 def test_a_missing_key_is_named(path: str) -> None:
     config = deepcopy(PLAIN)
     section: Any = config

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from hfvae_runner.errors import CheckpointError, Diverged
+from hfvae_runner.errors import CheckpointError, Diverged, StorageError
 from hfvae_runner.state import State, restore
 
 CONFIG = "seed: 0\nknobs: {beta: 12}\n"
@@ -146,7 +146,7 @@ class TestRoundTrip:
 
     def test_content_loads_without_executing(self, checkpoint: Path) -> None:
         content = read(checkpoint)
-        assert content["format"] == 2
+        assert content["format"] == 3
         assert content["step"] == 3
         assert content["config"] == CONFIG
         assert content["threads"] == torch.get_num_threads()
@@ -274,7 +274,8 @@ class TestFiles:
         monkeypatch.setattr(os, function, fail)
         try:
             state.save(tmp_path, keep=1, config_text=CONFIG)
-        except OSError:
+        except StorageError as error:
+            assert "No space left on device" in str(error)
             assert read(tmp_path / "last.pt")["step"] in (0, 1)
         else:
             assert next(count) <= call
@@ -374,8 +375,8 @@ class TestRefusals:
         refused(checkpoint, f"'{key}' is not")
 
     def test_another_format(self, checkpoint: Path) -> None:
-        rewrite(checkpoint, format=3)
-        refused(checkpoint, "format 3; expected 2")
+        rewrite(checkpoint, format=4)
+        refused(checkpoint, "format 4; expected 3")
 
     def test_another_model(self, checkpoint: Path) -> None:
         state = fresh()
@@ -397,7 +398,7 @@ class TestRefusals:
     @pytest.mark.parametrize("archived", [True, False])
     def test_a_malicious_pickle_is_not_executed(self, tmp_path: Path, archived: bool) -> None:
         path, witness = tmp_path / "last.pt", tmp_path / "witness"
-        content = {"format": 2, "step": Malicious(witness)}
+        content = {"format": 3, "step": Malicious(witness)}
         torch.save(content, path) if archived else path.write_bytes(pickle.dumps(content))
         refused(path, "more than numbers and text" if archived else "damaged or no checkpoint")
         assert not witness.exists()

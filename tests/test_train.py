@@ -167,7 +167,7 @@ def test_the_seconds_of_all_resumes_add_up(tmp_path: Path) -> None:
     ],
 )
 def test_divergence_names_what_and_when(every: int, what: str, last_good: int, tmp_path: Path) -> None:
-    overrides = ("objective=beta_vae", "steps=30", "train.log_every=7", f"train.checkpoint_every={every}")
+    overrides = ("objective=beta_vae", "steps=30", "train.log_every=7", f"checkpoints.every={every}")
     run = build.assemble(config(*overrides))
     state = fresh(run)
     run.model.get_parameter("encoder.1.weight").register_hook(lambda grad: grad * math.nan if state.step == 9 else grad)

@@ -18,7 +18,7 @@ from hfvae_runner.launch import jobs, resume
 from hfvae_runner.launch.composition import CONFIG_NAME, VERSION_BASE, config_folder, explain, parse_overrides
 from hfvae_runner.launch.jobs import JobFailed, Stopped
 from hfvae_runner.runtime.signals import exit_on_sigterm
-from hfvae_runner.schema import ALL_GROUPS
+from hfvae_runner.schema import ALL_GROUPS, RESUME_AUTO
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -57,7 +57,7 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     if flags:
         raise ConfigError(f"resume={folder} with {' '.join(flags)}: expected a single run, or resume=auto")
-    job = resume.stored_job(folder, overrides)
+    job, folder = resume.stored_job(folder, overrides)
     if job is not None:
         jobs.check(job)
     jobs.run(job, folder)
@@ -91,7 +91,7 @@ def _folder_to_resume(overrides: list[Override]) -> Path | None:
     for override in reversed(overrides):
         if override.key_or_group == "resume" and not override.is_sweep_override() and not override.is_delete():
             value = override.value()
-            return None if value is None or value == "" or value == resume.AUTO else Path(str(value))
+            return None if value is None or value == "" or value == RESUME_AUTO else Path(str(value))
     return None
 
 

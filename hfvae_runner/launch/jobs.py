@@ -12,7 +12,7 @@ from hfvae_runner import record, schema
 from hfvae_runner.errors import ConfigError, Diverged, RunnerError
 from hfvae_runner.launch import resume
 from hfvae_runner.launch.composition import one_line, resolve
-from hfvae_runner.schema import Config
+from hfvae_runner.schema import RESUME_AUTO, Config
 
 EXIT_BUG = 1
 
@@ -40,8 +40,8 @@ def prepare(config: DictConfig, folder: Path) -> Config | None:
         CheckpointError: the folder cannot be used.
     """
     job = schema.parse(resolve(config))
-    if job.resume not in (None, resume.AUTO):
-        raise ConfigError(f"resume={job.resume}: expected {resume.AUTO} in a sweep, or resume=FOLDER for a single run")
+    if job.resume not in (None, RESUME_AUTO):
+        raise ConfigError(f"resume={job.resume}: expected {RESUME_AUTO} in a sweep, or resume=FOLDER for a single run")
     return resume.standing_job(job, folder)
 
 

@@ -11,9 +11,8 @@ from omegaconf.errors import OmegaConfBaseException
 from hfvae_runner import record, schema
 from hfvae_runner.errors import CheckpointError, ConfigError
 from hfvae_runner.launch.composition import config_folder, explain, unknown_key
-from hfvae_runner.schema import ALL_GROUPS, Config
+from hfvae_runner.schema import ALL_GROUPS, RESUME_AUTO, Config
 
-AUTO = "auto"
 # None of these touches the numbers of a run that goes on; `steps` and `epochs` only add to them. `dataset.root` is what
 # data sets call the folder that `data_root` names.
 MAY_CHANGE = (
@@ -26,8 +25,11 @@ MAY_CHANGE = (
     "dataset.download",
     "debug",
     "train.progress",
-    "train.checkpoint_every",
-    "train.keep",
+    "train.restarts",
+    "train.restart_factor",
+    "checkpoints.every",
+    "checkpoints.keep",
+    "on_divergence",
 )
 
 _SHOWN_DIFFERENCES = 6
@@ -54,26 +56,31 @@ def standing_job(config: Config, folder: Path) -> Config | None:
     stored = record.load_config(folder)
     _refuse_changes(stored, config.resolved, folder)
     extended = _is_extended(schema.parse(stored), config, folder)
-    return config if extended or standing == "resumable" else None
+    return config if extended or standing == "resumable" or config.resume != RESUME_AUTO else None
 
 
-def stored_job(folder: Path, overrides: Sequence[Override]) -> Config | None:
-    """The config of `resume=FOLDER`: the run's own, with the overrides that may change it.
+def stored_job(path: Path, overrides: Sequence[Override]) -> tuple[Config | None, Path]:
+    """The config of `resume=FOLDER`, the run's own with the overrides that may change it, and the run's folder.
 
-    None where the run has finished and is not extended.
+    The path may be that of one of its checkpoints, which the run is then taken back to. None where the run has finished
+    and is not extended. A run that was killed before its first checkpoint starts again.
 
     Raises:
         CheckpointError: there is no run to go on with.
         ConfigError: an override is unknown, malformed, or would make another run of it.
     """
-    if record.inspect(folder) in ("absent", "leftover"):
-        raise CheckpointError(f"resume={folder}: no checkpoint there; expected {AUTO} or the folder of an earlier run")
+    of_file = path.suffix == ".pt" and not path.is_dir()
+    folder = path.parent.parent if of_file else path
+    if of_file and not path.is_file():
+        raise CheckpointError(f"resume={path}: no such checkpoint; expected a file, or the folder of an earlier run")
+    if record.inspect(folder) == "absent":
+        raise CheckpointError(f"resume={folder}: no run there; expected {RESUME_AUTO} or the folder of an earlier run")
     resolved = deepcopy(record.load_config(folder))
     for override in overrides:
         if override.key_or_group != "resume":
             set_value(resolved, override)
-    resolved["resume"] = AUTO
-    return standing_job(schema.parse(resolved), folder)
+    resolved["resume"] = str(path) if of_file else RESUME_AUTO
+    return standing_job(schema.parse(resolved), folder), folder
 
 
 def set_value(resolved: dict[str, object], override: Override) -> None:

@@ -21,8 +21,8 @@ _NO_MATTER = {
     "debug",
     "dataset.root",
     "train.log_every",
-    "train.checkpoint_every",
-    "train.keep",
+    "checkpoints.every",
+    "checkpoints.keep",
     "train.progress",
     "metrics.figures",
 }
