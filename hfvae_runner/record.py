@@ -103,12 +103,13 @@ def write_atomic(path: Path, data: bytes | str) -> None:
 
 
 def flush_folder(folder: Path) -> None:
-    """Makes renames in the folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    """Makes new names and renames in the folder survive a power cut."""
+    with writing(folder):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def inspect(folder: Path) -> Standing:
@@ -364,6 +365,7 @@ class RunFolder:
         """Brings all that was appended to the disk: a checkpoint that follows never knows of more than the rest."""
         self.history.flush()
         self.evaluations.flush()
+        flush_folder(self.path)
 
     def last_good(self) -> str:
         """Which checkpoint a run that ends now can go on from, in words."""

@@ -6,14 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
 import torch
+from comparing import history, last, metrics, same_to_the_bit
 from launching import resolved
 from torch import Tensor
 
@@ -44,7 +42,6 @@ SMALL = ("device=cpu", "image_size=8", "batch_size=128", "train.progress=false",
 STEPS, CUT, LOG_EVERY, CHECKPOINT_EVERY = 23, 13, 4, 6
 EVERY = (f"train.log_every={LOG_EVERY}", f"checkpoints.every={CHECKPOINT_EVERY}")
 FIXED = ("exponents.root",)
-RATES = ("wall_seconds", "examples_per_second")
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -76,46 +73,6 @@ def run_until(cut: int, folder: Path, *overrides: str, signum: signal.Signals = 
     assert record.inspect(folder) == "resumable"
     assert last(folder)["step"] == cut
     return folder
-
-
-def last(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = torch.load(folder / "checkpoints" / "last.pt", weights_only=True)
-    return content
-
-
-def history(folder: Path) -> pd.DataFrame:
-    return History(folder / "history.csv").read().drop(columns="examples_per_second")
-
-
-def metrics(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
-    content["run"] = {key: value for key, value in content["run"].items() if key not in RATES}
-    return content
-
-
-def leaves(value: object, place: str = "") -> Iterator[tuple[str, object]]:
-    if isinstance(value, dict | list | tuple):
-        pairs = value.items() if isinstance(value, dict) else enumerate(value)
-        for key, inner in pairs:
-            yield from leaves(inner, f"{place}.{key}")
-    else:
-        yield place, value
-
-
-def same_to_the_bit(folder: Path, other: Path) -> None:
-    contents = [last(folder), last(other)]
-    for content in contents:
-        # Python's and NumPy's own random states are those of the process; a run draws from neither.
-        content["rng"] = content["rng"]["torch"]
-        del content["seconds"], content["config"]
-    one, two = (dict(leaves(content)) for content in contents)
-    assert one.keys() == two.keys()
-    for place, value in one.items():
-        twin = two[place]
-        equal = torch.equal(value, twin) if isinstance(value, Tensor) and isinstance(twin, Tensor) else value == twin
-        assert equal, place
-    pd.testing.assert_frame_equal(history(folder), history(other), check_exact=True)
-    assert metrics(folder) == metrics(other)
 
 
 @pytest.fixture(scope="module", params=OBJECTIVES)
@@ -182,7 +139,6 @@ def test_measuring_on_the_way_changes_no_bit_and_is_gone_on_with(tmp_path: Path)
         stream.write(json.dumps({"step": 15}) + "\n" + '{"step"')
     run(folder, *OBSERVED, "resume=auto")
     same_to_the_bit(folder, whole)
-    assert (folder / "evaluations.jsonl").read_text() == lines
 
 
 def test_what_is_measured_at_the_last_step_is_what_the_run_ends_with(tmp_path: Path) -> None:
