@@ -29,6 +29,12 @@ def metrics(folder: Path) -> dict[str, Any]:
     return content
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of the folder, but its lock."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
 def leaves(value: object, place: str = "") -> Iterator[tuple[str, object]]:
     if isinstance(value, dict | list | tuple):
         pairs = value.items() if isinstance(value, dict) else enumerate(value)
