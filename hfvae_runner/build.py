@@ -29,6 +29,7 @@ from hfvae_runner.record import LAST, RunFolder
 from hfvae_runner.restart import train_on
 from hfvae_runner.results import observed, results
 from hfvae_runner.runtime.batches import Batches
+from hfvae_runner.runtime.memory import explained_exhaustion
 from hfvae_runner.runtime.seeds import derived
 from hfvae_runner.schema import RESUME_AUTO, Config, SupervisionConfig
 from hfvae_runner.state import State, newest_good, point_last_to, restore, restore_model
@@ -43,6 +44,7 @@ _VALUES = {"unit_interval": "values from 0 to 1", "real": "real numbers", "count
 _STARRED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
+@explained_exhaustion()
 def check(config: Config) -> None:
     """Whether the config can run here: signatures, data, pairings and device.
 
@@ -75,6 +77,7 @@ def assemble(config: Config) -> Run:
     return Run(config, dataset, model.to(device), weighed, batches, metrics, device, total, block)
 
 
+@explained_exhaustion()
 def run(config: Config, folder: Path) -> dict[str, object]:
     """Trains and evaluates one run in its folder, or goes on with the one that stands there (``resume``).
 

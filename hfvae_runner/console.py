@@ -21,6 +21,7 @@ def progress(items: Iterable[T], what: str, *, wanted: bool, total: int | None =
 
 def exit_code_of(command: Callable[[], int]) -> int:
     """Runs a command; Ctrl-C, and a reader of its output that goes away (``… | head``), end it without a traceback."""
+    _open_what_is_closed()
     try:
         code = command()
         sys.stdout.flush()
@@ -31,3 +32,16 @@ def exit_code_of(command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return code
+
+
+def _open_what_is_closed() -> None:
+    """Standard streams that lead nowhere, where the command was started without them (``>&- 2>&-``).
+
+    Else Python has none to write to, and the next file that is opened takes the number of one.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (as long as the process)

@@ -33,14 +33,17 @@ SETTINGS = (
     "threads",
     "on_divergence",
     "resume",
+    "optimized_metric",
     "debug",
 )
 FIXED = (*SETTINGS, "choices", *GROUPS, "supervision", "train", "checkpoints", "metrics")
 
 RESUME_AUTO = "auto"
 
+_METRIC_SECTIONS = ("train", "test", "holdout")
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 _LARGEST_SEED = 2**63 - 1
+_MOST_THREADS = 1024  # an operating system that refuses one more ends the process
 _WORDS: Mapping[str, tuple[str, ...]] = {
     "estimator": ESTIMATORS,
     "discrete_density": DISCRETE_DENSITIES,
@@ -140,6 +143,7 @@ class Config:
         threads: torch's CPU threads; None leaves torch's choice.
         on_divergence: `stop`, or `restart` from the last checkpoint with a smaller learning rate.
         resume: None starts anew, `auto` goes on where the run folder holds a checkpoint; else that checkpoint's path.
+        optimized_metric: the dotted path of a number in metrics.json, such as `test.elbo`, that a search goes by.
         choices: the name of the chosen file of each group.
         knobs: the objective's own top-level values, such as `beta`.
         dataset, model, likelihood, prior: a class as `_target_` (dotted path), and its arguments.
@@ -158,6 +162,7 @@ class Config:
     threads: int | None
     on_divergence: str
     resume: str | None
+    optimized_metric: str | None
     debug: bool
     choices: Mapping[str, str]
     knobs: Mapping[str, object]
@@ -193,9 +198,10 @@ def parse(resolved: Mapping[str, object]) -> Config:
         data_root=root.text("data_root"),
         image_size=root.optional_integer("image_size"),
         latents=root.integer("latents", least=1),
-        threads=root.optional_integer("threads"),
+        threads=root.optional_integer("threads", most=_MOST_THREADS),
         on_divergence=root.word("on_divergence", ("stop", "restart")),
         resume=None if root.value("resume") is None else root.text("resume"),
+        optimized_metric=_optimized_metric(root),
         debug=root.boolean("debug"),
         choices=choices,
         knobs=knobs,
@@ -261,12 +267,12 @@ class _Section:
             raise self.refuse(key, f"a whole number from {least} {'on' if most == math.inf else f'to {most}'}")
         return value
 
-    def optional_integer(self, key: str) -> int | None:
+    def optional_integer(self, key: str, most: float = math.inf) -> int | None:
         value = self.value(key)
         if value is None:
             return None
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise self.refuse(key, "a whole number from 1 on, or null")
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+            raise self.refuse(key, f"a whole number from 1 {'on' if most == math.inf else f'to {most}'}, or null")
         return value
 
     def positive(self, key: str) -> float:
@@ -305,6 +311,17 @@ def _device(root: _Section) -> str:
     if not _DEVICE.fullmatch(device):
         raise root.refuse("device", f"auto, cpu, cuda or cuda:N{nearest(device, ('auto', 'cpu', 'cuda'))}")
     return device
+
+
+def _optimized_metric(root: _Section) -> str | None:
+    if root.value("optimized_metric") is None:
+        return None
+    path = root.text("optimized_metric")
+    section, _, name = path.partition(".")
+    if section not in _METRIC_SECTIONS or not name:
+        known = " or ".join(f"{section}.NAME" for section in _METRIC_SECTIONS)
+        raise root.refuse("optimized_metric", f"{known} as in metrics.json{nearest(section, _METRIC_SECTIONS)}")
+    return path
 
 
 def _choices(section: _Section) -> dict[str, str]:

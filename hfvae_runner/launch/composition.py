@@ -96,6 +96,8 @@ def unknown_key(given: str, path: str, config: Mapping[str, object]) -> str:
 def explain(error: Exception, overrides: Sequence[str]) -> str:
     """One line for an exception of Hydra or OmegaConf; ``overrides`` are those that were being composed."""
     text = str(error) or str(error.__cause__ or "") or type(error).__name__
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} cannot be written: {error.strerror}; expected a folder that can"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, choice = error.missing_cfg_file.rpartition("/")
         options = ", ".join(error.options)

@@ -30,6 +30,7 @@ MAY_CHANGE = (
     "checkpoints.every",
     "checkpoints.keep",
     "on_divergence",
+    "optimized_metric",
 )
 
 _SHOWN_DIFFERENCES = 6
