@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
-from hfvae_runner.report import main
+from hfvae_runner.report import main, plots
+from hfvae_runner.report.dots import Plot
+from hfvae_runner.report.runs import collect
+from hfvae_runner.report.settings import compare, settings_of
+from hfvae_runner.report.table import group
 
 THIRD = 1 / 3
 
@@ -80,7 +85,7 @@ def leave(
         if content is not None:
             (folder / name).write_text(content if isinstance(content, str) else json.dumps(content))
     for name in figures:
-        (folder / "figures" / f"{name}.png").touch()
+        Image.new("RGB", (300, 200), "white").save(folder / "figures" / f"{name}.png")
     return folder
 
 
@@ -97,6 +102,13 @@ def refused(capsys: pytest.CaptureFixture[str], *folders: Path) -> str:
     (line,) = captured.err.splitlines()
     assert line.startswith("error: ")
     return line
+
+
+def drawn(home: Path) -> dict[str, Plot]:
+    """The figures that the runs below a folder allow, by name, without the files."""
+    runs = collect([home])
+    settings = group(runs, compare([settings_of(run.config) for run in runs if run.config]))
+    return {plot.name: plot for plot in plots.plots(settings)}
 
 
 def figure_names(home: Path) -> set[str]:

@@ -179,7 +179,8 @@ def test_help_survives_a_reader_that_leaves() -> None:
 
 
 def test_neither_torch_nor_hydra_is_imported(tmp_path: Path) -> None:
-    grid(tmp_path, beta=[1, 4])
+    """Nor pyplot, which would look for a display."""
+    grid(tmp_path, beta=[1, 4], gamma=[1, 4], objective=["hfvae", "vae"])
     script = (
         "import sys; from hfvae_runner.report import main; assert main(sys.argv[1:]) == 0; "
         "assert not {'torch', 'hydra', 'omegaconf', 'matplotlib.pyplot'} & sys.modules.keys()"

@@ -9,14 +9,11 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
-from reporting import THIRD, config, figure_names, leave, metrics, rows
+from reporting import THIRD, config, drawn, figure_names, leave, metrics, rows
 
 from hfvae_runner.errors import DataError
 from hfvae_runner.figures.density import PANEL, SIZE, aggregate_posterior
-from hfvae_runner.report import main, pictures, plots
-from hfvae_runner.report.runs import collect
-from hfvae_runner.report.settings import compare, settings_of
-from hfvae_runner.report.table import group
+from hfvae_runner.report import main, pictures
 
 GRID = "grid_aggregate_posterior"
 PIXELS = (round(100 * SIZE[1]), round(100 * SIZE[0]))
@@ -36,12 +33,6 @@ def pinwheel(home: Path, alpha: object, beta: object, seed: int = 0, **content: 
     name = f"alpha={alpha},beta={beta},seed={seed}"
     run = leave(home / name, config(alpha=alpha, beta=beta, seed=seed), **(content or {"metrics": metrics()}))  # type: ignore[arg-type]
     return run / "figures"
-
-
-def drawn(home: Path) -> dict[str, plots.Plot]:
-    runs = collect([home])
-    settings = group(runs, compare([settings_of(run.config) for run in runs if run.config]))
-    return {plot.name: plot for plot in plots.plots(settings)}
 
 
 # Learned priors

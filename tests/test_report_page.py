@@ -1,112 +1,177 @@
-"""Which figures a set of runs allows, and the page."""
+"""The page: what it holds, and that it needs and asks for nothing else."""
 
+import base64
+import hashlib
+import io
 import os
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from reporting import config, figure_names, grid, leave, metrics, rows
+from PIL import Image
+from reporting import config, leave, metrics, rows
 
 from hfvae_runner.report import main, plots
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes most of a report's time."""
     monkeypatch.setattr(plots, "plots", lambda settings: iter(()))
 
 
-# Figures
-
-
-def test_each_number_that_varies_has_a_figure(tmp_path: Path) -> None:
-    grid(tmp_path, beta=[1, 4], lr=[0.1, 0.2], objective=["hfvae", "vae"])
-    main([str(tmp_path)])
-    assert figure_names(tmp_path) == {"against_beta", "against_lr", "information_and_correlation"}
-    page = (tmp_path / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 3
-
-
-def test_numbers_that_move_together_share_a_figure(tmp_path: Path) -> None:
-    for value in (1, 4):
-        leave(tmp_path / str(value), config(beta=value, gamma=value), metrics())
-    assert main([str(tmp_path)]) == 0
-    assert figure_names(tmp_path) == {"against_beta", "information_and_correlation"}
-    assert "against beta, and gamma with it" in (tmp_path / "report.html").read_text()
-
-
-def test_no_line_joins_different_objectives(tmp_path: Path) -> None:
-    leave(tmp_path / "a", config(objective="hfvae", beta=12), metrics())
-    leave(tmp_path / "b", config(objective="vae", beta=1), metrics())
-    main([str(tmp_path)])
-    assert figure_names(tmp_path) == {"information_and_correlation"}
-
-
-def test_one_run_has_no_figure_and_old_ones_go(tmp_path: Path) -> None:
-    grid(tmp_path, beta=[1, 4])
-    main([str(tmp_path)])
-    (tmp_path / "figures" / "mine.png").touch()
-    (tmp_path / "beta=4" / "metrics.json").unlink()
-    main([str(tmp_path)])
-    assert figure_names(tmp_path) == {"mine"}
-
-
-# The page
-
-
 class Page(HTMLParser):
-    """Collects a page's addresses, and checks that its tags are closed in order."""
+    """A page's links, images and tables, checked for tags that are closed in order."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, home: Path) -> None:
         super().__init__()
         self.open: list[str] = []
-        self.addresses: list[str] = []
-        self.lazy = 0
-        self.feed(text)
+        self.links: list[str] = []
+        self.images: list[str] = []
+        self.tables: list[list[list[str]]] = []
+        self.policy = ""
+        self.inside: dict[str, str] = {"style": "", "script": ""}
+        self.text = (home / "report.html").read_text(encoding="utf-8")
+        self.feed(self.text)
         assert not self.open
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        self.addresses += [address for key in ("src", "href") if (address := given.get(key))]
-        self.lazy += given.get("loading") == "lazy"
-        if tag not in ("meta", "img"):
+        given = {key: value or "" for key, value in attrs}
+        assert "style" not in given
+        assert not any(key.startswith("on") for key in given)
+        if "href" in given and tag == "a":
+            self.links.append(given["href"])
+        if tag == "img":
+            self.images.append(given["src"])
+        if given.get("http-equiv") == "Content-Security-Policy":
+            self.policy = given["content"]
+        if tag == "table":
+            self.tables.append([])
+        if tag == "tr":
+            self.tables[-1].append([])
+        if tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+        if tag not in ("meta", "img", "link"):
             self.open.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in self.inside:
+            self.inside[self.open[-1]] += data
+        if {"td", "th"} & set(self.open):
+            self.tables[-1][-1][-1] += data + " "
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
 
-@pytest.mark.usefixtures("no_figures")
-def test_the_page_links_to_the_runs_own_figures_and_to_nothing_else(tmp_path: Path) -> None:
+def test_links_lead_to_the_runs_and_images_are_inside(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    leave(home / "a b#é&'", config(), metrics(), figures=["x", "kl_history"])
+    leave(home / "a b#é&'", config(), metrics(), figures=["x", "traversals"])
     leave(tmp_path / "other", config(beta=1), metrics(), figures=["x"])
     assert main([str(home), str(tmp_path / "other")]) == 0
-    page = Page((home / "report.html").read_text(encoding="utf-8"))
-    linked = [address for address in page.addresses if not address.startswith("data:image/png;base64,")]
-    assert linked[0] == "results.csv"
-    assert all((home / unquote(address)).is_file() for address in linked)
-    assert not any(":" in address or address.startswith("/") for address in linked)
-    assert page.lazy == 3
-    assert len(linked) == 7  # each figure as a link and as an image, and the table
+    page = Page(home)
+    assert page.links[:2] == ["results.csv", "settings.csv"]
+    assert not any(":" in link or link.startswith("/") for link in page.links)
+    assert all((home / unquote(link)).exists() for link in page.links)
+    folders = [unquote(link) for link in page.links if link.endswith("/")]
+    assert sorted(folders) == ["../other/", "../other/", "a b#é&'/", "a b#é&'/"]
+    assert {Path(unquote(link)).name for link in page.links if link.endswith(".png")} == {"x.png", "traversals.png"}
+    assert len(page.images) == 2
+    for source in page.images:
+        start, _, content = source.partition(",")
+        assert start == "data:image/jpeg;base64"
+        assert Image.open(io.BytesIO(base64.b64decode(content))).size == (300, 200)
 
 
-@pytest.mark.usefixtures("no_figures")
+def test_nothing_but_its_own_script_and_style_may_run(tmp_path: Path) -> None:
+    leave(tmp_path / "a", config(), metrics())
+    main([str(tmp_path)])
+    page = Page(tmp_path)
+    rules = dict(rule.strip().split(" ", 1) for rule in page.policy.split(";"))
+    assert rules["default-src"] == "'none'"
+    assert rules["img-src"] == "data:"
+    for kind, content in page.inside.items():
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert rules[f"{kind}-src"] == f"'sha256-{digest}'"
+    assert "fetch(" not in page.inside["script"]
+    assert "url(" not in page.inside["style"]
+
+
+def test_there_is_a_row_per_run_whatever_became_of_it(tmp_path: Path) -> None:
+    leave(tmp_path / "a", config(beta=1, seed=3), metrics(elbo=-1234.56))
+    leave(tmp_path / "b", config(seed=4), metrics(elbo=-1.0, kl=None))
+    leave(tmp_path / "c", config(seed=5), status={"status": "diverged", "reason": "kl is not finite"})
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "status.json").write_text('{"status": "failed", "reason": "no data", "exit_code": 2}')
+    main([str(tmp_path)])
+    page = Page(tmp_path)
+    settings, runs = ([[cell.strip() for cell in row] for row in table] for table in page.tables)
+    assert runs[0][:6] == ["run", "status", "beta", "seed", "ELBO", "reconstruction"]
+    assert [row[:5] for row in runs[1:]] == [
+        ["a", "completed", "1", "3", "-1234.6"],
+        ["b", "completed", "12", "4", "-1.0"],
+        ["c", "diverged kl is not finite", "12", "5", "-"],
+        ["d", "failed no data", "-", "-", "-"],
+    ]
+    assert [row[:3] for row in settings] == [
+        ["beta", "seeds", "ELBO"],
+        ["1", "1", "-1234.6"],
+        ["12", "1 of 2", "-1.000"],
+    ]
+    assert "2 completed, 1 diverged, 1 failed." in page.text
+    # What the script sorts by.
+    assert page.text.count('data-number="-1234.56"') == 2
+    assert "<td data-missing>-</td>" in page.text
+
+
 def test_text_from_the_runs_is_escaped(tmp_path: Path) -> None:
     evil = "<script>alert('&\"')</script>"
-    leave(tmp_path / "a<b", config(objective=evil), metrics())
+    leave(tmp_path / "a<b", config(objective=evil), metrics(), figures=["<i>"])
     leave(tmp_path / "c", config(dataset=evil), status={"status": "failed", "reason": evil})
+    (tmp_path / "a<b" / "figures" / "<u>.png").write_bytes(b"<u>")
     main([str(tmp_path)])
-    text = (tmp_path / "report.html").read_text()
-    Page(text)
-    assert "<script" not in text
-    assert "a&lt;b" in text
-    assert text.count("&lt;script&gt;alert(&#x27;&amp;&quot;&#x27;)&lt;/script&gt;") >= 4
+    page = Page(tmp_path)
+    assert page.text.count("<script") == 1
+    assert "a&lt;b" in page.text
+    assert page.text.count("&lt;script&gt;alert(&#x27;&amp;&quot;&#x27;)&lt;/script&gt;") >= 4
+    assert "<u>" not in page.text
+    assert "<i>" not in page.text
 
 
 def test_a_folder_name_that_is_no_text_is_shown_and_linked(tmp_path: Path) -> None:
     leave(Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff")), config(), metrics(), figures=["x"])
     assert main([str(tmp_path)]) == 0
     assert rows(tmp_path)[0]["folder"] == "\\udcff"
-    assert 'href="%FF/figures/x.png"' in (tmp_path / "report.html").read_text()
+    page = Page(tmp_path)
+    assert {"%FF/", "%FF/figures/x.png"} <= set(page.links)
+
+
+def test_traversals_are_the_thumbnail_and_it_is_small(tmp_path: Path) -> None:
+    run = leave(tmp_path / "a", config(), metrics(), figures=["kl_history"])
+    Image.effect_noise((1600, 1200), 80).convert("RGB").save(run / "figures" / "traversals.png")
+    main([str(tmp_path)])
+    (source,) = Page(tmp_path).images
+    assert Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))).size == (480, 360)
+    # A hundred of the worst that there can be are 10 MB.
+    assert len(source) < 100_000
+
+
+def test_more_runs_share_the_same_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hfvae_runner.report.cards._RUNS", 1)
+    for seed in range(4):
+        run = leave(tmp_path / str(seed), config(seed=seed), metrics())
+        Image.new("RGB", (960, 600)).save(run / "figures" / "traversals.png")
+    main([str(tmp_path)])
+    assert re.findall(r'width="(\d+)" height="(\d+)"', Page(tmp_path).text) == [("240", "150")] * 4
+
+
+def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    run = leave(tmp_path / "a", config(), metrics(), figures=["x"])
+    (run / "figures" / "traversals.png").write_bytes(b"GIF89a")
+    assert main([str(tmp_path)]) == 0
+    page = Page(tmp_path)
+    assert "traversals.png cannot be read: it is no PNG" in page.text
+    assert not page.images
+    assert "a/figures/x.png" in page.links

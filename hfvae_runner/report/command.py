@@ -13,7 +13,7 @@ from hfvae_runner.errors import ConfigError, DataError, RunnerError
 from hfvae_runner.record import write_atomic
 from hfvae_runner.report import table
 from hfvae_runner.report.page import Picture, page
-from hfvae_runner.report.results import results_csv
+from hfvae_runner.report.results import results_csv, settings_csv
 from hfvae_runner.report.runs import COMPLETED, Run, collect, is_run, shown
 from hfvae_runner.report.settings import Comparison, compare, settings_of
 from hfvae_runner.report.table import Setting
@@ -25,9 +25,14 @@ _PIXELS = 66  # per inch of a figure, on the page
 _DESCRIPTION = """\
 Collect the runs below the folders into the first one:
   results.csv   a row per run, failed and unfinished ones too
-  figures/      the metrics against every number that varies, learned exponents,
-                two-dimensional aggregate posteriors side by side
-  report.html   the table, these figures, and each run with its own
+  settings.csv  a row per setting: mean, standard deviation over the runs and
+                count of every number of the test split
+  figures/      the metrics against every number that varies, and over every
+                grid of two; trade-offs with their front; box plots per
+                objective; learned exponents; two-dimensional aggregate
+                posteriors side by side
+  report.html   tables that sort, these figures, and each run's traversals, in
+                one page that needs no other file
 and print a line per setting: mean and [least, most] over the seeds."""
 
 
@@ -86,7 +91,7 @@ def report(folders: Sequence[Path]) -> None:
         print("\nnot completed:")
     for run in rest:
         print(f"  {run.name}: {run.status}{': ' if run.reason else ''}{run.reason}")
-    print(f"{shown(first)}: results.csv, report.html, {figures} in figures/", file=sys.stderr)
+    print(f"{shown(first)}: results.csv, settings.csv, report.html, {figures} in figures/", file=sys.stderr)
 
 
 def _write(home: Path, runs: Sequence[Run], settings: Sequence[Setting], comparison: Comparison) -> str:
@@ -95,6 +100,7 @@ def _write(home: Path, runs: Sequence[Run], settings: Sequence[Setting], compari
     from hfvae_runner.report.plots import NAMES, plots
 
     write_atomic(home / "results.csv", results_csv(runs, comparison))
+    write_atomic(home / "settings.csv", settings_csv(settings, comparison))
     folder = home / "figures"
     written: dict[Path, Picture] = {}
     for plot in plots(settings):

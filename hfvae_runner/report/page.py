@@ -1,42 +1,23 @@
-"""``report.html``: one page without a script or a request; it shows the runs' own figures where they stand."""
+"""``report.html``: one page that needs no other file, and asks for nothing from anywhere."""
 
 import base64
-import os
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote_from_bytes
 
+from hfvae_runner.report.cards import cards
+from hfvae_runner.report.html import Cell, address, count, description, setting, table
+from hfvae_runner.report.metrics import METRICS, WALL, Metric
 from hfvae_runner.report.runs import COMPLETED, Run, shown
-from hfvae_runner.report.settings import MISSING, Comparison, natural
-from hfvae_runner.report.table import METRICS, WALL, Setting, are_words, columns, count_title, spread
+from hfvae_runner.report.settings import MISSING, Comparison, as_text, settings_of
+from hfvae_runner.report.table import Setting, Spread, are_words, as_texts, columns, count_title
 
-_PHONE, _LEGIBLE = 600, 700
-_STYLE = """
-:root { color-scheme: light dark; --line: #8884; --quiet: light-dark(#666, #aaa); --link: light-dark(#0072b2, #6bb8e8) }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 0 auto; padding: 1rem }
-h1, h2, h3 { line-height: 1.25 }
-h2 { margin-top: 2.5rem }
-h3 { font-size: 1.05rem; overflow-wrap: anywhere; margin-bottom: .25rem }
-a { color: var(--link) }
-dl { display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; margin: .5rem 0 }
-dl div { display: flex; gap: .5rem }
-dt, figcaption, caption, .quiet { color: var(--quiet) }
-dd { margin: 0; overflow-wrap: anywhere }
-.wide { overflow-x: auto }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; white-space: nowrap }
-caption { text-align: left }
-th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top }
-th { vertical-align: bottom }
-small { display: block; color: var(--quiet) }
-figure { margin: 1rem 0 }
-img { background: white; border-radius: 6px; max-width: 100%; height: auto }
-.words { text-align: left }
-.thumbnails { display: grid; grid-template-columns: repeat(auto-fill, minmax(14rem, 1fr)); gap: .8rem; margin: .8rem 0 }
-.thumbnails img { width: 100%; aspect-ratio: 3/2; object-fit: contain }
-article { border-top: 1px solid var(--line); padding-top: .5rem; margin-top: 1.5rem }
-"""
+_PHONE = 600
+_SETTINGS = "Settings: mean, and [least, most] over the runs of a setting"
+_RUNS = "Runs: a row each"
+_SPLIT = "test split, information in nats per example"
 
 
 class Picture(NamedTuple):
@@ -51,60 +32,104 @@ def page(
     home: Path, runs: Sequence[Run], settings: Sequence[Setting], comparison: Comparison, pictures: Sequence[Picture]
 ) -> str:
     """The whole page, to be written to the folder ``home`` (without symbolic links), against which links are."""
-    title = f"{shown(home.name) or 'All'}: {_count(len(runs), 'run')}"
+    title = f"{shown(home.name) or 'All'}: {count(len(runs), 'run')}"
     return "\n".join(
         [
-            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>",
+            *_head(title),
+            f"<body>\n<h1>{escape(title)}</h1>",
             *_overview(runs, settings, comparison),
+            *_runs(home, runs, comparison),
             *_sweep(pictures),
-            *_runs(home, settings, comparison),
+            *cards(home, runs, comparison),
+            f"<script>{_asset('page.js')}</script>",
             "</body>\n</html>\n",
         ]
     )
 
 
+def _head(title: str) -> Iterator[str]:
+    style, script = _asset("page.css"), _asset("page.js")
+    policy = f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}"
+    yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
+    yield f"<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}; base-uri 'none'; form-action 'none'\">"
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    # Without an icon, a browser asks the server for one.
+    yield '<link rel="icon" href="data:,">'
+    yield f"<title>{escape(title)}</title>\n<style>{style}</style>\n</head>"
+
+
+def _asset(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+def _hash(content: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+
 def _overview(runs: Sequence[Run], settings: Sequence[Setting], comparison: Comparison) -> Iterator[str]:
-    yield '<p>Every value is in <a href="results.csv">results.csv</a>.</p>\n<h2>Settings</h2>'
+    states: dict[str, int] = {}
+    for run in runs:
+        states[run.status] = states.get(run.status, 0) + 1
+    yield f"<p>{escape(', '.join(f'{number} {status}' for status, number in states.items()))}.</p>"
+    yield '<p>As tables: <a href="results.csv">results.csv</a>, every value of every run; '
+    yield '<a href="settings.csv">settings.csv</a>, mean, standard deviation over the runs and count of every number '
+    yield "of the test split, a row per setting.</p>\n<h2>Settings</h2>"
     if comparison.shared:
-        yield f'<p class="quiet">The same for all:</p>\n{_list(comparison.shared)}'
+        yield f'<p class="quiet">The same for all:</p>\n{description(comparison.shared)}'
     if comparison.where_defined:
-        yield f'<p class="quiet">The same where it is defined:</p>\n{_list(comparison.where_defined)}'
+        yield f'<p class="quiet">The same where it is defined:</p>\n{description(comparison.where_defined)}'
     if settings:
-        yield from _table(settings, comparison)
-    rest = [run for run in runs if run.status != COMPLETED]
-    if rest:
-        yield "<h2>Not completed</h2>\n<ul>"
-        for run in rest:
-            reason = f": {run.reason}" if run.reason else ""
-            yield f"<li><strong>{escape(run.name)}</strong> {escape(run.status + reason)}</li>"
-        yield "</ul>"
+        measured = columns(settings)
+        heads = {key: are_words([each.values[key] for each in settings]) for key in comparison.varying}
+        heads |= dict.fromkeys((count_title(settings), *measured), False)
+        rows = (_setting(row, each, measured) for row, each in enumerate(settings))
+        yield from table(f"{_SETTINGS}; {_SPLIT}.", heads, rows)
 
 
-def _table(settings: Sequence[Setting], comparison: Comparison) -> Iterator[str]:
-    measured = columns(settings)
-    words = {key for key in comparison.varying if are_words([setting.values[key] for setting in settings])}
-    yield '<div class="wide">\n<table>'
-    yield "<caption>Test split, information in nats per example: mean, and range over the runs of a setting</caption>"
-    heads = [_cell("th", key, key in words) for key in comparison.varying]
-    heads += [_cell("th", title) for title in (count_title(settings), *measured)]
-    yield f"<thead><tr>{''.join(heads)}</tr></thead>\n<tbody>"
-    for row, setting in enumerate(settings):
-        cells = [_cell("td", value, key in words) for key, value in setting.values.items()]
-        cells.append(_cell("td", setting.count))
-        for column in measured.values():
-            cell = column[row]
-            bounds = f"<small>[{cell.least}, {cell.most}]</small>" if cell and cell.n > 1 else ""
-            cells.append(f"<td>{cell.mean if cell else MISSING}{bounds}</td>")
-        yield f"<tr>{''.join(cells)}</tr>"
-    yield "</tbody>\n</table>\n</div>"
+def _setting(row: int, own: Setting, measured: Mapping[str, Sequence[Spread | None]]) -> list[Cell]:
+    cells = [setting(value) for value in own.values.values()]
+    cells.append(Cell(own.count, len(own.completed)))
+    for title, column in measured.items():
+        cell = column[row]
+        metric = _BY_TITLE[title]
+        numbers = [value for run in own.completed if (value := metric.of(run)) is not None]
+        if cell is None:
+            cells.append(Cell(MISSING))
+        else:
+            bounds = f"[{cell.least}, {cell.most}]" if cell.n > 1 else ""
+            cells.append(Cell(cell.mean, sum(numbers) / len(numbers), bounds))
+    return cells
 
 
-def _cell(tag: str, text: str, words: bool = False) -> str:
-    scope = ' scope="col"' if tag == "th" else ""
-    aligned = ' class="words"' if words else ""
-    return f"<{tag}{scope}{aligned}>{escape(text)}</{tag}>"
+_BY_TITLE = {metric.title: metric for metric in (*METRICS, WALL)}
+
+
+def _runs(home: Path, runs: Sequence[Run], comparison: Comparison) -> Iterator[str]:
+    measured = {metric: _texts(metric, runs) for metric in (*METRICS, WALL)}
+    measured = {metric: texts for metric, texts in measured.items() if any(text != MISSING for text in texts)}
+    chosen = [settings_of(run.config) for run in runs]
+    given = {key: [as_text(each[key]) if key in each else MISSING for each in chosen] for key in (*comparison.varying,)}
+    given["seed"] = [as_text(run.config["seed"]) if "seed" in run.config else MISSING for run in runs]
+    heads = {"run": True, "status": True} | {key: are_words(texts) for key, texts in given.items()}
+    heads |= {metric.title: False for metric in measured}
+    rows = []
+    for index, run in enumerate(runs):
+        kind = "words" if run.status == COMPLETED else "words long failed"
+        row = [Cell(run.name, link=address(run.path, home) + "/", kind="words long")]
+        row += [Cell(run.status, small=run.reason, kind=kind)]
+        row += [setting(texts[index]) for texts in given.values()]
+        row += [Cell(texts[index], metric.of(run)) for metric, texts in measured.items()]
+        rows.append(row)
+    yield "<h2>Runs</h2>"
+    yield from table(f"{_RUNS}, with a link to its folder; {_SPLIT}.", heads, rows)
+
+
+def _texts(metric: Metric, runs: Sequence[Run]) -> list[str]:
+    """The metric of each run in one precision."""
+    values = [metric.of(run) for run in runs]
+    present = [value for value in values if value is not None]
+    texts = iter(as_texts(present, metric) if present else ())
+    return [MISSING if value is None else next(texts) for value in values]
 
 
 def _sweep(pictures: Sequence[Picture]) -> Iterator[str]:
@@ -113,50 +138,8 @@ def _sweep(pictures: Sequence[Picture]) -> Iterator[str]:
     for picture in pictures:
         source = f"data:image/png;base64,{base64.b64encode(picture.png).decode()}"
         caption = escape(picture.caption)
-        yield f'<figure><div class="wide"><img src="{source}" alt="{caption}"{_room(picture.width)}></div>'
-        yield f"<figcaption>{caption}</figcaption></figure>"
-
-
-def _room(width: int) -> str:
-    """A wide figure stays legible on a phone and scrolls; a narrow one shrinks to fit."""
-    least = min(width, _LEGIBLE) if width > _PHONE else 0
-    return f' width="{width}" style="min-width: {least}px"'
-
-
-def _runs(home: Path, settings: Sequence[Setting], comparison: Comparison) -> Iterator[str]:
-    if settings:
-        yield "<h2>Runs</h2>"
-    for setting in settings:
-        for run in setting.runs:
-            yield f"<article>\n<h3>{escape(run.name)}</h3>"
-            seed = {"seed": str(run.config.get("seed"))}
-            yield _list({key: setting.values[key] for key in comparison.varying} | seed)
-            if run.status == COMPLETED:
-                cells = {metric.title: spread([run], metric) for metric in (*METRICS, WALL)}
-                yield _list({title: cell.mean for title, cell in cells.items() if cell})
-            else:
-                yield f"<p><strong>{escape(run.status)}</strong> {escape(run.reason)}</p>"
-            yield from _thumbnails(home, run)
-            yield "</article>"
-
-
-def _thumbnails(home: Path, run: Run) -> Iterator[str]:
-    figures = sorted((run.path / "figures").glob("*.png"), key=lambda path: natural(path.stem))
-    if not figures:
-        return
-    yield '<div class="thumbnails">'
-    for path in figures:
-        link = escape(quote_from_bytes(os.fsencode(os.path.relpath(path, home))))
-        name = escape(shown(path.stem).replace("_", " "))
-        image = f'<img src="{link}" alt="{name}" loading="lazy">'
-        yield f'<a href="{link}">{image}<small>{name}</small></a>'
-    yield "</div>"
-
-
-def _list(values: Mapping[str, str]) -> str:
-    items = "".join(f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in values.items())
-    return f"<dl>{items}</dl>"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+        # A wide figure stays legible on a phone and scrolls; a narrow one shrinks to fit.
+        kind = ' class="broad"' if picture.width > _PHONE else ""
+        image = f'<img src="{source}" alt="{caption}" width="{picture.width}"{kind}>'
+        frame = '<div class="wide whole" role="region" aria-label="Figure" tabindex="0">'
+        yield f"<figure>{frame}{image}</div>\n<figcaption>{caption}</figcaption></figure>"

@@ -1,19 +1,38 @@
-"""The runs' own pictures, as material for a figure over many runs."""
+"""The runs' own pictures: as thumbnails, and as material for a figure over many runs."""
 
+import io
 import struct
 import zlib
 from pathlib import Path
 
 import numpy as np
-from matplotlib.image import imread
 from numpy.typing import NDArray
+from PIL import Image
 
 from hfvae_runner.errors import DataError
 from hfvae_runner.figures.density import PANEL, SIZE
 
 _START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
-_MOST = 6_000_000  # pixels; a run's own have one million
+_MOST = 6_000_000  # pixels of an aggregate posterior; a run's own have one million
+_MOST_OF_ANY = 40_000_000  # pixels of other figures, which grow with the number of latent variables
 _TOLERANCE = 0.01
+_QUALITY = 80
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error, zlib.error)
+"""What Pillow raises for damaged files."""
+
+
+def thumbnail(path: Path, side: int) -> tuple[bytes, int, int]:
+    """A picture as a JPEG of at most ``side`` pixels across and twice that down, with its width and height.
+
+    Raises:
+        DataError: the file is missing, no PNG, or too large to be unpacked.
+    """
+    picture = _read(path, _MOST_OF_ANY)
+    small = picture.convert("RGB")
+    small.thumbnail((side, 2 * side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    stream = io.BytesIO()
+    small.save(stream, "JPEG", quality=_QUALITY, optimize=True)
+    return stream.getvalue(), *small.size
 
 
 def aggregate_posterior(path: Path) -> NDArray[np.uint8]:
@@ -22,27 +41,37 @@ def aggregate_posterior(path: Path) -> NDArray[np.uint8]:
     Raises:
         DataError: the file is missing or no such picture.
     """
-    try:
-        with path.open("rb") as stream:
-            width, height = _size(stream.read(len(_START) + 8))
-            stream.seek(0)
-            picture = imread(stream, format="png")
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error, zlib.error) as error:
-        raise DataError(f"{path.name} cannot be read: {' '.join(str(error).split())}") from error
-    if picture.ndim != 3:
+    picture = _read(path, _MOST, SIZE[0] / SIZE[1])
+    if picture.mode not in ("RGB", "RGBA", "P"):
         raise DataError(f"{path.name} is grey; expected colours")
+    width, height = picture.size
     left, bottom, across, up = PANEL
     side = min(round(across * width), round(up * height))
     x, y = round(left * width), round((1 - bottom - up) * height)
-    return np.asarray(np.rint(255 * picture[y : y + side, x : x + side, :3]), dtype=np.uint8)
+    return np.asarray(picture.convert("RGB"), dtype=np.uint8)[y : y + side, x : x + side]
 
 
-def _size(head: bytes) -> tuple[int, int]:
-    """Width and height, from the file's first bytes, before anything is unpacked."""
+def _read(path: Path, most: int, shape: float | None = None) -> Image.Image:
+    """The unpacked picture; ``shape`` is what its width over its height must be."""
+    try:
+        if not path.is_file():
+            raise ValueError("it is no file")
+        with path.open("rb") as stream:
+            _check_size(stream.read(len(_START) + 8), most, shape)
+            stream.seek(0)
+            with Image.open(stream, formats=["PNG"]) as picture:
+                picture.load()
+                return picture
+    except _BROKEN as error:
+        raise DataError(f"{path.name} cannot be read: {' '.join(str(error).split())}") from error
+
+
+def _check_size(head: bytes, most: int, shape: float | None) -> None:
+    """Refuses what is too large, or of another shape, by the file's first bytes, before anything is unpacked."""
     if not head.startswith(_START) or len(head) < len(_START) + 8:
         raise ValueError("it is no PNG")
     width, height = struct.unpack(">II", head[len(_START) :])
-    expected = SIZE[0] / SIZE[1]
-    if not 0 < width * height <= _MOST or abs(width / height / expected - 1) > _TOLERANCE:
+    if not 0 < width * height <= most:
+        raise ValueError(f"{width} × {height} pixels; expected at most {most} in all")
+    if shape is not None and abs(width / height / shape - 1) > _TOLERANCE:
         raise ValueError(f"{width} × {height} pixels; expected a figure of {SIZE[0]} × {SIZE[1]} inches")
-    return width, height

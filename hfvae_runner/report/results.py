@@ -1,17 +1,19 @@
-"""``results.csv``: a row per run, numbers to the bit."""
+"""The tables as files, numbers to the bit: ``results.csv``, a row per run, and ``settings.csv``, a row per setting."""
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
+from hfvae_runner.report.metrics import places
 from hfvae_runner.report.runs import Run
-from hfvae_runner.report.settings import Comparison, as_text, knobs_of, natural, settings_of
+from hfvae_runner.report.settings import Comparison, as_number, as_text, knobs_of, natural, settings_of
+from hfvae_runner.report.table import Setting
 from hfvae_runner.schema import GROUPS
 
 _FIRST = ("folder", "status", "reason", *GROUPS, "seed")
 _EXTENT = ("steps", "epochs", "batch_size")
 _COST = ("parameters", "wall_seconds", "examples_per_second", "device")
-_DEEPEST = 2
+_COUNTS = ("runs", "completed")
 _SECTIONS = ("test", "train", "holdout", "prior", "likelihood")
 
 
@@ -33,54 +35,71 @@ def results_csv(runs: Sequence[Run], comparison: Comparison) -> str:
         values |= {key: described.get(key, run.config.get(key)) for key in _EXTENT}
         values |= {key: described.get(key) for key in _COST}
         values |= {"/".join(place): value for place, value in leaves}
-        cells = {key: "" if value is None else as_cell(value) for key, value in values.items()}
+        cells = {key: "" if value is None else _as_cell(value) for key, value in values.items()}
         table.writerow({"folder": run.name, "status": run.status, "reason": run.reason} | cells)
     return stream.getvalue()
 
 
-def as_cell(value: object) -> str:
+def settings_csv(settings: Sequence[Setting], comparison: Comparison) -> str:
+    """The file's text: the settings, ``runs`` and ``completed``, and of every number of the test split its mean,
+    standard deviation (of the sample; empty of a single run) and count over the runs that have it.
+
+    What is of one numbered latent variable is left out, since seeds name them in any order.
+    """
+    import pandas as pd  # half a second
+
+    knobs = sorted({key for setting in settings for run in setting.runs for key in knobs_of(run.config)})
+    others = [key for key in comparison.varying if key not in (*GROUPS, *knobs)]
+    headings = {key: key for key in GROUPS} | {key: _heading(key) for key in knobs} | {key: key for key in others}
+    rows, measured = [], []
+    for index, setting in enumerate(settings):
+        own = settings_of(setting.runs[0].config)
+        row = {title: "" if own.get(key) is None else _as_cell(own[key]) for key, title in headings.items()}
+        rows.append(row | dict(zip(_COUNTS, (len(setting.runs), len(setting.completed)), strict=True)))
+        measured += [{"": index} | _test_numbers(run) for run in setting.completed]
+    table = pd.DataFrame(rows, columns=[*headings.values(), *_COUNTS])
+    columns = _metric_columns([[(tuple(place.split("/", 1)), 0) for place in row if place] for row in measured])
+    if columns:
+        spread = pd.DataFrame(measured).groupby("")[columns].agg(["mean", "std", "count"]).reindex(table.index)
+        spread.columns = ["/".join(pair) for pair in spread.columns]
+        counts = [f"{column}/count" for column in columns]
+        table = table.join(spread.astype(dict.fromkeys(counts, "Int64")).fillna(dict.fromkeys(counts, 0)))
+    return table.to_csv(index=False, lineterminator="\n")
+
+
+def _test_numbers(run: Run) -> dict[str, float]:
+    found = {"/".join(place): as_number(value) for place, value in places(run.section("test"), ("test",))}
+    return {place: value for place, value in found.items() if value is not None and not place.endswith("]")}
+
+
+def _as_cell(value: object) -> str:
     """The value as text that reads back to the same number."""
     return repr(value) if isinstance(value, float) else as_text(value)
 
 
 def _heading(knob: str) -> str:
-    """An objective may call a knob what the table calls something else."""
-    taken = knob in (*_FIRST, *_EXTENT, *_COST)
+    """An objective may call a knob what the tables call something else."""
+    taken = knob in (*_FIRST, *_EXTENT, *_COST, *_COUNTS) or "/" in knob
     return f"knob/{knob}" if taken else knob
 
 
 def _metrics(run: Run) -> Iterator[tuple[tuple[str, ...], object]]:
-    """Every value of the sections with its place: ``("test", "kl_per_factor", "style[0]")``.
-
-    The prior and the likelihood bring what they learned, ``("prior", "exponents[0]")``; their names are settings.
-    What is nested deeper, such as every factor's information about every variable, stays in metrics.json.
-    """
+    """Every value of the sections with its place; the prior's and the likelihood's names are settings."""
     for section in _SECTIONS:
-        for place, value in _leaves(run.section(section), (section,)):
+        for place, value in places(run.section(section), (section,)):
             if place not in (("prior", "name"), ("likelihood", "name")):
                 yield place, value
 
 
-def _leaves(section: Mapping[str, object], place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], object]]:
-    for key, value in section.items():
-        if isinstance(value, Mapping):
-            if len(place) < _DEEPEST:
-                yield from _leaves(value, (*place, key))
-        elif isinstance(value, list):
-            yield from _leaves({f"{key}[{i}]": item for i, item in enumerate(value)}, place)
-        else:
-            yield (*place, key), value
-
-
 def _metric_columns(runs: Sequence[Sequence[tuple[tuple[str, ...], object]]]) -> list[str]:
     """All places, the test split's first; metrics as metrics.json has them, what is nested in one by name."""
-    places = list(dict.fromkeys(place for leaves in runs for place, _ in leaves))
-    metrics = list(dict.fromkeys(_metric(place) for place in places))
+    found = list(dict.fromkeys(place for leaves in runs for place, _ in leaves))
+    metrics = list(dict.fromkeys(_metric(place) for place in found))
 
     def rank(place: tuple[str, ...]) -> tuple[int, int, list[tuple[int, float, str]]]:
         return _SECTIONS.index(place[0]), metrics.index(_metric(place)), natural("/".join(place[1:]))
 
-    return ["/".join(place) for place in sorted(places, key=rank)]
+    return ["/".join(place) for place in sorted(found, key=rank)]
 
 
 def _metric(place: tuple[str, ...]) -> str:

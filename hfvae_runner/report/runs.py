@@ -2,6 +2,7 @@
 
 import json
 import os
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,14 @@ from hfvae_runner.report.settings import natural
 from hfvae_runner.schema import GROUPS
 
 COMPLETED, UNFINISHED, UNREADABLE = "completed", "unfinished", "unreadable"
+_FAILURES = ("failed", "diverged")
 _CONFIG, _METRICS, _STATUS = "config.yaml", "metrics.json", "status.json"
 _SCHEMA = 1
 _SECTIONS = ("run", "train", "test")
+_MOST_BYTES = {_CONFIG: 1 << 20, _METRICS: 1 << 25, _STATUS: 1 << 20}
+_MOST_VALUES, _DEEPEST = 1_000_000, 40
+_MALFORMED = (ValueError, LookupError, AttributeError, RecursionError)
+"""What the parsers raise, beside their own errors, for text that only looks like theirs."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +76,9 @@ def collect(folders: Sequence[Path]) -> list[Run]:
 
 
 def shown(path: str | Path) -> str:
-    """The path as text that can be written anywhere, even where its bytes are no text."""
-    return str(path).encode("utf-8", "backslashreplace").decode()
+    """The path as text that can be written anywhere, even where its bytes are no text or steer a terminal."""
+    text = str(path).encode("utf-8", "backslashreplace").decode()
+    return "".join(c if unicodedata.category(c) != "Cc" or c in "\n\t" else ascii(c)[1:-1] for c in text)
 
 
 def _search(folder: Path, seen: set[Path]) -> Iterator[Path]:
@@ -108,7 +115,12 @@ def _read(path: Path, name: str) -> Run:
 
 
 def _config(path: Path) -> Mapping[str, object]:
-    config = load_config(path)
+    _check_size(path / _CONFIG)
+    try:
+        config = _plain(load_config(path), _CONFIG)
+    except _MALFORMED as error:
+        raise DataError(f"{_CONFIG} is not YAML: {_one_line(error)}") from error
+    assert isinstance(config, Mapping)
     choices = config.get("choices")
     if strange := [key for key in config if not isinstance(key, str)]:
         raise DataError(f"{_CONFIG} has the key {strange[0]!r}; expected text")
@@ -132,17 +144,46 @@ def _failure(path: Path) -> tuple[str, str]:
     status, reason = content.get("status"), content.get("reason")
     if not isinstance(status, str) or not isinstance(reason, str):
         raise DataError(f"{_STATUS} does not say status and reason")
+    if status not in _FAILURES:
+        raise DataError(f"{_STATUS} has status {status!r}; expected one of {', '.join(_FAILURES)}")
     return status, _one_line(reason)
 
 
 def _load(path: Path) -> Mapping[str, object]:
+    _check_size(path)
     try:
-        content = json.loads(path.read_bytes(), parse_constant=_refuse)
-    except ValueError as error:
+        content = _plain(json.loads(path.read_bytes(), parse_constant=_refuse), path.name)
+    except _MALFORMED as error:
         raise DataError(f"{path.name} is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise DataError(f"{path.name} holds {type(content).__name__}; expected an object")
     return content
+
+
+def _check_size(path: Path) -> None:
+    if path.exists() and path.stat().st_size > _MOST_BYTES[path.name]:
+        raise DataError(f"{path.name} has {path.stat().st_size} bytes; expected at most {_MOST_BYTES[path.name]}")
+
+
+def _plain(content: object, file: str) -> object:
+    """The content with text that can be written anywhere; raises DataError where it is beyond all measure.
+
+    A few lines of YAML can stand for more values than any memory holds, each an alias of several others.
+    """
+    left = _MOST_VALUES
+
+    def copied(value: object, depth: int) -> object:
+        nonlocal left
+        left -= 1
+        if left < 0 or depth > _DEEPEST:
+            raise DataError(f"{file} holds more than {_MOST_VALUES} values, or is nested deeper than {_DEEPEST} times")
+        if isinstance(value, Mapping):
+            return {copied(key, depth + 1): copied(inner, depth + 1) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [copied(inner, depth + 1) for inner in value]
+        return shown(value) if isinstance(value, str) else value
+
+    return copied(content, 0)
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -12,6 +12,8 @@ import yaml
 from hfvae_runner.schema import ALL_GROUPS, FIXED, SETTINGS
 
 MISSING = "-"
+_LARGEST = 1e100
+"""Beyond it a number is none of a run's, and sums and squares of such have no float."""
 _NO_MATTER = {
     "seed",
     "device",
@@ -19,6 +21,7 @@ _NO_MATTER = {
     "threads",
     "resume",
     "debug",
+    "optimized_metric",
     "dataset.root",
     "train.log_every",
     "checkpoints.every",
@@ -57,7 +60,7 @@ def settings_of(config: Mapping[str, object]) -> dict[str, object]:
     unused = "steps" if config.get("steps") is None else "epochs"
     settings |= {key: config[key] for key in SETTINGS if key in config and key not in _NO_MATTER and key != unused}
     for key, section in config.items():
-        if isinstance(section, Mapping) and key in FIXED and key != "choices":
+        if isinstance(section, Mapping) and key in FIXED and key not in ("choices", "trackers"):
             settings |= {name: value for name, value in _leaves(section, key) if name not in _NO_MATTER}
     return settings
 
@@ -107,8 +110,11 @@ def as_text(value: object) -> str:
 
 
 def as_number(value: object) -> float | None:
-    """The value of a numeric setting; None for words, schedules and switches."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """The value of a number; None for words, schedules, switches, and what is beyond all measure."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    # Of a NaN, too, this is not so.
+    return float(value) if abs(value) <= _LARGEST else None
 
 
 def natural(text: str) -> list[tuple[int, float, str]]:

@@ -1,10 +1,11 @@
 """The table of settings: the seeds of each taken together, as mean and range."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from hfvae_runner.report.metrics import METRICS, WALL, Metric
 from hfvae_runner.report.runs import COMPLETED, Run
 from hfvae_runner.report.settings import MISSING, Comparison, as_text, natural, settings_of
 
@@ -36,14 +37,6 @@ class Setting:
         return str(done) if done == asked else f"{done} of {asked}"
 
 
-class Metric(NamedTuple):
-    """A column of the table: its title, what it is of a completed run (None: undefined there), and its unit."""
-
-    title: str
-    of: Callable[[Run], float | None]
-    unit: str
-
-
 class Spread(NamedTuple):
     """Mean and range over ``n`` runs, as text of equal precision."""
 
@@ -54,37 +47,6 @@ class Spread(NamedTuple):
 
     def __str__(self) -> str:
         return self.mean if self.n == 1 else f"{self.mean} [{self.least}, {self.most}]"
-
-
-def _test(key: str) -> Callable[[Run], float | None]:
-    return lambda run: _number(run.section("test").get(key))
-
-
-def discrete_information(run: Run) -> float | None:
-    """I(y; c) on the test split, in nats; of several discrete variables the largest.
-
-    A discrete variable carries its block's name alone, a continuous one a number in brackets.
-    """
-    information = run.section("test").get("label_information")
-    if not isinstance(information, Mapping):
-        return None
-    values = [_number(value) for name, value in information.items() if not str(name).endswith("]")]
-    return max((value for value in values if value is not None), default=None)
-
-
-METRICS = (
-    Metric("ELBO", _test("elbo"), "nats"),
-    Metric("reconstruction", _test("reconstruction"), "nats"),
-    Metric("KL", _test("kl"), "nats"),
-    Metric("mutual information", _test("mutual_information"), "nats"),
-    Metric("total correlation", _test("total_correlation"), "nats"),
-    Metric("I(y; c)", discrete_information, "nats"),
-    Metric("discrete accuracy", _test("discrete_accuracy"), "share"),
-    Metric("majority accuracy", _test("discrete_accuracy_majority"), "share"),
-)
-"""All of the test split."""
-
-WALL = Metric("wall time / s", lambda run: _number(run.section("run").get("wall_seconds")), "seconds")
 
 
 def group(runs: Sequence[Run], comparison: Comparison) -> list[Setting]:
@@ -102,19 +64,19 @@ def group(runs: Sequence[Run], comparison: Comparison) -> list[Setting]:
 
 
 def spread(runs: Sequence[Run], metric: Metric) -> Spread | None:
-    """Mean and range over the runs in which the metric is defined; None where there is none.
-
-    Three decimals, one for nats from 100 on and for seconds.
-    """
+    """Mean and range over the runs in which the metric is defined; None where there is none."""
     values = [value for run in runs if (value := metric.of(run)) is not None]
     if not values:
         return None
+    mean, least, most = as_texts((math.fsum(values) / len(values), min(values), max(values)), metric)
+    return Spread(mean, least, most, len(values))
+
+
+def as_texts(values: Sequence[float], metric: Metric) -> list[str]:
+    """The metric's values in one precision: three decimals, one for nats from 100 on and for seconds."""
     large = metric.unit == "nats" and max(map(abs, values)) >= _LARGE
     decimals = 1 if large or metric.unit == "seconds" else 3
-    mean, least, most = (
-        f"{value:z.{decimals}f}" for value in (math.fsum(values) / len(values), min(values), max(values))
-    )
-    return Spread(mean, least, most, len(values))
+    return [f"{value:z.{decimals}f}" for value in values]
 
 
 def columns(settings: Sequence[Setting]) -> dict[str, list[Spread | None]]:
@@ -201,7 +163,3 @@ def _aligned(title: str, cells: Sequence[str]) -> list[str]:
 
 def _by_seed(run: Run) -> list[tuple[int, float, str]]:
     return natural(as_text(run.config.get("seed")))
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

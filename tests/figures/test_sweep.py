@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from hfvae_runner.figures import style
-from hfvae_runner.figures.sweep import Key, against, information_and_correlation
+from hfvae_runner.figures.looks import Key
+from hfvae_runner.figures.sweep import against
 
 
 def render(figure):
@@ -79,21 +80,18 @@ def test_a_gap_in_the_grid_leaves_no_axis_without_numbers():
     assert labelled == [False, False, True, True, True]
 
 
-def test_many_values_of_one_setting_keep_their_own_colours():
-    labels = [str(i) for i in range(9)]
-    figure = information_and_correlation(np.arange(9.0), np.arange(9.0), Key("gamma", labels, labels))
-    colors = {to_hex(line.get_color()) for line in figure.axes[0].lines}
-    assert len(colors) == 9
+def test_the_band_is_one_standard_deviation_of_the_sample_to_either_side():
+    figure = against("beta", X, {"ELBO": ELBO}, [0, 0, 0, 1, 1], OBJECTIVE)
+    (band,) = figure.axes[0].collections
+    corners = {tuple(np.round(corner, 6)) for corner in band.get_paths()[0].vertices.tolist()}
+    assert corners == {(1, round(-2 - 2**0.5, 6)), (1, round(-2 + 2**0.5, 6)), (4, -5)}
+    single = against("beta", X[1:], {"ELBO": ELBO[1:]}, [0, 0, 1, 1])
+    assert not single.axes[0].collections
     render(figure)
 
 
-def test_every_run_is_a_dot_at_its_information_and_correlation():
-    shape = Key("gamma", ["1", "4"], ["1", "4"])
-    figure = information_and_correlation(np.array([1.0, 2.0]), np.array([3.0, 4.0]), None, shape)
-    axes = figure.axes[0]
-    assert [line.get_xydata().tolist() for line in axes.lines] == [[[1, 3]], [[2, 4]]]
-    assert [line.get_marker() for line in axes.lines] == ["o", "s"]
-    assert "I(x; z)" in axes.get_xlabel()
-    assert "TC(z)" in axes.get_ylabel()
-    assert all(handle.get_linestyle() == "None" for handle in figure.legends[0].legend_handles)
+def test_a_setting_is_no_formula():
+    key = Key("$\\bad", ["$\\bad{$"] * 2, ["$\\bad{$"])
+    figure = against("$\\bad{$", X[:2], {"KL": ELBO[:2]}, [0, 0], key, key, {1.0: "$\\bad{$"})
     render(figure)
+    assert legend(figure)[0] == "\\$\\bad \\$\\bad{\\$"

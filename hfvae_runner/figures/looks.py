@@ -1,0 +1,105 @@
+"""What the figures of many runs share: colours, markers and sizes that tell settings apart, and panels side by side."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from hfvae_runner.figures import style
+
+T = TypeVar("T")
+Floats = NDArray[np.floating[Any]]
+Shape = tuple[str, Literal["-", "--", ":", "-.", ""]]
+
+SHAPES: tuple[Shape, ...] = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."))
+"""Marker and line of the first, second, … value of what a shape stands for."""
+SIZE = 9.0
+"""Of a marker, in points, where the size stands for nothing."""
+_SMALLEST, _LARGEST = 5.0, 14.0
+_MOST_ACROSS = 4
+
+
+class Key(NamedTuple):
+    """What a look stands for: a title, each of the R runs' label, and every label once, in order."""
+
+    title: str
+    labels: Sequence[str]
+    ranked: Sequence[str]
+
+
+class Looks:
+    """How each of R runs is drawn.
+
+    Attributes:
+        colors, shapes, sizes: [R]; a size is a marker's diameter in points.
+    """
+
+    def __init__(self, runs: int, color: Key | None = None, shape: Key | None = None, size: Key | None = None) -> None:
+        """At most four values have a shape each; where there is no key, all runs look alike."""
+        self._keys = (color, shape, size)
+        self.colors = [style.CONTINUOUS] * runs if color is None else _chosen(color, _palette(len(color.ranked)))
+        self.shapes = [SHAPES[0]] * runs if shape is None else _chosen(shape, SHAPES)
+        steps = [] if size is None else np.linspace(_SMALLEST, _LARGEST, len(size.ranked)).tolist()
+        self.sizes = [SIZE] * runs if size is None else _chosen(size, steps)
+
+    def explain(self, figure: Figure, lines: bool = False) -> None:
+        """Adds the legend beside the axes, if there is anything to explain; lines: whether a shape has a line, too."""
+        color, shape, size = self._keys
+        entries: list[Line2D] = []
+        if color is not None:
+            entries += [_entry(color, label, color=self.colors[color.labels.index(label)]) for label in color.ranked]
+        if shape is not None:
+            for label in shape.ranked:
+                marker, dash = self.shapes[shape.labels.index(label)]
+                entries.append(_entry(shape, label, marker=marker, linestyle=dash if lines else ""))
+        if size is not None:
+            entries += [_entry(size, label, markersize=self.sizes[size.labels.index(label)]) for label in size.ranked]
+        if entries:
+            figure.legend(handles=entries, loc="outside right center", fontsize=11)
+
+
+def literal(text: str) -> str:
+    """The text for a figure, character by character: settings come from files, where a dollar begins no formula."""
+    return text.replace("$", r"\$")
+
+
+def panels(count: int, height: float = 3.3, sharex: bool = False) -> tuple[Figure, list[Axes]]:
+    """A figure with ``count`` axes, in rows of at most four; height: of a row, in inches."""
+    rows = 1 if count <= 3 else max(2, math.ceil(count / _MOST_ACROSS))
+    columns = math.ceil(count / rows)
+    figure = style.new_figure(max(6.5, 1 + 3.7 * columns), 0.9 + height * rows)
+    grid = figure.subplots(rows, columns, squeeze=False, sharex=sharex).flatten().tolist()
+    for axes in grid[count:]:
+        axes.remove()
+    # Where the last row is not full, the panel above the gap carries the numbers.
+    for axes in grid[max(0, count - columns) : count]:
+        axes.tick_params(labelbottom=True)
+    return figure, grid[:count]
+
+
+def deviation(values: Floats) -> float:
+    """The standard deviation of the sample; 0 of a single value."""
+    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
+
+
+def _palette(colors: int) -> Sequence[str]:
+    if colors <= len(style.SEQUENCE):
+        return style.SEQUENCE
+    # The map's end is too pale for a dot on white.
+    return [to_hex(c) for c in matplotlib.colormaps["viridis"](np.linspace(0, 0.92, colors))]
+
+
+def _chosen(key: Key, looks: Sequence[T]) -> list[T]:
+    return [looks[key.ranked.index(label)] for label in key.labels]
+
+
+def _entry(key: Key, label: str, **look: Any) -> Line2D:
+    fixed = {"color": style.MUTED, "linestyle": "", "marker": "o"}
+    return Line2D([], [], label=literal(f"{key.title} {label}"), **(fixed | look))

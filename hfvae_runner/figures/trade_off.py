@@ -1,0 +1,128 @@
+"""Two metrics of many runs against each other (Chen et al. 2018, Fig. 2 and 4; Stühmer et al. 2019, Fig. 5)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.optimize import isotonic_regression
+
+from hfvae_runner.figures import looks, style
+from hfvae_runner.figures.looks import Floats, Key, Looks
+
+_GAP, _RISE = 0.04, 0.06
+"""Between two numbers of the front, and of a number from its dot: shares of the axes."""
+
+
+class Axis(NamedTuple):
+    """A metric: its title with the unit, [R] values, NaN where a run has none, and which way is better, if either."""
+
+    title: str
+    values: Floats
+    better: str = ""
+
+
+class Panel(NamedTuple):
+    """What is drawn against what, and the settings on the front, if there is to be one, in its order."""
+
+    x: Axis
+    y: Axis
+    front: Sequence[int] = ()
+
+
+@style.styled
+def trade_off(
+    title: str,
+    panels: Sequence[Panel],
+    settings: Sequence[int],
+    color: Key | None = None,
+    shape: Key | None = None,
+    size: Key | None = None,
+) -> Figure:
+    """A small dot per run, a large one at each setting's means with bars of ± one standard deviation, and the front.
+
+    settings: [R], the number of each run's setting; color, shape, size: what tells the settings apart. The front's
+    settings are numbered from 1, from left to right, and joined by the border of what they are better than.
+    """
+    figure = style.new_figure(2.2 + 5.2 * len(panels), 5.6)
+    grid = figure.subplots(1, len(panels), squeeze=False)[0]
+    look = Looks(len(settings), color, shape, size)
+    for axes, panel in zip(grid, panels, strict=True):
+        axes.grid()
+        axes.set(xlabel=_described(panel.x), ylabel=_described(panel.y))
+        axes.margins(0.1)
+        _dots(axes, panel, np.asarray(settings), look)
+        if panel.front:
+            _front(axes, panel, np.asarray(settings))
+    figure.suptitle(title, fontsize=15, x=0.01, ha="left")
+    look.explain(figure)
+    return figure
+
+
+def means(values: Floats, settings: Sequence[int]) -> dict[int, float]:
+    """The mean over the runs of each setting, of those with a value; values, settings: [R]."""
+    numbers, present = np.asarray(settings), ~np.isnan(values)
+    return {int(each): float(values[(numbers == each) & present].mean()) for each in np.unique(numbers[present])}
+
+
+def front(x: Axis, y: Axis, settings: Sequence[int]) -> list[int]:
+    """The settings that no other one beats in both means, by ascending x; both axes must say which way is better."""
+    signs = [1 if axis.better == "higher" else -1 for axis in (x, y)]
+    both = ~np.isnan(x.values) & ~np.isnan(y.values)
+    numbers = np.asarray(settings)[both].tolist()
+    across, up = means(x.values[both], numbers), means(y.values[both], numbers)
+    places = {each: (signs[0] * across[each], signs[1] * up[each]) for each in across}
+    kept = [each for each, place in places.items() if not any(_beats(other, place) for other in places.values())]
+    return sorted(kept, key=lambda each: (across[each], up[each]))
+
+
+def _beats(other: tuple[float, float], place: tuple[float, float]) -> bool:
+    return other != place and other[0] >= place[0] and other[1] >= place[1]
+
+
+def _described(axis: Axis) -> str:
+    return f"{axis.title} ({axis.better} is better)" if axis.better else axis.title
+
+
+def _dots(axes: Axes, panel: Panel, settings: Floats, look: Looks) -> None:
+    x, y = panel.x.values, panel.y.values
+    both = ~np.isnan(x) & ~np.isnan(y)
+    for each in np.unique(settings[both]):
+        members = np.flatnonzero(both & (settings == each))
+        first = int(members[0])
+        color, marker = look.colors[first], look.shapes[first][0]
+        if len(members) > 1:
+            axes.plot(x[members], y[members], marker, color=color, markersize=4, alpha=0.4, markeredgewidth=0)
+            axes.errorbar(
+                x[members].mean(), y[members].mean(), looks.deviation(y[members]), looks.deviation(x[members]),
+                color=color, elinewidth=1.2, alpha=0.8, zorder=3,
+            )  # fmt: skip
+        axes.plot(
+            x[members].mean(), y[members].mean(), marker, color=color, markersize=look.sizes[first],
+            markeredgecolor="white", zorder=4,
+        )  # fmt: skip
+
+
+def _front(axes: Axes, panel: Panel, settings: Floats) -> None:
+    both = ~np.isnan(panel.x.values) & ~np.isnan(panel.y.values)
+    across, up = (means(axis.values[both], settings[both].tolist()) for axis in (panel.x, panel.y))
+    x, y = [across[each] for each in panel.front], [up[each] for each in panel.front]
+    # Towards the worse x, a setting's y is what can be had.
+    steps = "steps-pre" if panel.x.better == "higher" else "steps-post"
+    axes.plot(x, y, color=style.INK, linewidth=1.4, linestyle="--", drawstyle=steps, zorder=3.5)
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    labels = _apart(np.array(x), _GAP * (right - left))
+    # On the side where nothing is, and so no line.
+    rise = (_RISE if panel.y.better == "higher" else -_RISE) * (top - bottom)
+    for number, (at, beside, height) in enumerate(zip(x, labels, y, strict=True), start=1):
+        axes.annotate(
+            str(number), (at, height), (float(beside), height + rise), ha="center", va="center", fontsize=11,
+            weight="bold", zorder=5, arrowprops={"arrowstyle": "-", "color": style.INK, "linewidth": 0.8},
+        )  # fmt: skip
+
+
+def _apart(ascending: Floats, gap: float) -> Floats:
+    """Places at least ``gap`` apart that are nearest to the given ones, in least squares."""
+    offsets = gap * np.arange(len(ascending))
+    return np.asarray(isotonic_regression(ascending - offsets).x + offsets)

@@ -1,0 +1,97 @@
+"""What the figures over many runs share: the runs as dots, and which look tells their settings apart."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from hfvae_runner.figures.looks import SHAPES, Floats, Key
+from hfvae_runner.report.metrics import METRICS, Metric
+from hfvae_runner.report.runs import Run
+from hfvae_runner.report.settings import as_number, natural, settings_of
+from hfvae_runner.report.table import Setting
+
+
+class Dot(NamedTuple):
+    """A run, its varying settings as text, their number, and all of its settings."""
+
+    run: Run
+    values: Mapping[str, str]
+    setting: int
+    settings: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure, the file name it goes by (without .png), what it shows in a sentence or two, and its axes' settings."""
+
+    name: str
+    caption: str
+    figure: Figure
+    shown: tuple[str, ...] = ()
+
+
+class Keys(NamedTuple):
+    """What colour, shape and size stand for."""
+
+    color: Key | None
+    shape: Key | None
+    size: Key | None
+
+
+def dots_of(settings: Sequence[Setting]) -> list[Dot]:
+    """All runs of the settings, whatever became of them."""
+    return [
+        Dot(run, setting.values, number, settings_of(run.config))
+        for number, setting in enumerate(settings)
+        for run in setting.runs
+    ]
+
+
+def place(dot: Dot, key: str) -> float | None:
+    """A numeric setting's value."""
+    return as_number(dot.settings.get(key))
+
+
+def both_fix(other: str, key: str, dots: Sequence[Dot]) -> bool:
+    """Whether the two settings vary, and only together."""
+    pairs = {(dot.values[key], dot.values[other]) for dot in dots}
+    return len(pairs) > 1 and len(pairs) == len({value for value, _ in pairs}) == len({value for _, value in pairs})
+
+
+def keys_of(keys: Sequence[str], dots: Sequence[Dot]) -> Keys:
+    """The first setting that tells the dots apart has the colours; of the next ones, the first of few values has the
+    shapes and the first other one that is all numbers the sizes.
+    """
+    color, shape, size = None, None, None
+    told: list[tuple[str, ...]] = [()] * len(dots)
+    for key in keys:
+        labels = [dot.values[key] for dot in dots]
+        both = [(*before, label) for before, label in zip(told, labels, strict=True)]
+        # A setting that follows from those that have a look would say the same twice.
+        if len(set(both)) == len(set(told)):
+            continue
+        own = Key(key, labels, sorted(set(labels), key=natural))
+        if color is None:
+            color = own
+        elif shape is None and len(own.ranked) <= len(SHAPES):
+            shape = own
+        elif size is None and all(place(dot, key) is not None for dot in dots):
+            size = own
+        else:
+            continue
+        told = both
+    return Keys(color, shape, size)
+
+
+def values_of(metric: Metric, dots: Sequence[Dot]) -> Floats:
+    """The metric of each dot, [R]; NaN where it has none."""
+    return np.array([metric.of(dot.run) for dot in dots], float)
+
+
+def measured(dots: Sequence[Dot]) -> dict[Metric, Floats]:
+    """The metrics that any dot has."""
+    values = {metric: values_of(metric, dots) for metric in METRICS}
+    return {metric: found for metric, found in values.items() if not np.isnan(found).all()}

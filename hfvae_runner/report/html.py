@@ -1,0 +1,85 @@
+"""The page's small parts: cells, tables, lists, links."""
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from html import escape
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote_from_bytes
+
+from hfvae_runner.report.settings import MISSING
+
+
+class Cell(NamedTuple):
+    """A cell of a sortable table.
+
+    Attributes:
+        text: what it shows; nothing to sort by where that is the sign of a missing value.
+        number: what it is sorted by, if not by its text.
+        small: a line below, in small letters.
+        link: an address that the text leads to.
+        kind: the names of its CSS classes.
+    """
+
+    text: str
+    number: float | None = None
+    small: str = ""
+    link: str = ""
+    kind: str = ""
+
+
+def setting(text: str) -> Cell:
+    """A setting, as a number if it is one."""
+    try:
+        number = float(text)
+    except ValueError:
+        return Cell(text, kind="words" if text != MISSING else "")
+    return Cell(text, number if math.isfinite(number) else None)
+
+
+def table(caption: str, heads: Mapping[str, bool], rows: Iterable[list[Cell]]) -> Iterator[str]:
+    """A sortable table that scrolls in its own frame; heads: the columns' titles, and which of them hold words."""
+    label = escape(caption.partition(":")[0])
+    yield f'<div class="wide" role="region" aria-label="{label}" tabindex="0">\n<table class="sortable">'
+    yield f"<caption>{escape(caption)}</caption>"
+    titles = "".join(
+        f'<th scope="col"{_kind("words" if words else "")}>{escape(title)}</th>' for title, words in heads.items()
+    )
+    yield f"<thead><tr>{titles}</tr></thead>\n<tbody>"
+    for row in rows:
+        yield f"<tr>{''.join(map(_cell, row))}</tr>"
+    yield "</tbody>\n</table>\n</div>"
+
+
+def description(values: Mapping[str, str]) -> str:
+    """A list of settings and their values."""
+    items = "".join(f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in values.items())
+    return f"<dl>{items}</dl>"
+
+
+def address(path: Path, home: Path) -> str:
+    """The path as a relative address, as seen from ``home``, both without symbolic links; escaped."""
+    return escape(quote_from_bytes(os.fsencode(os.path.relpath(path, home))))
+
+
+def count(number: int, what: str) -> str:
+    """The number with its noun."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _cell(cell: Cell) -> str:
+    order = ""
+    if cell.text == MISSING:
+        order = " data-missing"
+    elif cell.number is not None:
+        order = f' data-number="{cell.number!r}"'
+    text = escape(cell.text)
+    if cell.link:
+        text = f'<a href="{cell.link}">{text}</a>'
+    small = f"<small>{escape(cell.small)}</small>" if cell.small else ""
+    return f"<td{_kind(cell.kind)}{order}>{text}{small}</td>"
+
+
+def _kind(names: str) -> str:
+    return f' class="{names}"' if names else ""

@@ -1,0 +1,102 @@
+"""What a run's numbers are called, and where they stand."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+from hfvae_runner.report.runs import Run
+from hfvae_runner.report.settings import as_number
+
+_DEEPEST = 2
+
+
+class Metric(NamedTuple):
+    """A number of a completed run: its title, what it is (None: undefined there), its unit, and for trade-offs which
+    way is better.
+    """
+
+    title: str
+    of: Callable[[Run], float | None]
+    unit: str
+    better: str = ""
+
+    @property
+    def axis(self) -> str:
+        """Title and unit, for a figure."""
+        return self.title if self.unit == "share" else f"{self.title} / {self.unit}"
+
+
+def places(section: Mapping[str, object], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], object]]:
+    """Every value of a section with its place: ``("test", "kl_per_factor", "style[0]")``.
+
+    An entry of a list stands as ``exponents[0]``. What is nested deeper, such as every factor's information about every
+    variable, stays in metrics.json.
+    """
+    for key, value in section.items():
+        if isinstance(value, Mapping):
+            if len(path) < _DEEPEST:
+                yield from places(value, (*path, key))
+        elif isinstance(value, list):
+            yield from places({f"{key}[{i}]": item for i, item in enumerate(value)}, path)
+        else:
+            yield (*path, key), value
+
+
+def _test(key: str, inner: str | None = None) -> Callable[[Run], float | None]:
+    def value(run: Run) -> float | None:
+        found = run.section("test").get(key)
+        if inner is not None:
+            found = found.get(inner) if isinstance(found, Mapping) else None
+        return as_number(found)
+
+    return value
+
+
+def discrete_information(run: Run) -> float | None:
+    """I(y; c) on the test split, in nats; of several discrete variables the largest.
+
+    A discrete variable carries its block's name alone, a continuous one a number in brackets.
+    """
+    information = run.section("test").get("label_information")
+    if not isinstance(information, Mapping):
+        return None
+    values = [as_number(value) for name, value in information.items() if not str(name).endswith("]")]
+    return max((value for value in values if value is not None), default=None)
+
+
+ELBO = Metric("ELBO", _test("elbo"), "nats", "higher")
+RECONSTRUCTION = Metric("reconstruction", _test("reconstruction"), "nats", "higher")
+INFORMATION = Metric("mutual information", _test("mutual_information"), "nats", "higher")
+CORRELATION = Metric("total correlation", _test("total_correlation"), "nats", "lower")
+GAPS = tuple(
+    Metric(title, _test(key), "share", "higher")
+    for title, key in {"MIG": "mig", "MIG, exact": "mig_exact", "MIG, binned": "mig_binned"}.items()
+)
+"""The mutual information gap, as the first of these that was measured."""
+_SHARES = {
+    "discrete accuracy": ("discrete_accuracy",),
+    "majority accuracy": ("discrete_accuracy_majority",),
+    "FactorVAE score": ("factor_vae_score",),
+    "BetaVAE score": ("beta_vae_score",),
+    "DCI disentanglement": ("dci", "disentanglement"),
+    "DCI completeness": ("dci", "completeness"),
+    "DCI informativeness": ("dci", "informativeness"),
+    "SAP": ("sap",),
+    "modularity": ("modularity",),
+    "explicitness": ("explicitness",),
+    "IRS": ("irs",),
+}
+METRICS = (
+    ELBO,
+    Metric("log p(x), bound", _test("importance_bound"), "nats"),
+    RECONSTRUCTION,
+    Metric("KL", _test("kl"), "nats"),
+    INFORMATION,
+    CORRELATION,
+    Metric("I(y; c)", discrete_information, "nats"),
+    Metric("I(y; c) gap", _test("label_information_gap"), "nats"),
+    *GAPS,
+    *(Metric(title, _test(*path), "share") for title, path in _SHARES.items()),
+)
+"""Of the test split: those that a table of few columns and the figures show. `settings.csv` has every number."""
+
+WALL = Metric("wall time / s", lambda run: as_number(run.section("run").get("wall_seconds")), "seconds")

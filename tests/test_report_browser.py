@@ -1,0 +1,125 @@
+"""The page in a real browser: it sorts, shows all its images, asks for nothing, and fits a phone."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from PIL import Image
+from reporting import config, leave, metrics
+
+from hfvae_runner.report import main
+
+api = pytest.importorskip("playwright.sync_api", reason="no playwright; pip install playwright")
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
+PHONE = {"width": 360, "height": 740}
+ELBO = {"a b#é&'": -99.5, "b": -1000.25, "c": -9.0, "d": -100.0}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report on four runs and a failed one, with every kind of content."""
+    home = tmp_path_factory.mktemp("a report")
+    for beta, (name, elbo) in enumerate(ELBO.items()):
+        run = leave(home / name, config(beta=2.0**beta, seed=9 + beta), metrics(elbo=elbo), figures=["kl_history"])
+        Image.effect_noise((1600, 1200), 50).convert("RGB").save(run / "figures" / "traversals.png")
+    reason = "group_tc is not finite at step 1200; " + "/a/very/long/path" * 12
+    leave(home / "0", config(beta=64), status={"status": "diverged", "reason": reason})
+    assert main([str(home)]) == 0
+    return home
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["api.Browser"]:
+    found = next((path for name in NAMES if (path := shutil.which(name))), None)
+    if found is None:
+        pytest.skip(f"no browser; expected one of {', '.join(NAMES)}")
+    # A browser's sandbox does not start as root.
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=arguments)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: "api.Browser", home: Path) -> Iterator["api.Page"]:
+    """The page, watched: it must have no error and ask for nothing but itself."""
+    page = browser.new_page()
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((home / "report.html").as_uri())
+    yield page
+    assert said == []
+    assert [url for url in asked if not url.startswith("data:")] == [(home / "report.html").as_uri()]
+    page.close()
+
+
+def column(page: "api.Page", title: str) -> list[str]:
+    """The cells of the table of runs below a head, from the top."""
+    heads = page.locator("table").nth(1).locator("thead th").all_inner_texts()
+    place = [head.strip() for head in heads].index(title) + 1
+    return page.locator("table").nth(1).locator(f"tbody tr td:nth-child({place})").all_inner_texts()
+
+
+def test_a_column_sorts_by_its_numbers_both_ways_and_what_failed_stays_last(page: "api.Page") -> None:
+    assert column(page, "run") == ["0", "a b#é&'", "b", "c", "d"]
+    head = page.locator("table").nth(1).get_by_role("columnheader", name="ELBO")
+    assert head.get_attribute("aria-sort") is None
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert column(page, "ELBO") == ["-1000.2", "-100.0", "-99.5", "-9.0", "-"]
+    assert column(page, "run") == ["b", "d", "a b#é&'", "c", "0"]
+    head.get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "descending"
+    assert column(page, "ELBO") == ["-9.0", "-99.5", "-100.0", "-1000.2", "-"]
+    page.locator("table").nth(1).get_by_role("button", name="beta").click()
+    assert head.get_attribute("aria-sort") is None
+    assert column(page, "beta") == ["1", "2", "4", "8", "64"]
+
+
+def test_all_images_are_there(page: "api.Page") -> None:
+    images = page.locator("img").all()
+    assert len(images) == 7  # four runs' traversals, and what a sweep over one number has
+    for image in images:
+        image.scroll_into_view_if_needed()
+    page.wait_for_function("[...document.images].every((image) => image.complete)")
+    assert all(image.evaluate("(image) => image.naturalWidth") > 0 for image in images)
+
+
+def test_links_lead_to_what_exists(page: "api.Page", home: Path) -> None:
+    links = page.locator("a").evaluate_all("(links) => links.map((link) => link.href)")
+    paths = [Path(unquote(urlsplit(link).path)) for link in links]
+    assert all(path.exists() for path in paths)
+    assert {home / name for name in ELBO} <= {path for path in paths if path.is_dir()}
+
+
+def test_a_phone_shows_it_without_scrolling_sideways(page: "api.Page") -> None:
+    page.set_viewport_size(PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    assert page.evaluate("document.body.scrollWidth") <= PHONE["width"]
+
+
+def test_a_link_to_a_run_opens_its_folder(browser: "api.Browser", home: Path) -> None:
+    page = browser.new_page()
+    page.goto((home / "report.html").as_uri())
+    page.locator("table").nth(1).get_by_role("link", name="a b#é&'").click()
+    page.wait_for_load_state()
+    assert Path(unquote(urlsplit(page.url).path)) == home / "a b#é&'"
+    page.close()
+
+
+def test_the_page_reads_without_its_script(browser: "api.Browser", home: Path) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto((home / "report.html").as_uri())
+    assert column(page, "status")[0].startswith("diverged")
+    assert page.locator("button").count() == 0
+    context.close()
