@@ -16,7 +16,7 @@ from hfvae_runner import objective, record, schedules, schema
 from hfvae_runner.datasets import Dataset, as_float
 from hfvae_runner.datasets.holdout import pruned
 from hfvae_runner.datasets.sampling import restricted, weighted
-from hfvae_runner.errors import CheckpointError, ConfigError, StorageError, nearest
+from hfvae_runner.errors import ConfigError, nearest
 from hfvae_runner.latents import Latents
 from hfvae_runner.likelihoods import Likelihood, fitting
 from hfvae_runner.metrics import Metric
@@ -25,16 +25,14 @@ from hfvae_runner.networks import Networks
 from hfvae_runner.objective import Objective
 from hfvae_runner.options import check_option
 from hfvae_runner.penalties import PenaltySpec
-from hfvae_runner.record import LAST, RunFolder
-from hfvae_runner.restart import train_on
-from hfvae_runner.results import observed, results
+from hfvae_runner.record import LAST
 from hfvae_runner.runtime.batches import Batches
 from hfvae_runner.runtime.memory import explained_exhaustion
 from hfvae_runner.runtime.seeds import derived
-from hfvae_runner.schema import RESUME_AUTO, Config, SupervisionConfig
-from hfvae_runner.state import State, newest_good, point_last_to, restore, restore_model
-from hfvae_runner.summary import table
+from hfvae_runner.schema import Config, SupervisionConfig
+from hfvae_runner.state import restore_model
 from hfvae_runner.supervision import some_labels
+from hfvae_runner.trackers import Tracking
 from hfvae_runner.train import Run
 
 logger = logging.getLogger(__name__)
@@ -63,6 +61,7 @@ def assemble(config: Config) -> Run:
     """
     device = _device(config.device)
     metrics = {name: _metric(name, spec) for name, spec in config.metrics.chosen.items()}
+    trackers = {name: _tracking(name, spec) for name, spec in config.trackers.items()}
     dataset = dataset_of(config)
     torch.manual_seed(derived(config.seed, "parameters"))
     model = _model(config, dataset)
@@ -74,70 +73,12 @@ def assemble(config: Config) -> Run:
     given = None if labels is None else labels.to(device)
     batches = Batches(dataset.train.x.to(device), config.batch_size, config.seed, given, dataset.train.weights)
     total = config.steps if config.steps is not None else (config.epochs or 0) * batches.steps_per_epoch
-    return Run(config, dataset, model.to(device), weighed, batches, metrics, device, total, block)
+    return Run(config, dataset, model.to(device), weighed, batches, metrics, trackers, device, total, block)
 
 
-@explained_exhaustion()
-def run(config: Config, folder: Path) -> dict[str, object]:
-    """Trains and evaluates one run in its folder, or goes on with the one that stands there (``resume``).
-
-    Returns:
-        The content of metrics.json.
-
-    Raises:
-        RunnerError: the config, the data or the checkpoint is not usable, or training diverged.
-        SystemExit: after SIGTERM or SIGINT.
-    """
-    # Set where the config leaves it open too: an earlier job of the sweep may have changed it.
+def use_threads(config: Config) -> None:
+    """Gives torch the config's CPU threads; its own choice where that is open: an earlier job may have changed it."""
     torch.set_num_threads(_THREADS if config.threads is None else config.threads)
-    assembled = assemble(config)
-    generator = torch.Generator(assembled.device).manual_seed(derived(config.seed, "noise"))
-    state = State(assembled.model, assembled.objective, optimizer_of(assembled), generator)
-    with record.locked(folder):
-        checkpoint = _checkpoint(config, folder)
-        if checkpoint is not None:
-            _go_on(assembled, state, checkpoint)
-        open_folder = RunFolder.create if checkpoint is None else RunFolder.reopen
-        with open_folder(folder, config.resolved) as opened:
-            opened.take_back(state.step)
-            _announce(assembled, state, folder)
-            try:
-                train_on(
-                    assembled, state, opened, lambda _: opened.evaluations.append(observed(assembled, opened, state))
-                )
-                metrics = results(assembled, opened, state)
-                record.write_metrics(folder, metrics)
-            except StorageError as error:
-                raise StorageError(f"{error}; {opened.last_good()}") from error
-            logger.info("%s\nrun folder: %s", table(metrics), folder)
-    return metrics
-
-
-def _checkpoint(config: Config, folder: Path) -> Path | None:
-    """Where the run goes on from; None where it starts."""
-    if config.resume is None:
-        return None
-    return record.checkpoint_of(folder) if config.resume == RESUME_AUTO else Path(config.resume)
-
-
-def _go_on(run: Run, state: State, checkpoint: Path) -> None:
-    """Restores the state, and makes the checkpoint the run's last one.
-
-    Raises:
-        CheckpointError: it cannot be used, with the newest one that can; or it is past the run's end.
-    """
-    try:
-        restore(state, checkpoint)
-    except CheckpointError as error:
-        good = newest_good(state, checkpoint.parent)
-        way_out = (
-            "no numbered one beside it is whole either" if good is None else f"resume={good} goes on from that one"
-        )
-        raise CheckpointError(f"{error}; {way_out}") from error
-    if run.total_steps < state.step:
-        raise CheckpointError(f"{checkpoint} is at step {state.step}; expected steps or epochs of at least that")
-    if checkpoint.name != LAST:
-        point_last_to(checkpoint)
 
 
 def optimizer_of(run: Run) -> torch.optim.Adam:
@@ -158,21 +99,6 @@ def optimizer_of(run: Run) -> torch.optim.Adam:
         amsgrad=settings.amsgrad,
         fused=True,
     )
-
-
-def _announce(run: Run, state: State, folder: Path) -> None:
-    choices = " ".join(f"{group}={choice}" for group, choice in run.config.choices.items())
-    logger.info("%s on %s: step %d to %d, %s", choices, run.device, state.step, run.total_steps, folder)
-    for penalty in run.objective.penalties:
-        for what, schedule in {"weight": penalty.weight, "target": penalty.target}.items():
-            if schedule is not None and schedule.last_change > run.total_steps:
-                logger.warning(
-                    "the %s of %s moves until step %d, but the run ends at step %d",
-                    what,
-                    penalty.name,
-                    schedule.last_change,
-                    run.total_steps,
-                )
 
 
 def _prior(config: Config, dataset: Dataset) -> Latents:
@@ -229,7 +155,7 @@ def finished_run(config: Config, folder: Path) -> Run:
     Raises:
         RunnerError: the config cannot run here, or the folder's checkpoint cannot be used for it.
     """
-    torch.set_num_threads(_THREADS if config.threads is None else config.threads)
+    use_threads(config)
     run = assemble(config)
     restore_model(run.model, folder / "checkpoints" / LAST)
     return run
@@ -345,6 +271,16 @@ def _metric(name: str, spec: Mapping[str, object]) -> Metric:
     for option, value in options.items():
         check_option(f"{where}.{option}", value, annotations[option])
     return partial(function, **options)
+
+
+def _tracking(name: str, spec: Mapping[str, object]) -> Tracking:
+    """The tracker's options, checked; nothing is opened."""
+    where = f"trackers.{name}"
+    factory, options, _ = _signed(where, where, spec, ())
+    tracking = factory(**options)
+    if not isinstance(tracking, Tracking):
+        raise ConfigError(f"{where}: {spec['_target_']} returns {type(tracking).__name__}; expected a Tracking")
+    return tracking
 
 
 def _signed(

@@ -35,10 +35,11 @@ _CONFIG, _METRICS, _STATUS, _HISTORY, _LOG = "config.yaml", "metrics.json", "sta
 _EVALUATIONS = "evaluations.jsonl"
 _CHECKPOINTS, _FIGURES = "checkpoints", "figures"
 _LOCK = ".lock"
+_TRACKERS = "trackers"  # of which each file is some service's own
 _STEP_FILE = re.compile(r"step_(\d+)\.pt")
 _OURS = re.compile(
     rf"{_CONFIG}|{_METRICS}|{_STATUS}|{_HISTORY}|{_EVALUATIONS}|{_LOG}|{_CHECKPOINTS}|{_FIGURES}"
-    rf"|{_CHECKPOINTS}/(last|step_\d+)\.pt|{_FIGURES}/[^/]+\.png|(\w+/)?\.[^/]+\.tmp|{re.escape(_LOCK)}"
+    rf"|{_CHECKPOINTS}/(last|step_\d+)\.pt|{_FIGURES}/[^/]+\.png|(\w+/)?\.[^/]+\.tmp|{re.escape(_LOCK)}|{_TRACKERS}(/.*)?"
 )
 
 Standing = Literal["absent", "leftover", "resumable", "finished"]

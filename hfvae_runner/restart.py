@@ -1,17 +1,16 @@
 """Training that goes on after a divergence, from the last checkpoint and with a smaller learning rate."""
 
 import logging
-from collections.abc import Callable
 
 from hfvae_runner.errors import Diverged
 from hfvae_runner.record import RunFolder, checkpoint_of
 from hfvae_runner.state import State, restore
-from hfvae_runner.train import Run, save_state, train
+from hfvae_runner.train import Observer, Run, save_state, train
 
 logger = logging.getLogger(__name__)
 
 
-def train_on(run: Run, state: State, folder: RunFolder, observe: Callable[[int], None]) -> None:
+def train_on(run: Run, state: State, folder: RunFolder, observer: Observer) -> None:
     """As ``train``; with ``on_divergence=restart`` a divergence takes the run back to its last checkpoint.
 
     The learning rates of all groups are then multiplied by ``train.restart_factor``. Data order and noise are those of
@@ -23,17 +22,18 @@ def train_on(run: Run, state: State, folder: RunFolder, observe: Callable[[int],
         SystemExit: after SIGTERM or SIGINT, with a checkpoint written.
     """
     if run.config.on_divergence == "stop":
-        train(run, state, folder, observe)
+        train(run, state, folder, observer)
         return
     if checkpoint_of(folder.path) is None:
         # Something to go back to, should the first steps diverge.
         save_state(run, state, folder)
     while True:
         try:
-            train(run, state, folder, observe)
+            train(run, state, folder, observer)
             return
         except Diverged as error:
             _take_back(run, state, folder, error)
+            observer.take_back(state.step)
 
 
 def _take_back(run: Run, state: State, folder: RunFolder, error: Diverged) -> None:
@@ -45,7 +45,6 @@ def _take_back(run: Run, state: State, folder: RunFolder, error: Diverged) -> No
     for group in state.optimizer.param_groups:
         group["lr"] *= run.config.train.restart_factor
     state.restarts.append({"step": state.step, "lr": state.lr})
-    folder.take_back(state.step)
     # A run that is killed before its next checkpoint goes on with the smaller rate, too.
     save_state(run, state, folder)
     logger.warning("%s", error)

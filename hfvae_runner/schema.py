@@ -36,7 +36,7 @@ SETTINGS = (
     "optimized_metric",
     "debug",
 )
-FIXED = (*SETTINGS, "choices", *GROUPS, "supervision", "train", "checkpoints", "metrics")
+FIXED = (*SETTINGS, "choices", *GROUPS, "supervision", "train", "checkpoints", "metrics", "trackers")
 
 RESUME_AUTO = "auto"
 
@@ -147,6 +147,7 @@ class Config:
         choices: the name of the chosen file of each group.
         knobs: the objective's own top-level values, such as `beta`.
         dataset, model, likelihood, prior: a class as `_target_` (dotted path), and its arguments.
+        trackers: likewise, by name; what shows the run elsewhere.
         resolved: everything above as the plain dict that config.yaml holds.
     """
 
@@ -175,6 +176,7 @@ class Config:
     train: TrainConfig
     checkpoints: CheckpointsConfig
     metrics: MetricsConfig
+    trackers: Mapping[str, Mapping[str, object]]
     resolved: Mapping[str, object]
 
 
@@ -214,6 +216,7 @@ def parse(resolved: Mapping[str, object]) -> Config:
         train=_train(root.section("train", tuple(TrainConfig.__dataclass_fields__))),
         checkpoints=_checkpoints(root.section("checkpoints", tuple(CheckpointsConfig.__dataclass_fields__))),
         metrics=_metrics(root),
+        trackers=_trackers(root),
         resolved=resolved,
     )
     if config.epochs is None and config.steps is None:
@@ -418,6 +421,11 @@ def _metrics(root: _Section) -> MetricsConfig:
         every=section.optional_integer("every"),
         chosen={name: _open(section, name) for name in metrics},
     )
+
+
+def _trackers(root: _Section) -> dict[str, Mapping[str, object]]:
+    section = _Section("trackers", root.mapping("trackers"))
+    return {name: _open(section, name) for name in section.names()}
 
 
 def _shown(value: object) -> str:

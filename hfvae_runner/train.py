@@ -5,9 +5,9 @@ Shapes: B batch; F factors. A step is counted when it is done: after the first o
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import torch
 import yaml
@@ -27,6 +27,7 @@ from hfvae_runner.runtime.signals import stop_requests
 from hfvae_runner.schema import Config
 from hfvae_runner.state import State
 from hfvae_runner.supervision import Supervised
+from hfvae_runner.trackers import Tracking
 from hfvae_runner.vocabulary import levels_to
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Run:
 
     Attributes:
         metrics: those that the config chooses, by name.
+        trackers: likewise.
         total_steps: the optimiser step at which it is finished.
         supervised_block: the discrete block that stands for the given labels; None without supervision.
     """
@@ -48,6 +50,7 @@ class Run:
     objective: Objective
     batches: Batches
     metrics: Mapping[str, Metric]
+    trackers: Mapping[str, Tracking]
     device: torch.device
     total_steps: int
     supervised_block: str | None = None
@@ -91,16 +94,29 @@ class Run:
         return loss, values
 
 
-def train(run: Run, state: State, folder: RunFolder, observe: Callable[[int], None]) -> None:
-    """Trains from ``state.step`` to ``run.total_steps``; rows go to the history, checkpoints to the folder.
+class Observer(Protocol):
+    """What a run shows of itself while it trains."""
+
+    def row(self, row: Mapping[str, float | int]) -> None:
+        """Takes a row for history.csv."""
+
+    def measure(self, step: int) -> None:
+        """Measures, every ``metrics.every`` steps; may put the model into evaluation mode."""
+
+    def take_back(self, step: int) -> None:
+        """Forgets what came after the step."""
+
+
+def train(run: Run, state: State, folder: RunFolder, observer: Observer) -> None:
+    """Trains from ``state.step`` to ``run.total_steps``; rows go to the observer, checkpoints to the folder.
 
     Where a divergence is to be taken back (``on_divergence``), ``restart.train_on`` calls this again.
 
     Args:
         run: what is trained.
         state: where it stands.
-        folder: where rows and checkpoints go.
-        observe: called with the step every ``metrics.every`` steps; may put the model into evaluation mode.
+        folder: where checkpoints go.
+        observer: is shown the rows, and asked to measure.
 
     Raises:
         Diverged: the loss, a term or a parameter was not finite; no checkpoint holds what followed.
@@ -131,11 +147,11 @@ def train(run: Run, state: State, folder: RunFolder, observe: Callable[[int], No
                 _check_finite(loss, values, run, state, folder)
             if due:
                 row = _history_row(run, state, knobs, loss, values)
-                folder.history.append({**row, "examples_per_second": clock.rate(len(x))})
+                observer.row({**row, "examples_per_second": clock.rate(len(x))})
                 bar.set_postfix_str(f"loss {row['loss']:.2f}, elbo {row['elbo']:.2f}")
             # Before the checkpoint: what comes after one would be lost to a run that is killed in between.
             if run.config.metrics.every is not None and state.step % run.config.metrics.every == 0:
-                observe(state.step)
+                observer.measure(state.step)
                 run.model.train()
             if save:
                 clock.note()

@@ -19,7 +19,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 @pytest.fixture
 def build(monkeypatch: pytest.MonkeyPatch) -> FakeBuild:
     fake = FakeBuild()
-    monkeypatch.setitem(sys.modules, "hfvae_runner.build", fake)
+    for module in ("hfvae_runner.build", "hfvae_runner.lifecycle"):
+        monkeypatch.setitem(sys.modules, module, fake)
     return fake
 
 

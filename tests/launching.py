@@ -17,7 +17,7 @@ from hfvae_runner.schema import Config
 
 
 class FakeBuild(ModuleType):
-    """Stands in for hfvae_runner.build: remembers what it was asked for, and leaves the files of a finished run.
+    """Stands in for build and lifecycle: remembers what it was asked for, and leaves the files of a finished run.
 
     Attributes:
         checked: the configs of every check.

@@ -11,7 +11,7 @@ import torch
 from launching import resolved
 from torch import Tensor
 
-from hfvae_runner import aggregate, build, estimators, schema
+from hfvae_runner import aggregate, build, estimators, lifecycle, schema
 from hfvae_runner.datasets import Dataset, Split
 from hfvae_runner.errors import DataError, RunnerError
 from hfvae_runner.schema import Config
@@ -216,12 +216,13 @@ def test_a_pairing_runs(dataset: str, objective: str, more: tuple[str, ...], dat
     folder = tmp_path / "run"
     choices = (f"dataset={dataset}", f"objective={objective}", f"data_root={data_root}")
     limits = ("steps=2", "batch_size=16", "metrics.exact_limit=1e6", "metrics.batch_size=128")
-    metrics = build.run(config(*choices, *limits, *more), folder)
+    metrics = lifecycle.run(config(*choices, *limits, *more), folder)
     assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == {
         "config.yaml",
         "history.csv",
         "metrics.json",
         "run.log",
+        ".lock",
         "checkpoints/last.pt",
         "checkpoints/step_00000002.pt",
     }
@@ -239,7 +240,7 @@ def test_a_pairing_runs(dataset: str, objective: str, more: tuple[str, ...], dat
 @pytest.mark.parametrize("likelihood", ["categorical", "multinomial"])
 def test_bags_of_words_run(likelihood: str, tmp_path: Path) -> None:
     few = ("objective=vae", "steps=2", "batch_size=16")
-    metrics = build.run(config(*BAGS, f"likelihood={likelihood}", *few), tmp_path / "run")
+    metrics = lifecycle.run(config(*BAGS, f"likelihood={likelihood}", *few), tmp_path / "run")
     assert metrics["likelihood"] == {"name": likelihood}
     assert isinstance(metrics["test"], dict) and metrics["test"]["reconstruction"] < 0
 
@@ -247,7 +248,7 @@ def test_bags_of_words_run(likelihood: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("likelihood", ["gaussian", "laplace"])
 def test_a_learned_scale_is_trained_saved_and_told(likelihood: str, tmp_path: Path) -> None:
     choices = ("dataset=pinwheel", "objective=vae", f"likelihood={likelihood}", "likelihood.scale=learned")
-    metrics = build.run(config(*choices, "steps=5", "lr=0.01", "metrics.exact_limit=1"), tmp_path / "run")
+    metrics = lifecycle.run(config(*choices, "steps=5", "lr=0.01", "metrics.exact_limit=1"), tmp_path / "run")
     saved = torch.load(tmp_path / "run" / "checkpoints" / "last.pt", weights_only=True)["model"]
     log_scale = saved["likelihood.scale.shared"].item()
     assert log_scale != 0
@@ -263,7 +264,9 @@ def test_n_is_the_training_set_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         return estimators.log_weights(estimator, batch, n_data, **where)  # type: ignore[arg-type]
 
     monkeypatch.setattr(aggregate, "log_weights", spy)
-    run = build.run(config("image_size=8", "batch_size=100", "steps=3", "metrics.exact_limit=1e9"), tmp_path / "run")
+    run = lifecycle.run(
+        config("image_size=8", "batch_size=100", "steps=3", "metrics.exact_limit=1e9"), tmp_path / "run"
+    )
     assert run["status"] == "completed"
     assert asked == [(100, 1437)] * 3, "training alone; the evaluation is exact"
 
@@ -288,7 +291,7 @@ def test_the_seed_alone_decides_the_parameters() -> None:
 def test_the_seed_decides_the_run(tmp_path: Path) -> None:
     small = ("image_size=8", "batch_size=32", "steps=3", "metrics.exact_limit=1", "metrics.batch_size=128")
     one, again, other = (
-        build.run(config(*small, f"seed={seed}"), tmp_path / str(number)) for number, seed in enumerate((5, 5, 6))
+        lifecycle.run(config(*small, f"seed={seed}"), tmp_path / str(number)) for number, seed in enumerate((5, 5, 6))
     )
     assert one["test"] == again["test"]
     assert one["test"] != other["test"]
@@ -313,11 +316,11 @@ def test_published_sizes() -> None:
 def test_a_ramp_that_outlasts_the_run_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     small = ("image_size=8", "batch_size=32", "steps=3", "metrics.exact_limit=1", "metrics.batch_size=128")
     with caplog.at_level(logging.WARNING, "hfvae_runner"):
-        build.run(config(*small, "objective=joint_vae", "ramp_steps=4"), tmp_path / "long")
+        lifecycle.run(config(*small, "objective=joint_vae", "ramp_steps=4"), tmp_path / "long")
         assert caplog.messages == [
             f"the target of {name} moves until step 4, but the run ends at step 3"
             for name in ("kl_continuous", "kl_discrete")
         ]
         caplog.clear()
-        build.run(config(*small, "objective=joint_vae", "ramp_steps=3"), tmp_path / "short")
+        lifecycle.run(config(*small, "objective=joint_vae", "ramp_steps=3"), tmp_path / "short")
         assert not caplog.messages

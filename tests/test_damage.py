@@ -9,7 +9,7 @@ import torch
 from comparing import contents, last, same_to_the_bit
 from launching import resolved
 
-from hfvae_runner import build, record, schema
+from hfvae_runner import lifecycle, record, schema
 from hfvae_runner.errors import CheckpointError
 from hfvae_runner.launch import main
 from hfvae_runner.schema import Config
@@ -31,7 +31,7 @@ def config(*overrides: str) -> Config:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "run"
-    build.run(config(), folder)
+    lifecycle.run(config(), folder)
     return folder
 
 
@@ -84,7 +84,7 @@ def test_a_finished_run_is_taken_back_and_extended(whole: Path, tmp_path: Path) 
     shutil.copytree(whole, folder)
     assert main([f"resume={folder}/checkpoints/step_00000003.pt", "steps=11"]) == 0
     assert last(folder)["step"] == 11
-    build.run(config("steps=11"), tmp_path / "longer")
+    lifecycle.run(config("steps=11"), tmp_path / "longer")
     same_to_the_bit(folder, tmp_path / "longer")
 
 
@@ -94,8 +94,8 @@ def test_taken_back_it_stays_so_when_killed_at_once(whole: Path, tmp_path: Path)
     shutil.copytree(whole, folder)
     chosen = folder / "checkpoints" / "step_00000003.pt"
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(build, "train_on", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        build.run(config(f"resume={chosen}"), folder)
+        patch.setattr(lifecycle, "train_on", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        lifecycle.run(config(f"resume={chosen}"), folder)
     assert last(folder)["step"] == 3
     assert record.inspect(folder) == "resumable"
 
@@ -103,22 +103,22 @@ def test_taken_back_it_stays_so_when_killed_at_once(whole: Path, tmp_path: Path)
 def test_without_last_the_newest_numbered_one_counts(folder: Path, whole: Path) -> None:
     (folder / "checkpoints" / "last.pt").unlink()
     assert record.inspect(folder) == "resumable"
-    build.run(config("resume=auto"), folder)
+    lifecycle.run(config("resume=auto"), folder)
     same_to_the_bit(folder, whole)
 
 
 def test_a_checkpoint_past_the_end(folder: Path) -> None:
     with pytest.raises(CheckpointError, match=r"step_00000006\.pt is at step 6; expected steps or epochs of at least"):
-        build.run(config("steps=4", f'resume="{folder}/checkpoints/step_00000006.pt"'), folder)
+        lifecycle.run(config("steps=4", f'resume="{folder}/checkpoints/step_00000006.pt"'), folder)
 
 
 def test_of_another_model(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
-    build.run(config("latents=3"), other)
+    lifecycle.run(config("latents=3"), other)
     for path in (other / "checkpoints").iterdir():
         shutil.copy(path, folder / "checkpoints")
     with pytest.raises(CheckpointError, match=r"last\.pt is of another model: .*; no numbered one .* is whole either"):
-        build.run(config("resume=auto"), folder)
+        lifecycle.run(config("resume=auto"), folder)
 
 
 def test_no_such_checkpoint(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

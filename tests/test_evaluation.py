@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from engine import under_default_priors, unobserved
+from engine import Rows, under_default_priors
 from launching import resolved
 from scipy.stats import norm
 from torch import Tensor, nn
@@ -214,7 +214,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     optimizer = torch.optim.Adam(run.model.parameters(), lr=2e-3)
     state = State(run.model, run.objective, optimizer, torch.Generator().manual_seed(0))
     with RunFolder.create(tmp_path_factory.mktemp("digits") / "run", run.config.resolved) as folder:
-        train(run, state, folder, unobserved)
+        train(run, state, folder, Rows(folder))
     yield run
     torch.set_num_threads(before)
 

@@ -22,7 +22,7 @@ from published import (
     write_faces3d,
 )
 
-from hfvae_runner import build, schema
+from hfvae_runner import lifecycle, schema
 from hfvae_runner.datasets._newsgroups import GROUPS, MESSAGES
 from hfvae_runner.launch.composition import config_folder
 from hfvae_runner.schema import Config
@@ -103,7 +103,7 @@ def published(experiment: str) -> Config:
 def test_a_preset_trains(experiment: str, small: Path, tmp_path: Path) -> None:
     config = schema.parse(resolved(f"+experiment={experiment}", *SMALL, f"data_root={small}"))
     options = OPTIONS.get(config.choices["dataset"], {})
-    metrics = build.run(replace(config, dataset={**config.dataset, **options}), tmp_path / "run")
+    metrics = lifecycle.run(replace(config, dataset={**config.dataset, **options}), tmp_path / "run")
     tested = metrics["test"]
     assert isinstance(tested, dict)
     assert math.isfinite(tested["elbo"])

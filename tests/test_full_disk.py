@@ -15,7 +15,7 @@ from comparing import last, same_to_the_bit
 from launching import resolved
 from torch import Tensor
 
-from hfvae_runner import build, record, schema
+from hfvae_runner import lifecycle, record, schema
 from hfvae_runner.errors import StorageError
 from hfvae_runner.launch import main
 from hfvae_runner.record import History
@@ -67,7 +67,7 @@ def full_from(step: int, file: Path, spare: int) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "run"
-    build.run(config(), folder)
+    lifecycle.run(config(), folder)
     return folder
 
 
@@ -83,20 +83,20 @@ def test_a_row_that_cannot_be_written(whole: Path, tmp_path: Path, capsys: pytes
     assert "Traceback" not in (folder / "run.log").read_text()
     rows = (folder / "history.csv").read_text()
     assert not rows.endswith("\n"), "cut within the row"
-    build.run(config("resume=auto"), folder)
+    lifecycle.run(config("resume=auto"), folder)
     same_to_the_bit(folder, whole)
 
 
 def test_a_checkpoint_that_cannot_be_written(whole: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     with full_from(4, whole / "history.csv", spare=100_000), pytest.raises(StorageError) as end:
-        build.run(config(), folder)
+        lifecycle.run(config(), folder)
     assert end.value.exit_code == 2
     assert "step_00000006.pt cannot be written: File too large; the last good checkpoint is" in str(end.value)
     assert last(folder)["step"] == 3
     assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["last.pt", "step_00000003.pt"]
     assert str(end.value) in (folder / "run.log").read_text()
-    build.run(config("resume=auto"), folder)
+    lifecycle.run(config("resume=auto"), folder)
     same_to_the_bit(folder, whole)
 
 
@@ -110,10 +110,10 @@ def test_results_that_cannot_be_written(whole: Path, tmp_path: Path, monkeypatch
 
     with monkeypatch.context() as patch, pytest.raises(StorageError, match=r"metrics\.json cannot be written"):
         patch.setattr(record, "write_metrics", full)
-        build.run(config(), folder)
+        lifecycle.run(config(), folder)
     limit(resource.RLIM_INFINITY)
     assert record.inspect(folder) == "resumable"
-    build.run(config("resume=auto"), folder)
+    lifecycle.run(config("resume=auto"), folder)
     same_to_the_bit(folder, whole)
 
 
@@ -127,10 +127,10 @@ def test_a_large_write_is_not_begun_without_room(whole: Path, tmp_path: Path, mo
 
     with monkeypatch.context() as patch, pytest.raises(StorageError, match=r"step_00000006\.pt .* it needs \d+\.\d MB"):
         patch.setattr("shutil.disk_usage", usage)
-        build.run(config(), folder)
+        lifecycle.run(config(), folder)
     assert asked == [folder / "checkpoints"] * 2
     assert last(folder)["step"] == 3
-    build.run(config("resume=auto"), folder)
+    lifecycle.run(config("resume=auto"), folder)
     same_to_the_bit(folder, whole)
 
 

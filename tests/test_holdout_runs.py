@@ -10,7 +10,7 @@ import torch
 import yaml
 from launching import resolved
 
-from hfvae_runner import build, schema
+from hfvae_runner import build, lifecycle, schema
 from hfvae_runner.datasets import Dataset
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.evaluation import encode
@@ -52,7 +52,7 @@ def script() -> ModuleType:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of three steps on all digits."""
     folder = tmp_path_factory.mktemp("finished") / "run"
-    build.run(config("latents=3"), folder)
+    lifecycle.run(config("latents=3"), folder)
     return folder
 
 
@@ -64,7 +64,7 @@ def data(*overrides: str) -> Dataset:
 
 
 def test_the_holdout_is_a_section_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    metrics = build.run(config(SEVENS), tmp_path / "run")
+    metrics = lifecycle.run(config(SEVENS), tmp_path / "run")
     sections = {name: metrics[name] for name in ("train", "test", "holdout")}
     sizes = {name: section["examples"] for name, section in sections.items() if isinstance(section, dict)}
     assert sizes["train"] + sizes["holdout"] == 1437 and sizes["test"] == 360

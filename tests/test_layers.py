@@ -26,11 +26,12 @@ LAYERS = (
     ("penalties",),
     ("objective",),
     ("schema", "record"),
-    ("state", "evaluation"),
+    ("state", "evaluation", "trackers"),
     ("train", "measure", "summary", "text_results"),
     ("restart", "illustrate"),
     ("results",),
     ("build", "report"),
+    ("lifecycle",),
     ("launch",),
     ("__main__", "evaluate"),
 )

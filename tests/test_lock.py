@@ -9,8 +9,7 @@ import pytest
 from comparing import contents
 from launching import FakeBuild, leave_run, resolved
 
-from hfvae_runner import build as real_build
-from hfvae_runner import record, schema
+from hfvae_runner import lifecycle, record, schema
 from hfvae_runner.errors import CheckpointError, FolderInUse
 from hfvae_runner.launch import main
 
@@ -48,13 +47,13 @@ def test_the_lock_is_held_while_a_run_lasts_and_no_longer(tmp_path: Path, monkey
     def in_between(path: Path, metrics: dict[str, object]) -> None:
         before = contents(folder)
         with pytest.raises(FolderInUse):
-            real_build.run(schema.parse(resolved(*SMALL, "resume=auto")), folder)
+            lifecycle.run(schema.parse(resolved(*SMALL, "resume=auto")), folder)
         assert contents(folder) == before
         seen.append(path)
         write(path, metrics)
 
     monkeypatch.setattr(record, "write_metrics", in_between)
-    real_build.run(schema.parse(resolved(*SMALL)), folder)
+    lifecycle.run(schema.parse(resolved(*SMALL)), folder)
     assert seen == [folder]
     with record.locked(folder):
         pass

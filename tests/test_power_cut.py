@@ -10,7 +10,7 @@ import pytest
 from comparing import same_to_the_bit
 from launching import resolved
 
-from hfvae_runner import build, record, schema
+from hfvae_runner import lifecycle, record, schema
 
 OVERRIDES = (
     *("device=cpu", "threads=1", "image_size=8", "batch_size=128", "train.progress=false", "metrics.figures=false"),
@@ -64,7 +64,7 @@ def cuts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", fsync)
-        build.run(schema.parse(resolved(*OVERRIDES)), folder)
+        lifecycle.run(schema.parse(resolved(*OVERRIDES)), folder)
     yield folder, left
     shutil.rmtree(home)
 
@@ -76,5 +76,5 @@ def test_what_survives_goes_on_to_the_bit(cuts: tuple[Path, list[Path]]) -> None
     assert standings == sorted(standings, key=("leftover", "resumable", "finished").index), "never taken back"
     for each, standing in zip(left, standings, strict=True):
         if standing != "finished":
-            build.run(schema.parse(resolved(*OVERRIDES)), each)
+            lifecycle.run(schema.parse(resolved(*OVERRIDES)), each)
         same_to_the_bit(each, whole)

@@ -10,7 +10,7 @@ from comparing import history, last, metrics, same_to_the_bit
 from launching import resolved
 from torch import Tensor
 
-from hfvae_runner import build, record, schema
+from hfvae_runner import build, lifecycle, record, schema
 from hfvae_runner.errors import Diverged
 from hfvae_runner.runtime.batches import Batches
 from hfvae_runner.schema import Config
@@ -31,8 +31,8 @@ def config(*overrides: str) -> Config:
 
 def test_from_the_start_it_is_the_run_with_the_smaller_rate(tmp_path: Path) -> None:
     """Twice too large a rate: at 100 and at 0.1 the second step is not finite."""
-    build.run(config("steps=7", "lr=100", *AGAIN), tmp_path / "restarted")
-    build.run(config("steps=7", f"lr={100 * 1e-3 * 1e-3}"), tmp_path / "small")
+    lifecycle.run(config("steps=7", "lr=100", *AGAIN), tmp_path / "restarted")
+    lifecycle.run(config("steps=7", f"lr={100 * 1e-3 * 1e-3}"), tmp_path / "small")
     restarted, small = metrics(tmp_path / "restarted"), metrics(tmp_path / "small")
     assert [each["step"] for each in restarted["run"].pop("restarts")] == [0, 0]
     assert small["run"].pop("restarts") == []
@@ -67,7 +67,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, folder: Path, step: int) -> Poisoned
 def test_from_a_checkpoint_every_row_stands_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "run"
     poisoned = poison(monkeypatch, folder, step=6)
-    build.run(config("steps=10", "train.log_every=1", "on_divergence=restart", "objective=factor_vae"), folder)
+    lifecycle.run(config("steps=10", "train.log_every=1", "on_divergence=restart", "objective=factor_vae"), folder)
     assert poisoned.served == 1
     rows = history(folder)
     assert list(rows["step"]) == list(range(1, 11))
@@ -88,19 +88,19 @@ def test_a_run_that_had_stopped_may_be_told_to_restart(tmp_path: Path, monkeypat
     early, late = tmp_path / "early", tmp_path / "late"
     with monkeypatch.context() as patch:
         poison(patch, early, step=6)
-        build.run(config("steps=10", "on_divergence=restart"), early)
+        lifecycle.run(config("steps=10", "on_divergence=restart"), early)
     with monkeypatch.context() as patch:
         poison(patch, late, step=6)
         with pytest.raises(Diverged, match="not finite at step 7"):
-            build.run(config("steps=10"), late)
-        build.run(config("steps=10", "resume=auto", "on_divergence=restart"), late)
+            lifecycle.run(config("steps=10"), late)
+        lifecycle.run(config("steps=10", "resume=auto", "on_divergence=restart"), late)
     same_to_the_bit(late, early)
 
 
 def test_there_is_an_end_to_it(tmp_path: Path) -> None:
     overrides = ("steps=7", "lr=100", *AGAIN, "train.restarts=1")
     with pytest.raises(Diverged, match=r"not finite at step 2 with lr=0\.1; .*; restarted 1 times before") as end:
-        build.run(config(*overrides), tmp_path / "run")
+        lifecycle.run(config(*overrides), tmp_path / "run")
     assert end.value.exit_code == 3
     assert record.inspect(tmp_path / "run") == "resumable"
     assert last(tmp_path / "run")["step"] == 0

@@ -16,7 +16,7 @@ from launching import resolved
 from torch import Tensor
 
 import hfvae_runner
-from hfvae_runner import build, record, schema
+from hfvae_runner import build, lifecycle, record, schema
 from hfvae_runner.errors import CheckpointError
 from hfvae_runner.record import History
 from hfvae_runner.runtime.batches import Batches
@@ -53,7 +53,7 @@ def config(*overrides: str) -> Config:
 
 
 def run(folder: Path, *overrides: str) -> Path:
-    build.run(config(*overrides), folder)
+    lifecycle.run(config(*overrides), folder)
     return folder
 
 
@@ -68,7 +68,7 @@ def run_until(cut: int, folder: Path, *overrides: str, signum: signal.Signals = 
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as end:
         patch.setattr(Batches, "at", at)
-        build.run(config(*overrides), folder)
+        lifecycle.run(config(*overrides), folder)
     assert end.value.code == 128 + signum
     assert record.inspect(folder) == "resumable"
     assert last(folder)["step"] == cut

@@ -45,6 +45,7 @@ PLAIN: dict[str, Any] = {
         "progress": True,
     },
     "checkpoints": {"every": 1000, "keep": 2},
+    "trackers": {"tensorboard": {"_target_": "package.tensorboard"}},
     "metrics": {
         "exact_limit": 2e9,
         "batch_size": 1024,
@@ -163,6 +164,8 @@ def test_accepted(path: str, value: object) -> None:
         ("train.log_every", 0, ["train.log_every=0"]),
         ("train.progress", "no", ["train.progress='no'"]),
         ("train", "default", ["train='default'", "a section"]),
+        ("trackers", ["tensorboard"], ["trackers=['tensorboard']", "a section"]),
+        ("trackers.tensorboard", {"folder": "x"}, ["trackers.tensorboard._target_=null", "dotted path"]),
         ("metrics.batch_size", 0, ["metrics.batch_size=0"]),
         ("metrics.exact_limit", -1, ["metrics.exact_limit=-1"]),
         ("dataset", None, ["dataset=null"]),

@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from engine import unobserved
+from engine import Rows
 from launching import resolved
 
-from hfvae_runner import build, record, schema
+from hfvae_runner import build, lifecycle, record, schema
 from hfvae_runner.errors import Diverged
 from hfvae_runner.evaluation import encode, evaluate
 from hfvae_runner.record import History, RunFolder
@@ -42,7 +42,7 @@ def trained(folder: Path, *overrides: str) -> tuple[Run, State, pd.DataFrame]:
     run = build.assemble(config(*overrides))
     state = fresh(run)
     with RunFolder.create(folder, run.config.resolved) as opened:
-        train(run, state, opened, unobserved)
+        train(run, state, opened, Rows(opened))
         return run, state, opened.history.read()
 
 
@@ -106,13 +106,13 @@ def test_evaluation_leaves_the_training_alone(tmp_path: Path) -> None:
     run = build.assemble(config(*HFVAE))
     halfway = fresh(run)
     with RunFolder.create(tmp_path / "evaluated", run.config.resolved) as folder:
-        train(replace(run, total_steps=6), halfway, folder, unobserved)
+        train(replace(run, total_steps=6), halfway, folder, Rows(folder))
         global_state, noise_state = torch.get_rng_state(), halfway.generator.get_state()
         encoded = encode(run.model, run.dataset.train, seed=3, batch_size=512, device=run.device)
         evaluate(encoded, exact_limit=1e9)
         assert torch.equal(torch.get_rng_state(), global_state)
         assert torch.equal(halfway.generator.get_state(), noise_state)
-        train(run, halfway, folder, unobserved)
+        train(run, halfway, folder, Rows(folder))
         assert run.model.training
         again = folder.history.read()
     for name, value in state.model.state_dict().items():
@@ -137,7 +137,7 @@ def test_a_signal_while_a_row_is_written_still_leaves_a_checkpoint(
     monkeypatch.setattr(History, "append", interrupted)
     state = fresh(run)
     with pytest.raises(SystemExit) as end, RunFolder.create(tmp_path / "run", run.config.resolved) as folder:
-        train(run, state, folder, unobserved)
+        train(run, state, folder, Rows(folder))
     assert end.value.code == 143
     assert record.inspect(tmp_path / "run") == "resumable"
     resumed = fresh(build.assemble(run.config))
@@ -149,13 +149,13 @@ def test_the_seconds_of_all_resumes_add_up(tmp_path: Path) -> None:
     run = build.assemble(config(*HFVAE))
     state = fresh(run)
     with RunFolder.create(tmp_path / "run", run.config.resolved) as folder:
-        train(replace(run, total_steps=6), state, folder, unobserved)
+        train(replace(run, total_steps=6), state, folder, Rows(folder))
         half = state.seconds
         assert half > 0
         resumed = fresh(build.assemble(run.config))
         restore(resumed, folder.checkpoints / "last.pt")
         assert resumed.seconds == half
-        train(run, resumed, folder, unobserved)
+        train(run, resumed, folder, Rows(folder))
         assert resumed.seconds > half
 
 
@@ -176,7 +176,7 @@ def test_divergence_names_what_and_when(every: int, what: str, last_good: int, t
         pytest.raises(Diverged) as end,
         RunFolder.create(tmp_path / "run", run.config.resolved) as folder,
     ):
-        train(run, state, folder, unobserved)
+        train(run, state, folder, Rows(folder))
     assert end.value.exit_code == 3
     assert str(end.value) == f"training diverged: {what} with lr=0.001; the last good checkpoint is {last.resolve()}"
     assert str(end.value) in (folder.path / "run.log").read_text()
@@ -190,7 +190,7 @@ def test_divergence_names_what_and_when(every: int, what: str, last_good: int, t
 
 def test_divergence_at_once(tmp_path: Path) -> None:
     with pytest.raises(Diverged, match=r"not finite at step 2 with lr=1e\+30; there is no checkpoint before it"):
-        build.run(config("lr=1e30", "steps=30"), tmp_path / "run")
+        lifecycle.run(config("lr=1e30", "steps=30"), tmp_path / "run")
     assert not (tmp_path / "run" / "metrics.json").exists()
     assert record.inspect(tmp_path / "run") == "leftover"
 
@@ -201,5 +201,5 @@ def test_a_model_that_is_broken_by_its_last_step_has_diverged(tmp_path: Path) ->
         r"reconstruction, .* not finite on the train split after step 1 with lr=1e\+30; its checkpoint is .*last\.pt"
     )
     with pytest.raises(Diverged, match=message):
-        build.run(config("lr=1e30", "steps=1"), tmp_path / "run")
+        lifecycle.run(config("lr=1e30", "steps=1"), tmp_path / "run")
     assert record.inspect(tmp_path / "run") == "resumable"

@@ -1,7 +1,11 @@
 """One job: from its composed config to a run that is done, refused or failed."""
 
+import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -9,8 +13,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from hfvae_runner import record, schema
-from hfvae_runner.errors import ConfigError, Diverged, RunnerError
-from hfvae_runner.launch import resume
+from hfvae_runner.errors import ConfigError, Diverged, FolderInUse, RunnerError
+from hfvae_runner.launch import lease, plugins, resume, search
 from hfvae_runner.launch.composition import one_line, resolve
 from hfvae_runner.schema import RESUME_AUTO, Config
 
@@ -26,10 +30,43 @@ class JobFailed(Exception):
     def __init__(self, exit_code: int) -> None:
         super().__init__(exit_code)
         self.exit_code = exit_code
+        # Made again in the sweep's process, where it comes in from another: a sweeper that searches tells nobody of it.
+        if (leader := lease.leader()) is not None:
+            leader.note_failure(exit_code)
+
+
+class JobEnded(Exception):
+    """A job in a process of its own ended with SystemExit, which would end that process and lose the other jobs.
+
+    Its one argument is the exit code. ``Gate.on_job_end`` makes a SystemExit of it again, in the sweep's process.
+    """
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
+class ProcessLost(RunnerError):
+    """The process of a job died, and the sweep with it."""
+
+    exit_code = EXIT_BUG
 
 
 class Stopped(SystemExit):
     """Carries its cause out through Hydra, which swallows or rephrases an ordinary exception."""
+
+
+def parse(config: DictConfig) -> Config:
+    """The checked config of a job, whatever stands in its folder. Raises ConfigError where it is not usable."""
+    resolved = resolve(config)
+    hydra = HydraConfig.get()
+    # A search comes back to values that it has tried, and wants their result.
+    if hydra.mode != RunMode.RUN and not plugins.is_grid(hydra) and resolved.get("resume") is None:
+        resolved["resume"] = RESUME_AUTO
+    job = schema.parse(resolved)
+    if job.resume not in (None, RESUME_AUTO):
+        raise ConfigError(f"resume={job.resume}: expected {RESUME_AUTO} in a sweep, or resume=FOLDER for a single run")
+    return job
 
 
 def prepare(config: DictConfig, folder: Path) -> Config | None:
@@ -39,10 +76,7 @@ def prepare(config: DictConfig, folder: Path) -> Config | None:
         ConfigError: the config is not usable, or not in this folder.
         CheckpointError: the folder cannot be used.
     """
-    job = schema.parse(resolve(config))
-    if job.resume not in (None, RESUME_AUTO):
-        raise ConfigError(f"resume={job.resume}: expected {RESUME_AUTO} in a sweep, or resume=FOLDER for a single run")
-    return resume.standing_job(job, folder)
+    return resume.standing_job(parse(config), folder)
 
 
 def check(job: Config) -> None:
@@ -57,17 +91,21 @@ def run(job: Config | None, folder: Path) -> None:
     if job is None:
         tell(f"{folder}: finished, left as it is; raise steps (or epochs, where steps is null) to extend it")
         return
-    from hfvae_runner.build import run
+    from hfvae_runner.lifecycle import run
 
     run(job, folder)
 
 
-def task(config: DictConfig) -> None:
+def task(config: DictConfig) -> float | None:
     """What Hydra calls for each job, in the job's process.
+
+    Returns:
+        What ``optimized_metric`` names, for a sweeper that searches.
 
     Raises:
         Stopped: a single run ended with an exception, its cause.
         JobFailed: a job of a sweep did; an ordinary exception, so that Hydra goes on with the other jobs.
+        JobEnded: a job in a process of its own ended with SystemExit.
     """
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
@@ -77,12 +115,45 @@ def task(config: DictConfig) -> None:
             run(prepare(config, folder), folder)
         except Exception as error:
             raise Stopped from error
+        return None
+    with _process_of_the_job(folder) as place:
+        tell(f"job {hydra.job.num}: {folder}")
+        try:
+            job = prepare(config, folder)
+            run(job if job is None or place is None else _beside_others(job, place), folder)
+            path = config.optimized_metric
+            return None if path is None else search.optimized(folder, path)
+        except search.NoSuchMetric as error:
+            exit_code = _record_failure(error, folder, debug=config.get("debug") is True)
+            # The other jobs of a search would lack it as well; those of a grid are wanted all the same.
+            raise (JobFailed if plugins.is_grid(hydra) else SystemExit)(exit_code) from error
+        except Exception as error:
+            raise JobFailed(_record_failure(error, folder, debug=config.get("debug") is True)) from error
+
+
+@contextmanager
+def _process_of_the_job(folder: Path) -> Iterator[int | None]:
+    """Gives the place of a process that does not lead the sweep; raises JobEnded where the job there was ended."""
+    if lease.leader() is not None:
+        yield None
         return
-    tell(f"job {hydra.job.num}: {folder}")
     try:
-        run(prepare(config, folder), folder)
-    except Exception as error:
-        raise JobFailed(_record_failure(error, folder, debug=config.get("debug") is True)) from error
+        with lease.following() as place:
+            yield place
+    except (SystemExit, KeyboardInterrupt) as end:
+        if not any(folder.iterdir()):  # Hydra made it for a job that did not start
+            folder.rmdir()
+        raise JobEnded(int(end.code or 0) if isinstance(end, SystemExit) else 128 + signal.SIGINT) from end
+
+
+def _beside_others(job: Config, place: int) -> Config:
+    """The job as one of several at once: without a bar on the terminal that is theirs as well, and on its own GPU."""
+    if job.device == "auto":
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.set_device(plugins.device_index(place, torch.cuda.device_count()))
+    return replace(job, train=replace(job.train, progress=False))
 
 
 def report(error: RunnerError, debug: bool) -> int:
@@ -103,6 +174,7 @@ def _record_failure(error: Exception, folder: Path, debug: bool) -> int:
     else:
         traceback.print_exception(error)
         exit_code, reason = EXIT_BUG, one_line(f"{type(error).__name__}: {error}")
-    if record.inspect(folder) != "finished":  # a finished run that cannot be extended stays a finished run
+    # A finished run that cannot be extended stays a finished run, and another process's run is its own.
+    if not isinstance(error, FolderInUse) and record.inspect(folder) != "finished":
         record.write_status(folder, "diverged" if isinstance(error, Diverged) else "failed", reason, exit_code)
     return exit_code

@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hfvae_runner import record, schema
 from hfvae_runner.errors import CheckpointError, ConfigError
-from hfvae_runner.launch.composition import config_folder, explain, unknown_key
+from hfvae_runner.launch.composition import composed, config_folder, explain, unknown_key
 from hfvae_runner.schema import ALL_GROUPS, RESUME_AUTO, Config
 
 # None of these touches the numbers of a run that goes on; `steps` and `epochs` only add to them. `dataset.root` is what
@@ -33,6 +33,7 @@ MAY_CHANGE = (
     "optimized_metric",
 )
 
+_TRACKERS = "trackers"  # all of its keys may change as well
 _SHOWN_DIFFERENCES = 6
 
 
@@ -77,8 +78,12 @@ def stored_job(path: Path, overrides: Sequence[Override]) -> tuple[Config | None
     if record.inspect(folder) == "absent":
         raise CheckpointError(f"resume={folder}: no run there; expected {RESUME_AUTO} or the folder of an earlier run")
     resolved = deepcopy(record.load_config(folder))
+    about_trackers = [each for each in overrides if each.key_or_group.partition(".")[0] == _TRACKERS]
+    chosen_anew = any(each.key_or_group == _TRACKERS for each in about_trackers)
+    if chosen_anew:
+        resolved[_TRACKERS] = composed([str(each.input_line) for each in about_trackers])[_TRACKERS]
     for override in overrides:
-        if override.key_or_group != "resume":
+        if override.key_or_group != "resume" and not (chosen_anew and override in about_trackers):
             set_value(resolved, override)
     resolved["resume"] = str(path) if of_file else RESUME_AUTO
     return standing_job(schema.parse(resolved), folder), folder
@@ -122,7 +127,7 @@ def _plain(override: Override) -> object:
 def _refuse_changes(stored: Mapping[str, object], asked: Mapping[str, object], folder: Path) -> None:
     old, new = dict(_leaves(stored)), dict(_leaves(asked))
     same = {key for key in old.keys() & new.keys() if old[key] == new[key]}
-    changed = [key for key in {**old, **new} if key not in same and key not in MAY_CHANGE]
+    changed = [key for key in {**old, **new} if key not in same and not _may_change(key)]
     if not changed:
         return
     changed.sort(key=lambda key: not key.startswith("choices."))
@@ -132,6 +137,10 @@ def _refuse_changes(stored: Mapping[str, object], asked: Mapping[str, object], f
         f"{folder} holds a run with other values ({', '.join(listed[:_SHOWN_DIFFERENCES])}"
         f"{f' and {more} more' if more > 0 else ''}); expected the same, but for {', '.join(MAY_CHANGE[1:])}"
     )
+
+
+def _may_change(key: str) -> bool:
+    return key in MAY_CHANGE or key.partition(".")[0] == _TRACKERS
 
 
 def _is_extended(stored: Config, asked: Config, folder: Path) -> bool:

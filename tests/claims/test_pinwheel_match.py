@@ -6,7 +6,7 @@ import pytest
 import torch
 from launching import resolved
 
-from hfvae_runner import build, schema
+from hfvae_runner import build, lifecycle, schema
 from hfvae_runner.runtime.seeds import derived
 from hfvae_runner.state import State, restore
 from hfvae_runner.terms.inclusive_kl import InclusiveKL
@@ -29,7 +29,7 @@ def divergence(folder: Path, alpha: float, seed: int) -> float:
             *("device=cpu", "threads=1", "train.progress=false", "train.log_every=500", "metrics.figures=false"),
         )
     )
-    build.run(config, folder)
+    lifecycle.run(config, folder)
     run = build.assemble(config)
     restore(State(run.model, run.objective, build.optimizer_of(run), torch.Generator()), folder / "checkpoints/last.pt")
     latents, x = run.model.latents, run.dataset.train.x

@@ -6,7 +6,7 @@ import pytest
 import torch
 from launching import resolved
 
-from hfvae_runner import build, schema
+from hfvae_runner import lifecycle, schema
 from hfvae_runner.datasets import Dataset, Split
 
 pytestmark = pytest.mark.usefixtures("one_thread", "workplace")
@@ -24,7 +24,7 @@ def bags(**_options_of_digits: object) -> Dataset:
 @pytest.mark.parametrize("model", ["prodlda", "nvdm"])
 def test_a_resumed_run_is_the_uninterrupted_one(model: str, tmp_path: Path) -> None:
     def run(folder: str, *more: str) -> dict[str, object]:
-        return build.run(schema.parse(resolved(*SMALL, *BAGS, f"model={model}", *more)), tmp_path / folder)
+        return lifecycle.run(schema.parse(resolved(*SMALL, *BAGS, f"model={model}", *more)), tmp_path / folder)
 
     whole = run("whole", "steps=9")
     run("cut", "steps=4")

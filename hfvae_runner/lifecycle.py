@@ -1,0 +1,135 @@
+"""One run from its config to its results: started, gone on with, trained, measured."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from hfvae_runner import record
+from hfvae_runner.build import assemble, optimizer_of, use_threads
+from hfvae_runner.errors import CheckpointError, StorageError
+from hfvae_runner.record import LAST, RunFolder
+from hfvae_runner.restart import train_on
+from hfvae_runner.results import observed, results
+from hfvae_runner.runtime.memory import explained_exhaustion
+from hfvae_runner.runtime.seeds import derived
+from hfvae_runner.schema import RESUME_AUTO, Config
+from hfvae_runner.state import State, newest_good, point_last_to, restore
+from hfvae_runner.summary import table
+from hfvae_runner.trackers import Trackers
+from hfvae_runner.train import Run
+
+logger = logging.getLogger(__name__)
+
+
+@explained_exhaustion()
+def run(config: Config, folder: Path) -> dict[str, object]:
+    """Trains and evaluates one run in its folder, or goes on with the one that stands there (``resume``).
+
+    Returns:
+        The content of metrics.json.
+
+    Raises:
+        RunnerError: the config, the data or the checkpoint is not usable, or training diverged.
+        SystemExit: after SIGTERM or SIGINT.
+    """
+    use_threads(config)
+    assembled = assemble(config)
+    state = initial_state(assembled)
+    with record.locked(folder):
+        checkpoint = _checkpoint(config, folder)
+        if checkpoint is not None:
+            _go_on(assembled, state, checkpoint)
+        open_folder = RunFolder.create if checkpoint is None else RunFolder.reopen
+        with open_folder(folder, config.resolved) as opened:
+            opened.take_back(state.step)
+            _announce(assembled, state, folder)
+            try:
+                metrics = _finish(assembled, state, opened)
+            except StorageError as error:
+                raise StorageError(f"{error}; {opened.last_good()}") from error
+            logger.info("%s\nrun folder: %s", table(metrics), folder)
+    return metrics
+
+
+def _finish(run: Run, state: State, folder: RunFolder) -> dict[str, object]:
+    """Trains to the end and measures; returns the content of metrics.json."""
+    with Trackers.open(run.trackers, folder.path, run.config.resolved, state.step) as trackers:
+        train_on(run, state, folder, _Witness(run, state, folder, trackers))
+        metrics = results(run, folder, state)
+        record.write_metrics(folder.path, metrics)
+        trackers.results(state.step, metrics)
+    return metrics
+
+
+@dataclass(frozen=True)
+class _Witness:
+    """Hands on what a run shows while it trains to its folder, then to its trackers."""
+
+    run: Run
+    state: State
+    folder: RunFolder
+    trackers: Trackers
+
+    def row(self, row: Mapping[str, float | int]) -> None:
+        self.folder.history.append(row)
+        self.trackers.row(self.state.step, row)
+
+    def measure(self, step: int) -> None:
+        measured = observed(self.run, self.folder, self.state)
+        self.folder.evaluations.append(measured)
+        self.trackers.row(step, measured)
+
+    def take_back(self, step: int) -> None:
+        self.folder.take_back(step)
+        self.trackers.take_back(step)
+
+
+def _checkpoint(config: Config, folder: Path) -> Path | None:
+    """Where the run goes on from; None where it starts."""
+    if config.resume is None:
+        return None
+    return record.checkpoint_of(folder) if config.resume == RESUME_AUTO else Path(config.resume)
+
+
+def _go_on(run: Run, state: State, checkpoint: Path) -> None:
+    """Restores the state, and makes the checkpoint the run's last one.
+
+    Raises:
+        CheckpointError: it cannot be used, with the newest one that can; or it is past the run's end.
+    """
+    try:
+        restore(state, checkpoint)
+    except CheckpointError as error:
+        good = newest_good(state, checkpoint.parent)
+        way_out = (
+            "no numbered one beside it is whole either" if good is None else f"resume={good} goes on from that one"
+        )
+        raise CheckpointError(f"{error}; {way_out}") from error
+    if run.total_steps < state.step:
+        raise CheckpointError(f"{checkpoint} is at step {state.step}; expected steps or epochs of at least that")
+    if checkpoint.name != LAST:
+        point_last_to(checkpoint)
+
+
+def initial_state(run: Run) -> State:
+    """A run before its first step."""
+    generator = torch.Generator(run.device).manual_seed(derived(run.config.seed, "noise"))
+    return State(run.model, run.objective, optimizer_of(run), generator)
+
+
+def _announce(run: Run, state: State, folder: Path) -> None:
+    choices = " ".join(f"{group}={choice}" for group, choice in run.config.choices.items())
+    logger.info("%s on %s: step %d to %d, %s", choices, run.device, state.step, run.total_steps, folder)
+    for penalty in run.objective.penalties:
+        for what, schedule in {"weight": penalty.weight, "target": penalty.target}.items():
+            if schedule is not None and schedule.last_change > run.total_steps:
+                logger.warning(
+                    "the %s of %s moves until step %d, but the run ends at step %d",
+                    what,
+                    penalty.name,
+                    schedule.last_change,
+                    run.total_steps,
+                )

@@ -1,0 +1,9 @@
+"""What shows a run elsewhere while it lasts: one service per file, off by default, none of them part of the results.
+
+A choice of conf/trackers/ is a ``Tracking``: its options, checked at start-up. Opened for a run it is a ``Tracker``.
+"""
+
+from hfvae_runner.trackers._tracker import About, Row, Status, Tracker, Tracking, numbers
+from hfvae_runner.trackers._trackers import Trackers
+
+__all__ = ["About", "Row", "Status", "Tracker", "Trackers", "Tracking", "numbers"]

@@ -1,0 +1,143 @@
+"""The interface that a service is spoken to through, and what its files share."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from hfvae_runner.errors import ConfigError
+from hfvae_runner.record import History
+
+Status = Literal["completed", "failed", "interrupted"]
+Row = Mapping[str, float | int]
+_FOLDER = "trackers"
+# Neither says anything about the run's numbers.
+_NOT_HYPERPARAMETERS = ("trackers", "debug", "resume")
+_NOT_RESULTS = ("schema", "measured")
+
+
+@dataclass(frozen=True)
+class About:
+    """The run that is tracked.
+
+    Attributes:
+        folder: the run folder.
+        config: the resolved config.
+        step: the optimiser step that it goes on from; 0 for a new run.
+    """
+
+    folder: Path
+    config: Mapping[str, object]
+    step: int
+
+    @property
+    def name(self) -> str:
+        """The run folder's."""
+        return self.folder.resolve().name
+
+    def own(self, name: str) -> Path:
+        """Where a tracker keeps what it needs for itself."""
+        return self.folder / _FOLDER / name
+
+    def hyperparameters(self) -> dict[str, bool | int | float | str]:
+        """The config by dotted key; lists as JSON, null as text."""
+        chosen = {key: value for key, value in self.config.items() if key not in _NOT_HYPERPARAMETERS}
+        return {
+            place: value if isinstance(value, bool | int | float | str) else json.dumps(value, ensure_ascii=False)
+            for place, value in _leaves(chosen, ".")
+        }
+
+    def past(self) -> list[tuple[int, Row]]:
+        """Step and values up to ``step``: the rows of history.csv, and what was measured while training."""
+        rows: list[tuple[int, Row]] = []
+        for row in History(self.folder / "history.csv").read().to_dict("records"):
+            rows.append((int(row.pop("step")), {str(name): value for name, value in row.items()}))
+        evaluations = self.folder / "evaluations.jsonl"
+        if evaluations.exists():
+            for line in evaluations.read_text(encoding="utf-8").splitlines():
+                measured = json.loads(line)
+                rows.append((measured.pop("step"), numbers(measured)))
+        return sorted((row for row in rows if row[0] <= self.step), key=lambda row: row[0])
+
+
+class Tracker(ABC):
+    """One run's account with a service. Never draws from the random states of ``random``, NumPy and torch.
+
+    A run that goes on ends with each of its rows there once. Every method may raise whatever the service raises.
+    """
+
+    @abstractmethod
+    def row(self, step: int, values: Row) -> None:
+        """Takes a row of history.csv, or what was measured at a step; steps never fall."""
+
+    @abstractmethod
+    def results(self, step: int, values: Row, figures: Sequence[Path]) -> None:
+        """Takes the results at the end, once.
+
+        Args:
+            step: the last.
+            values: from ``numbers``.
+            figures: PNG files.
+        """
+
+    @abstractmethod
+    def close(self, status: Status) -> None:
+        """Hands over what is left, within seconds."""
+
+
+class Tracking(ABC):
+    """A choice of the group ``trackers``: its options. The constructor raises ConfigError, and opens nothing."""
+
+    @abstractmethod
+    def open(self, about: About) -> Tracker:
+        """Registers a run, or the same run again, with all of its ``past`` that the service does not hold yet."""
+
+
+def numbers(metrics: Mapping[str, object]) -> dict[str, float | int]:
+    """Every number in the content of metrics.json by its path, as in ``test/kl_per_factor/style[0]``.
+
+    Without nulls, texts and what is no result: the schema, the metrics' options.
+    """
+    chosen = {key: value for key, value in metrics.items() if key not in _NOT_RESULTS}
+    return {
+        place: value
+        for place, value in _leaves(chosen, "/", into_lists=True)
+        if isinstance(value, float | int) and not isinstance(value, bool)
+    }
+
+
+def require(choice: str, *packages: str) -> None:
+    """Raises ConfigError where a package that the choice needs is not installed, with what installs it."""
+    for package in packages:
+        if find_spec(package) is None:
+            raise ConfigError(
+                f"trackers={choice}: the package {package!r} is not installed; "
+                f'expected it, as from pip install "hfvae_runner[{choice}]"'
+            )
+
+
+def check_text(key: str, value: object) -> None:
+    """Raises ConfigError where the value of an option is not some text."""
+    if not isinstance(value, str) or not value:
+        raise ConfigError(f"{key}={json.dumps(value)}: expected some text")
+
+
+def one_line(error: BaseException) -> str:
+    """What a service raised, in one line of readable length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else f"{text[:300]} …"
+
+
+def _leaves(node: object, separator: str, place: str = "", *, into_lists: bool = False) -> Iterator[tuple[str, object]]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            inner = f"{place}{separator}{key}" if place else str(key)
+            yield from _leaves(value, separator, inner, into_lists=into_lists)
+    elif into_lists and isinstance(node, list | tuple):
+        for index, value in enumerate(node):
+            yield from _leaves(value, separator, f"{place}[{index}]", into_lists=True)
+    else:
+        yield place, node

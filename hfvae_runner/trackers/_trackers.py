@@ -1,0 +1,112 @@
+"""All chosen trackers as one, none of which can end a run."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from hfvae_runner.errors import ConfigError, RunnerError
+from hfvae_runner.trackers._tracker import About, Status, Tracker, Tracking, numbers, one_line
+
+logger = logging.getLogger(__name__)
+
+
+class Trackers:
+    """The opened trackers of one run; a context manager that closes them with how its block ended.
+
+    A tracker that fails is closed with a warning in the log, and the run goes on without it.
+    """
+
+    def __init__(self, chosen: Mapping[str, Tracking], about: About) -> None:
+        self._chosen = chosen
+        self._about = about
+        self._opened: dict[str, Tracker] = {}
+        self._step = 0
+        self._last: set[str] = set()
+
+    @classmethod
+    def open(cls, chosen: Mapping[str, Tracking], folder: Path, config: Mapping[str, object], step: int) -> Self:
+        """Opens all for a run.
+
+        Args:
+            chosen: by name.
+            folder: the run folder, which exists.
+            config: the resolved config.
+            step: the optimiser step that the run goes on from; 0 for a new one.
+
+        Raises:
+            ConfigError: one cannot be opened; those that were are closed again.
+        """
+        trackers = cls(chosen, About(folder, config, step))
+        for name, tracking in chosen.items():
+            try:
+                trackers._opened[name] = tracking.open(trackers._about)
+            # Whatever a service raises: here it is still the config that names one which cannot be used.
+            except Exception as error:
+                trackers.close("failed")
+                if isinstance(error, RunnerError):
+                    raise
+                raise ConfigError(f"trackers.{name} cannot be opened: {one_line(error)}") from error
+        return trackers
+
+    def row(self, step: int, values: Mapping[str, object]) -> None:
+        """Hands on a row of history.csv, or what was measured at a step."""
+        if not self._opened:
+            return
+        row = numbers(values)
+        row.pop("step", None)
+        self._last = self._last | row.keys() if step == self._step else set(row)
+        self._step = step
+        self._each(lambda tracker: tracker.row(step, row))
+
+    def take_back(self, step: int) -> None:
+        """Goes on from an earlier step, the rows of which are gone from the run folder; as a resume does."""
+        about = replace(self._about, step=step)
+        for name in list(self._opened):
+            with self._kept_going(name):
+                self._opened[name].close("interrupted")
+                self._opened[name] = self._chosen[name].open(about)
+
+    def results(self, step: int, metrics: Mapping[str, object]) -> None:
+        """Hands on the content of metrics.json at the last step, and the figures in the run folder."""
+        if not self._opened:
+            return
+        # What was measured at this very step while training stands there already.
+        held = self._last if step == self._step else set()
+        values = {name: value for name, value in numbers(metrics).items() if name not in held}
+        figures = sorted((self._about.folder / "figures").glob("*.png"))
+        self._each(lambda tracker: tracker.results(step, values, figures))
+
+    def close(self, status: Status) -> None:
+        """Closes all; may be called twice."""
+        self._each(lambda tracker: tracker.close(status))
+        self._opened.clear()
+
+    def _each(self, act: Callable[[Tracker], None]) -> None:
+        for name, tracker in list(self._opened.items()):
+            with self._kept_going(name):
+                act(tracker)
+
+    @contextmanager
+    def _kept_going(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        # Whatever a service raises: hours of training are worth more than its rows.
+        except Exception as error:
+            logger.warning("trackers.%s: %s; it is closed, the run goes on", name, one_line(error))
+            with suppress(Exception):
+                self._opened.pop(name).close("failed")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close("completed")
+        else:
+            self.close("failed" if issubclass(kind, Exception) else "interrupted")
