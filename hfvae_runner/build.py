@@ -4,6 +4,7 @@ import inspect
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path
@@ -156,7 +157,8 @@ def finished_run(config: Config, folder: Path) -> Run:
         RunnerError: the config cannot run here, or the folder's checkpoint cannot be used for it.
     """
     use_threads(config)
-    run = assemble(config)
+    # Whoever was shown the run while it was trained is of no use now, and perhaps not installed.
+    run = assemble(replace(config, trackers={}))
     restore_model(run.model, folder / "checkpoints" / LAST)
     return run
 

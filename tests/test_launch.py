@@ -19,7 +19,7 @@ from hfvae_runner.launch import main, run_name
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
-KNOWN_KEYS = ("beta", "gamma", "objective", "checkpoints.keep", "+experiment", "prior.size")
+KNOWN_KEYS = ("beta", "gamma", "objective", "train.log_every", "+experiment", "prior.size")
 VALUES = (
     st.integers()
     | st.floats(allow_nan=False, allow_infinity=False)
@@ -140,7 +140,7 @@ def test_a_named_folder(build: FakeBuild, workplace: Path) -> None:
         (["--config-dir=nowhere"], ["nowhere"]),
         (["--cfg=jbo"], ["jbo", "job"]),
         (["--what"], ["--what"]),
-        (["resume=nowhere"], ["resume=nowhere: no checkpoint there"]),
+        (["resume=nowhere"], ["resume=nowhere: no run there"]),
         (["resume=nowhere", "-m"], ["resume=nowhere with --multirun"]),
     ],
 )

@@ -87,6 +87,9 @@ def unknown_key(given: str, path: str, config: Mapping[str, object]) -> str:
         if not isinstance(node, Mapping):
             return f"{given}: {'.'.join(parts[:depth])} is a value and has no keys of its own"
         if part not in node:
+            if not node and depth:
+                chosen = ".".join(parts[:depth])
+                return f"{given}: nothing is chosen for {chosen}; expected {chosen}={part} as well"
             choices = [str(key) for key in node if key != "choices"]
             return f"{given}: unknown key {part!r}; expected one of {', '.join(choices)}{nearest(part, choices)}"
         node = node[part]

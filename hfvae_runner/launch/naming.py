@@ -11,7 +11,18 @@ from hydra.core.override_parser.types import Override
 from omegaconf import ListConfig, OmegaConf
 
 # How long, where and whether a run goes on does not make it another run.
-NOT_PART_OF_THE_NAME = ("resume", "steps", "epochs", "device", "data_root", "debug", "dataset.download")
+NOT_PART_OF_THE_NAME = (
+    "resume",
+    "steps",
+    "epochs",
+    "device",
+    "data_root",
+    "debug",
+    "dataset.download",
+    "optimized_metric",
+    "on_divergence",
+    "trackers",
+)
 
 _READABLE_LENGTH = 100
 
@@ -26,7 +37,7 @@ def run_name(overrides: Sequence[str]) -> str:
         override.get_key_element(): override
         for override in OverridesParser.create().parse_overrides(list(overrides))
         if override.key_or_group not in NOT_PART_OF_THE_NAME
-        and not override.key_or_group.startswith(("hydra.", "hydra/"))
+        and not override.key_or_group.startswith(("hydra.", "hydra/", "checkpoints.", "trackers."))
     }
     identity = sorted(f"{key}={_canonical(override)}" for key, override in named.items())
     readable = "_".join(_readable(text) for text in identity)[:_READABLE_LENGTH].strip("._-")
