@@ -5,28 +5,24 @@ at any moment leaves a folder that a later one can judge by what stands in it. A
 its lock, which ends with the process. Needs no torch: the command line asks about folders before it decides to train.
 """
 
-import csv
-import io
 import json
 import logging
-import math
-import numbers
-import os
 import re
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Literal, Self, TextIO
+from typing import TYPE_CHECKING, Literal, Self, TextIO
 
 import yaml
 from filelock import FileLock, Timeout
 
-from hfvae_runner.errors import CheckpointError, FolderInUse, RunnerError, StorageError
+from hfvae_runner.errors import CheckpointError, FolderInUse, RunnerError
+from hfvae_runner.history import Evaluations, History
+from hfvae_runner.storage import atomic, flush_folder, strict_json, write_atomic
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 LAST = "last.pt"
@@ -43,34 +39,6 @@ _OURS = re.compile(
 )
 
 Standing = Literal["absent", "leftover", "resumable", "finished"]
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Raises StorageError where the disk is full or fails while the block writes to the path."""
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(f"{path} cannot be written: {error.strerror}") from error
-
-
-@contextmanager
-def atomic(path: Path) -> Iterator[BinaryIO]:
-    """A stream whose content stands on the disk under ``path`` once the block ends well; else ``path`` is untouched.
-
-    Raises StorageError where it cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    with writing(path):
-        try:
-            with temporary.open("wb") as stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        flush_folder(path.parent)
 
 
 @contextmanager
@@ -95,22 +63,6 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def write_atomic(path: Path, data: bytes | str) -> None:
-    """Replaces the file by ``data`` (text as UTF-8), whole or not at all."""
-    with atomic(path) as stream:
-        stream.write(data.encode() if isinstance(data, str) else data)
-
-
-def flush_folder(folder: Path) -> None:
-    """Makes new names and renames in the folder survive a power cut."""
-    with writing(folder):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def inspect(folder: Path) -> Standing:
@@ -188,104 +140,7 @@ def load_metrics(folder: Path) -> dict[str, object]:
 
 def write_metrics(folder: Path, metrics: Mapping[str, object]) -> None:
     """Writes ``metrics.json``, the sign that the run has finished; raises ValueError naming a number not finite."""
-    write_atomic(folder / _METRICS, _strict_json(metrics, _METRICS, indent=1) + "\n")
-
-
-class Evaluations:
-    """``evaluations.jsonl``: what was measured while training, one object a line, each with its ``step``."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def append(self, row: Mapping[str, object]) -> None:
-        """Adds a line and hands it to the operating system; raises ValueError naming a number not finite."""
-        line = _strict_json(row, _EVALUATIONS)
-        with writing(self._path), self._path.open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
-
-    def flush(self) -> None:
-        """Brings all lines to the disk."""
-        if self._path.exists():
-            with writing(self._path), self._path.open("rb") as stream:
-                os.fsync(stream.fileno())
-
-    def truncate(self, step: int) -> None:
-        """Drops the lines after ``step``, and a last line that was cut short, as one file replaced by another."""
-        if self._path.exists():
-            with self._path.open(encoding="utf-8", newline="\n") as stream:
-                kept = [line for line in stream if line.endswith("\n") and json.loads(line)["step"] <= step]
-            write_atomic(self._path, "".join(kept))
-
-
-class History:
-    """``history.csv``: a row per logging step, with the columns of its first row; one of them is ``step``."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stream: TextIO | None = None
-        self._columns: list[str] = []
-
-    def append(self, row: Mapping[str, float | int]) -> None:
-        """Adds a row and hands it to the operating system; floats read back to the bit.
-
-        Raises ValueError where the columns are not those of the first row, or where there is no ``step`` among them.
-        """
-        stream = self._stream or self._open(list(row))
-        if row.keys() != set(self._columns):
-            different = sorted(row.keys() ^ set(self._columns))
-            raise ValueError(f"history row at step {row.get('step')}: columns {different} differ from the first row's")
-        with writing(self._path):
-            _write_row(stream, [_as_text(row[column]) for column in self._columns])
-
-    def flush(self) -> None:
-        """Brings all rows to the disk; raises StorageError where it cannot."""
-        if self._stream is not None:
-            with writing(self._path):
-                os.fsync(self._stream.fileno())
-
-    def truncate(self, step: int) -> None:
-        """Drops the rows after ``step``, and a last row that was cut short, as one file replaced by another."""
-        self.close()
-        if not self._path.exists():
-            return
-        with self._path.open(encoding="utf-8", newline="\n") as stream:
-            header, *rows = [line for line in stream if line.endswith("\n")] or [""]
-        place = _cells(header).index("step") if header else 0
-        kept = [row for row in rows if int(_cells(row)[place]) <= step]
-        write_atomic(self._path, "".join([header, *kept]))
-
-    def read(self) -> "pd.DataFrame":
-        """All rows so far; an empty frame before the first."""
-        import pandas as pd
-
-        if not self._path.exists():
-            return pd.DataFrame()
-        with self._path.open(encoding="utf-8", newline="") as stream:
-            columns, *rows = list(csv.reader(stream)) or [[]]
-        # Parsed here, since not every pandas reads floats to the bit.
-        return pd.DataFrame([[_as_number(cell) for cell in row] for row in rows], columns=columns)
-
-    def close(self) -> None:
-        """Closes the file; a later row opens it again."""
-        if self._stream is not None:
-            # Each row was handed over when it was written: what is left is the rest of one that failed, and fails anew.
-            with suppress(OSError):
-                self._stream.close()
-            self._stream = None
-
-    def _open(self, columns: list[str]) -> TextIO:
-        if "step" not in columns:
-            raise ValueError(f"history row without a step: {columns}")
-        header = ""
-        if self._path.exists():
-            with self._path.open(encoding="utf-8", newline="\n") as stream:
-                header = stream.readline()
-        self._columns = _cells(header) or columns
-        with writing(self._path):
-            self._stream = self._path.open("a", encoding="utf-8", newline="")
-            if not header:
-                _write_row(self._stream, columns)
-        return self._stream
+    write_atomic(folder / _METRICS, strict_json(metrics, _METRICS, indent=1) + "\n")
 
 
 class RunFolder:
@@ -424,39 +279,3 @@ class _Terminal(logging.StreamHandler[TextIO]):
 def _remove(paths: Iterator[Path] | list[Path]) -> None:
     for path in list(paths):
         path.unlink(missing_ok=True)
-
-
-def _as_text(value: float | int) -> str:
-    return str(int(value)) if isinstance(value, numbers.Integral) else repr(float(value))
-
-
-def _as_number(text: str) -> float | int:
-    return int(text) if text.removeprefix("-").isdecimal() else float(text)
-
-
-def _write_row(stream: TextIO, cells: list[str]) -> None:
-    csv.writer(stream, lineterminator="\n").writerow(cells)
-    stream.flush()
-
-
-def _cells(line: str) -> list[str]:
-    return next(csv.reader(io.StringIO(line)), [])
-
-
-def _strict_json(content: Mapping[str, object], file: str, indent: int | None = None) -> str:
-    for place, number in _numbers(content, ""):
-        if not math.isfinite(number):
-            raise ValueError(f"{file}: {place} is {number}; expected a finite number, or null and a reason")
-    return json.dumps(content, allow_nan=False, indent=indent, ensure_ascii=False)
-
-
-def _numbers(value: object, place: str) -> Iterator[tuple[str, float]]:
-    """Every float below ``value`` with its place, as in ``test.kl_per_factor.style[0]``."""
-    if isinstance(value, float):
-        yield place, value
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _numbers(inner, f"{place}.{key}" if place else str(key))
-    elif isinstance(value, list | tuple):
-        for index, inner in enumerate(value):
-            yield from _numbers(inner, f"{place}[{index}]")

@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from hfvae_runner.errors import CheckpointError, Diverged, StorageError
-from hfvae_runner.record import LAST, atomic, flush_folder, step_files, write_atomic, writing
+from hfvae_runner.record import LAST, step_files
+from hfvae_runner.storage import atomic, flush_folder, write_atomic, writing
 
 _FORMAT = 3
 # What a file system needs beside the file itself, and what the run's other files may grow by until the next checkpoint.

@@ -26,6 +26,7 @@ from hfvae_runner.errors import ConfigError, RunnerError
 from hfvae_runner.launch import jobs
 from hfvae_runner.launch import main as train
 from hfvae_runner.launch.composition import composed, parse_overrides, quoted
+from hfvae_runner.storage import write_atomic
 
 HOLDOUT = "dataset.holdout"
 _ROWS = {
@@ -99,7 +100,7 @@ def _scored(folder: Path) -> str:
         assert isinstance(test, Mapping)
         on_test[name] = test
     content = {"condition": config.dataset["holdout"], "note": note, "holdout": on_holdout}
-    record.write_atomic(folder / "zero_shot.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    write_atomic(folder / "zero_shot.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return "\n".join([*_table("holdout", on_holdout), "", *_table("test", on_test), f"\n{note}"])
 
 

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from hfvae_runner import lifecycle, record, schema
 from hfvae_runner.errors import StorageError
+from hfvae_runner.history import History
 from hfvae_runner.launch import main
-from hfvae_runner.record import History
 from hfvae_runner.runtime.batches import Batches
 from hfvae_runner.schema import Config
 

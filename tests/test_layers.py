@@ -16,7 +16,7 @@ ROOT = Path(hfvae_runner.__file__).parent
 # From the bottom up; a unit is a module or a package. Units of one line do not know each other.
 LAYERS = (
     ("__init__", "console", "errors", "vocabulary"),
-    ("schedules", "distributions", "datasets", "options"),
+    ("schedules", "distributions", "datasets", "options", "storage"),
     ("metrics", "figures", "runtime", "supervision"),
     ("blocks", "likelihoods", "estimators"),
     ("latents",),
@@ -25,7 +25,8 @@ LAYERS = (
     ("model", "terms"),
     ("penalties",),
     ("objective",),
-    ("schema", "record"),
+    ("schema", "history"),
+    ("record",),
     ("state", "evaluation", "trackers"),
     ("train", "measure", "summary", "text_results"),
     ("restart", "illustrate"),
@@ -92,7 +93,10 @@ def test_only_the_outermost_layer_knows_hydra(path: str) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["console", "errors", "vocabulary", "options", "schedules", "penalties", "schema", "record", "launch", "terms"],
+    [
+        *("console", "errors", "vocabulary", "options", "schedules", "penalties", "schema", "storage", "history"),
+        *("record", "launch", "terms"),
+    ],
 )
 def test_what_checks_a_config_needs_no_torch(module: str) -> None:
     program = f"import sys, hfvae_runner.{module}; sys.exit('torch' in sys.modules)"

@@ -18,7 +18,7 @@ from torch import Tensor
 import hfvae_runner
 from hfvae_runner import build, lifecycle, record, schema
 from hfvae_runner.errors import CheckpointError
-from hfvae_runner.record import History
+from hfvae_runner.history import History
 from hfvae_runner.runtime.batches import Batches
 from hfvae_runner.schema import Config
 

@@ -16,7 +16,8 @@ from launching import resolved
 from hfvae_runner import build, lifecycle, record, schema
 from hfvae_runner.errors import Diverged
 from hfvae_runner.evaluation import encode, evaluate
-from hfvae_runner.record import History, RunFolder
+from hfvae_runner.history import History
+from hfvae_runner.record import RunFolder
 from hfvae_runner.runtime.seeds import derived
 from hfvae_runner.schema import Config
 from hfvae_runner.state import State, restore

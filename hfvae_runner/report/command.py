@@ -10,13 +10,13 @@ from typing import NoReturn
 
 from hfvae_runner.console import exit_code_of
 from hfvae_runner.errors import ConfigError, DataError, RunnerError
-from hfvae_runner.record import write_atomic
 from hfvae_runner.report import table
 from hfvae_runner.report.page import Picture, page
 from hfvae_runner.report.results import results_csv, settings_csv
 from hfvae_runner.report.runs import COMPLETED, Run, collect, is_run, shown
 from hfvae_runner.report.settings import Comparison, compare, settings_of
 from hfvae_runner.report.table import Setting
+from hfvae_runner.storage import write_atomic
 
 _UNLIMITED = 1_000_000
 _DPI = 150

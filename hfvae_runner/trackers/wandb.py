@@ -12,7 +12,7 @@ from typing import Literal, Self
 
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.options import check_option
-from hfvae_runner.record import write_atomic
+from hfvae_runner.storage import write_atomic
 from hfvae_runner.trackers._tracker import About, Row, Status, Tracker, Tracking, check_text, require
 
 logger = logging.getLogger(__name__)

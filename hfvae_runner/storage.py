@@ -1,0 +1,75 @@
+"""Writing that survives the end of the process or of the power: whole files or none, plain errors for a full disk."""
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from hfvae_runner.errors import StorageError
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Raises StorageError where the disk is full or fails while the block writes to the path."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{path} cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[BinaryIO]:
+    """A stream whose content stands on the disk under ``path`` once the block ends well; else ``path`` is untouched.
+
+    Raises StorageError where it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    with writing(path):
+        try:
+            with temporary.open("wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        flush_folder(path.parent)
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Replaces the file by ``data`` (text as UTF-8), whole or not at all."""
+    with atomic(path) as stream:
+        stream.write(data.encode() if isinstance(data, str) else data)
+
+
+def flush_folder(folder: Path) -> None:
+    """Makes new names and renames in the folder survive a power cut."""
+    with writing(folder):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def strict_json(content: Mapping[str, object], file: str, indent: int | None = None) -> str:
+    """The content as strict JSON; raises ValueError naming the file and the place of a number that is not finite."""
+    for place, number in _numbers(content, ""):
+        if not math.isfinite(number):
+            raise ValueError(f"{file}: {place} is {number}; expected a finite number, or null and a reason")
+    return json.dumps(content, allow_nan=False, indent=indent, ensure_ascii=False)
+
+
+def _numbers(value: object, place: str) -> Iterator[tuple[str, float]]:
+    """Every float below ``value`` with its place, as in ``test.kl_per_factor.style[0]``."""
+    if isinstance(value, float):
+        yield place, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _numbers(inner, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _numbers(inner, f"{place}[{index}]")
