@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Override
 
 from hfvae_runner.console import exit_code_of
 from hfvae_runner.errors import ConfigError, RunnerError
-from hfvae_runner.launch import jobs, resume
+from hfvae_runner.launch import jobs, lease, plugins, resume
 from hfvae_runner.launch.composition import CONFIG_NAME, VERSION_BASE, config_folder, explain, parse_overrides
 from hfvae_runner.launch.jobs import JobFailed, Stopped
 from hfvae_runner.runtime.signals import exit_on_sigterm
@@ -51,9 +51,11 @@ def _run(arguments: list[str]) -> int:
 def _dispatch(arguments: list[str]) -> int:
     flags, texts = _split(arguments)
     overrides = parse_overrides(texts)
+    prescribed = plugins.prescribed(overrides)
     folder = _folder_to_resume(overrides)
     if folder is None:
-        _call_hydra(flags, _left_to_the_jobs(overrides) if "--multirun" in flags else texts)
+        given = _left_to_the_jobs(overrides) if "--multirun" in flags else texts
+        _call_hydra(flags, [*prescribed, *given])
         return 0
     if flags:
         raise ConfigError(f"resume={folder} with {' '.join(flags)}: expected a single run, or resume=auto")
@@ -112,14 +114,21 @@ def _left_to_the_jobs(overrides: list[Override]) -> list[str]:
 
 def _call_hydra(flags: list[str], overrides: list[str]) -> None:
     run = hydra.main(version_base=VERSION_BASE, config_path=str(config_folder()), config_name=CONFIG_NAME)(jobs.task)
-    with _process(["hfvae_runner", *flags, *overrides]):
+    with _process(["hfvae_runner", *flags, *overrides]), lease.leading() as leader:
         try:
             run()
         except (JobFailed, BrokenPipeError):
             raise
         except Exception as error:
+            if plugins.is_of_a_launcher(error):
+                raise jobs.ProcessLost(f"{explain(error, [])}; resume=auto goes on with the sweep") from error
             # All that our own code raises leaves as JobFailed or Stopped: this is Hydra's, and about the command line.
-            raise ConfigError(explain(error, overrides)) from error
+            refusal = ConfigError(explain(error, overrides))
+            if leader.failure is None:
+                raise refusal from error
+            jobs.tell(f"error: {refusal}")  # about a search without a result
+        if leader.failure is not None:
+            raise JobFailed(leader.failure)
 
 
 @contextmanager

@@ -7,15 +7,17 @@ from typing import Any
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Override
+from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from hfvae_runner.errors import ConfigError, RunnerError
-from hfvae_runner.launch import jobs
+from hfvae_runner.launch import jobs, lease, plugins, search
 from hfvae_runner.launch.composition import explain, parse_overrides
-from hfvae_runner.launch.jobs import Stopped
+from hfvae_runner.launch.jobs import JobEnded, Stopped
 from hfvae_runner.schema import Config
 
 
@@ -43,8 +45,20 @@ class Gate(Callback):
             for label, job in prepared:
                 with _Labelled(label):
                     jobs.check(job)
+            _make_ready(config.hydra, len(prepared))
         except Exception as error:
             raise Stopped from error
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """Lets a job that was ended end the sweep, once its launcher has all jobs back."""
+        # Its property would raise it.
+        if isinstance(job_return._return_value, JobEnded):
+            job_return.return_value = SystemExit(job_return._return_value.exit_code)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Says what a search has found."""
+        if not plugins.is_grid(config.hydra) and (line := search.best(_folder(config, "hydra.sweep.dir"))) is not None:
+            jobs.tell(line)
 
 
 class _Labelled:
@@ -61,37 +75,61 @@ class _Labelled:
             raise type(error)(f"{self._label}: {error}") from error
 
 
+def _make_ready(hydra: DictConfig, prepared: int) -> None:
+    """Makes this process the leader of jobs in others, where the launcher runs them beside it."""
+    leader, place = lease.leader(), plugins.place(hydra)
+    if leader is None or place == "here":
+        return
+    if place == "beside":
+        leader.hold(plugins.threads(hydra, prepared if plugins.is_grid(hydra) else hydra.sweeper.get("n_jobs", 1)))
+    plugins.start(hydra)  # after `hold`: processes that it starts belong to the sweep
+    leader.listen()
+
+
 def _prepare_all(master: DictConfig) -> list[tuple[str, Config]]:
-    """Every job that has something to do, with a label that tells it from the others."""
-    prepared: list[tuple[str, Config]] = []
-    folders: dict[Path, str] = {}
+    """Every job that has something to do, with a label that tells it from the others; of a search, some samples."""
+    given = [f"{key}={value}" for key, value in (master.hydra.sweeper.get("params") or {}).items()]
+    overrides = parse_overrides([*given, *master.hydra.overrides.task])
     try:
-        for number, overrides in enumerate(_grid(master)):
-            label = f"job {number} ({' '.join(overrides)})" if overrides else f"job {number}"
-            with _Labelled(label):
-                config = _compose(master, overrides, number)
-                folder = _folder(config, "hydra.sweep.dir") / _folder(config, "hydra.sweep.subdir")
-                if folder in folders:
-                    raise ConfigError(f"its run folder {folder} is that of {folders[folder]}; expected one each")
-                folders[folder] = label
-                job = jobs.prepare(config, folder)
-            if job is not None:
-                prepared.append((label, job))
+        return _grid(master, overrides) if plugins.is_grid(master.hydra) else _samples(master, overrides)
     finally:
         HydraConfig.instance().set_config(master)
+
+
+def _grid(master: DictConfig, overrides: Sequence[Override]) -> list[tuple[str, Config]]:
+    batch = master.hydra.sweeper.max_batch_size
+    if batch is not None:
+        raise ConfigError(f"hydra.sweeper.max_batch_size={batch}: a failed job would end the sweep; expected null")
+    try:
+        grid = BasicSweeper.split_arguments(list(overrides), None)[0]
+    except HydraException as error:
+        raise ConfigError(explain(error, [])) from error
+    prepared: list[tuple[str, Config]] = []
+    folders: dict[Path, str] = {}
+    for number, own in enumerate(grid):
+        label = f"job {number} ({' '.join(own)})" if own else f"job {number}"
+        with _Labelled(label):
+            config = _compose(master, own, number)
+            folder = _folder(config, "hydra.sweep.dir") / _folder(config, "hydra.sweep.subdir")
+            if folder in folders:
+                raise ConfigError(f"its run folder {folder} is that of {folders[folder]}; expected one each")
+            folders[folder] = label
+            job = jobs.prepare(config, folder)
+        if job is not None:
+            prepared.append((label, job))
     return prepared
 
 
-def _grid(master: DictConfig) -> Sequence[Sequence[str]]:
-    """The overrides of each job; none for a sweeper that chooses the values as it goes."""
-    if not str(master.hydra.sweeper["_target_"]).endswith(BasicSweeper.__name__):
-        return []
-    fixed = [f"{key}={value}" for key, value in (master.hydra.sweeper.params or {}).items()]
-    overrides = parse_overrides([*fixed, *master.hydra.overrides.task])
-    try:
-        return BasicSweeper.split_arguments(overrides, None)[0]
-    except HydraException as error:
-        raise ConfigError(explain(error, [])) from error
+def _samples(master: DictConfig, overrides: Sequence[Override]) -> list[tuple[str, Config]]:
+    prepared: list[tuple[str, Config]] = []
+    for own in search.samples(overrides):
+        label = f"a job of the search ({' '.join(own)})"
+        with _Labelled(label):
+            job = jobs.parse(_compose(master, own, 0))
+        if not prepared:
+            search.check(master.hydra, job.optimized_metric)
+        prepared.append((label, job))
+    return prepared
 
 
 def _compose(master: DictConfig, overrides: Sequence[str], number: int) -> DictConfig:

@@ -1,0 +1,94 @@
+"""A search: a sweeper that chooses each job's values by the metric of the jobs before it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import yaml
+from hydra.core.override_parser.types import IntervalSweep, Override
+from omegaconf import DictConfig, ListConfig
+
+from hfvae_runner import record
+from hfvae_runner.errors import ConfigError, nearest
+
+_RESULT = "optimization_results.yaml"
+
+
+class NoSuchMetric(ConfigError):
+    """No job of the search will have the metric."""
+
+
+def check(hydra: DictConfig, path: str | None) -> None:
+    """Whether the sweeper can search for what ``optimized_metric`` names.
+
+    Args:
+        hydra: the config's own node of Hydra.
+        path: the value of ``optimized_metric``.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if path is None:
+        raise ConfigError("optimized_metric=null, but the sweeper searches; expected what it is to be, as in test.elbo")
+    direction = hydra.sweeper.get("direction")
+    if isinstance(direction, ListConfig):
+        raise ConfigError(f"hydra.sweeper.direction={direction}: expected minimize or maximize, of the one metric")
+
+
+def optimized(folder: Path, path: str) -> float:
+    """The number at a dotted path such as ``test.elbo`` in a finished run's metrics.json.
+
+    Raises:
+        NoSuchMetric: there is no such path.
+        ConfigError: there is no number.
+        CheckpointError: metrics.json cannot be read.
+    """
+    metrics = record.load_metrics(folder)
+    leaves = dict(_leaves(metrics))
+    if path not in leaves:
+        raise NoSuchMetric(f"optimized_metric={path}: not in {folder / 'metrics.json'}{nearest(path, leaves)}")
+    value = leaves[path]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        why = leaves.get(f"{path}_why")
+        shown = "null" if value is None else repr(value)
+        raise ConfigError(
+            f"optimized_metric={path} is {shown} in {folder / 'metrics.json'}"
+            f"{f' ({why})' if why else ''}; expected a number"
+        )
+    return float(value)
+
+
+def samples(overrides: Sequence[Override]) -> list[list[str]]:
+    """Jobs that a search may come to: its first values, and each other end or choice of one value beside those."""
+    values = {override.get_key_element(): _values(override) for override in overrides}
+    first = {key: choices[0] for key, choices in values.items()}
+    jobs = [first, *({**first, key: other} for key, choices in values.items() for other in choices[1:])]
+    return [[f"{key}={value}" for key, value in job.items()] for job in jobs]
+
+
+def best(sweep: Path) -> str | None:
+    """One line about the result that the search left in the sweep's folder; None where there is none."""
+    path = sweep / _RESULT
+    if not path.is_file():
+        return None
+    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values = " ".join(f"{key}={value}" for key, value in found["best_params"].items())
+    return f"best of the search: {found['best_value']:.6g} with {values}; {path}"
+
+
+def _values(override: Override) -> list[str]:
+    if not override.is_sweep_override():
+        return [override.get_value_element_as_str()]
+    if override.is_discrete_sweep():
+        values = list(override.sweep_string_iterator())
+        return [values[0], values[-1]] if override.is_range_sweep() else values
+    interval = override.value()
+    assert isinstance(interval, IntervalSweep)
+    return [str(interval.start), str(interval.end)]
+
+
+def _leaves(node: object, path: str = "") -> Iterator[tuple[str, object]]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _leaves(value, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, node
