@@ -136,8 +136,8 @@ class _Follower:
             os.kill(os.getpid(), signal.SIGTERM)
         while not self._is_alone():
             time.sleep(_LOOK_EVERY)
-        self._idle.wait(_TIME_TO_END)
         shutil.rmtree(self._folder, ignore_errors=True)
+        self._idle.wait(_TIME_TO_END)
         os._exit(128 + signal.SIGTERM)
 
     def _arrived(self) -> set[int]:
