@@ -6,7 +6,6 @@ one line as well (tests/runtime/test_memory.py), but it may take the machine min
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from launching import resolved
 
 from hfvae_runner.launch import main
+from hfvae_runner.launch.composition import leaves
 
 BASE = (
     *("steps=1", "metrics.figures=false", "device=cpu", "threads=1", "train.progress=false"),
@@ -65,14 +65,6 @@ SHAPES = (
 REFERENCES = ("${beta}", "${nope}", "${seed}", "???", "1,2", "range(3)", "interval(0,1)", "[", "{", "=", "'", "%", "~")
 anything = st.sampled_from((*WORDS, *SHAPES, *REFERENCES))
 garbage = st.text("abc01.,-[]{}:'\"$ \\\té%=~+/", max_size=10)
-
-
-def leaves(node: object, path: str = "") -> Iterator[tuple[str, object]]:
-    if isinstance(node, Mapping) and node:
-        for key, value in node.items():
-            yield from leaves(value, f"{path}.{key}" if path else str(key))
-    else:
-        yield path, node
 
 
 @cache

@@ -130,6 +130,15 @@ def one_line(text: str) -> str:
     return " ".join(text.replace("object_type=dict", "").split())
 
 
+def leaves(node: object, path: str = "") -> Iterator[tuple[str, object]]:
+    """Every value with its dotted path; an empty section is a value."""
+    if isinstance(node, Mapping) and node:
+        for key, value in node.items():
+            yield from leaves(value, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, node
+
+
 def _known_keys(overrides: Sequence[str]) -> Mapping[str, object]:
     """The config that the chosen groups make, before any other override."""
     folders = {path.name for path in config_folder().iterdir() if path.is_dir()}

@@ -1,6 +1,6 @@
 """Going on with a run: what may change on the way, and what is refused."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hfvae_runner import record, schema
 from hfvae_runner.errors import CheckpointError, ConfigError
-from hfvae_runner.launch.composition import composed, config_folder, explain, unknown_key
+from hfvae_runner.launch.composition import composed, config_folder, explain, leaves, unknown_key
 from hfvae_runner.schema import ALL_GROUPS, RESUME_AUTO, Config
 
 # None of these touches the numbers of a run that goes on; `steps` and `epochs` only add to them. `dataset.root` is what
@@ -125,7 +125,7 @@ def _plain(override: Override) -> object:
 
 
 def _refuse_changes(stored: Mapping[str, object], asked: Mapping[str, object], folder: Path) -> None:
-    old, new = dict(_leaves(stored)), dict(_leaves(asked))
+    old, new = dict(leaves(stored)), dict(leaves(asked))
     same = {key for key in old.keys() & new.keys() if old[key] == new[key]}
     changed = [key for key in {**old, **new} if key not in same and not _may_change(key)]
     if not changed:
@@ -156,14 +156,6 @@ def _extent(config: Config) -> tuple[str, int]:
         return "steps", config.steps
     assert config.epochs is not None
     return "epochs", config.epochs
-
-
-def _leaves(node: object, path: str = "") -> Iterator[tuple[str, object]]:
-    if isinstance(node, Mapping) and node:
-        for key, value in node.items():
-            yield from _leaves(value, f"{path}.{key}" if path else str(key))
-    else:
-        yield path, node
 
 
 def _shown(values: Mapping[str, object], key: str) -> str:

@@ -1,6 +1,6 @@
 """A search: a sweeper that chooses each job's values by the metric of the jobs before it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -9,6 +9,7 @@ from omegaconf import DictConfig, ListConfig
 
 from hfvae_runner import record
 from hfvae_runner.errors import ConfigError, nearest
+from hfvae_runner.launch.composition import leaves
 
 _RESULT = "optimization_results.yaml"
 
@@ -43,12 +44,12 @@ def optimized(folder: Path, path: str) -> float:
         CheckpointError: metrics.json cannot be read.
     """
     metrics = record.load_metrics(folder)
-    leaves = dict(_leaves(metrics))
-    if path not in leaves:
-        raise NoSuchMetric(f"optimized_metric={path}: not in {folder / 'metrics.json'}{nearest(path, leaves)}")
-    value = leaves[path]
+    values = dict(leaves(metrics))
+    if path not in values:
+        raise NoSuchMetric(f"optimized_metric={path}: not in {folder / 'metrics.json'}{nearest(path, values)}")
+    value = values[path]
     if isinstance(value, bool) or not isinstance(value, int | float):
-        why = leaves.get(f"{path}_why")
+        why = values.get(f"{path}_why")
         shown = "null" if value is None else repr(value)
         raise ConfigError(
             f"optimized_metric={path} is {shown} in {folder / 'metrics.json'}"
@@ -84,11 +85,3 @@ def _values(override: Override) -> list[str]:
     interval = override.value()
     assert isinstance(interval, IntervalSweep)
     return [str(interval.start), str(interval.end)]
-
-
-def _leaves(node: object, path: str = "") -> Iterator[tuple[str, object]]:
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            yield from _leaves(value, f"{path}.{key}" if path else str(key))
-    else:
-        yield path, node
