@@ -10,61 +10,123 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from hfvae_runner.blocks import Posterior, Sample
 from hfvae_runner.console import progress
-from hfvae_runner.distributions import categorical, mixture
+from hfvae_runner.distributions import categorical, fused_mixture, mixture
+from hfvae_runner.distributions.fused_mixture import Product
+from hfvae_runner.distributions.mixture import Weights
 from hfvae_runner.estimators import log_weights
 from hfvae_runner.latents import Latents
 from hfvae_runner.vocabulary import Estimator, Level
 
-# A tile of samples × components that stays in a core's cache: 2**18 float32 numbers are 1 MiB.
-_TILE_SAMPLES, _TILE_COMPONENTS = 128, 2048
+# A tile of the exact aggregate, whose tables stay below 10 MB where there are tables.
+_TILE_SAMPLES, _TILE_COMPONENTS = 256, 8192
+# Numbers in the tables of one part of a batch, S·M·F; of more the backward pass would keep too much.
+_TABLE_SIZE = {"cpu": 2**22, "cuda": 2**27}
 
 
 class Aggregate(Protocol):
     """Something that gives log q(z) of one fixed set of samples, the components' own draws in the same order."""
 
     @property
-    def own_log_weight(self) -> Tensor | float:
-        """The log-weight of each sample's own component, [S] or one for all."""
+    def own_log_weight(self) -> float:
+        """The log-weight of each sample's own component."""
 
     def log_prob(self, level: Level, blocks: Sequence[int]) -> Tensor:
         """log q at ``level``, over the blocks with these indices only: [S], [S, G] or [S, F]."""
 
 
 class MixtureAggregate:
-    """log Σ_m exp(w_sm) q(z_s|x_m) with given log-weights, differentiable; the whole S×M table is in memory.
+    """log Σ_m exp(w_sm) q(z_s|x_m) with given log-weights, differentiable, in memory that does not grow with S·M.
+
+    Fused where there is a kernel (see ``fused_mixture``), else through tables: of some samples after others, computed
+    anew for the backward pass, where one table of all would be large.
 
     Args:
         posterior: the components' parameters, [M, P_g] a block.
         query: the samples' own posterior parameters, [S, P_g] a block; read by enumerated blocks only, which average
             over their categories with weights q(k|x_s).
         sample: [S, C_g] a block.
-        weights: log-weights [S, M], or one for all.
+        weights: of the components.
     """
 
     def __init__(
-        self, latents: Latents, posterior: Posterior, query: Posterior, sample: Sample, weights: Tensor | float
+        self, latents: Latents, posterior: Posterior, query: Posterior, sample: Sample, weights: Weights
     ) -> None:
         self.latents = latents
         self.posterior = posterior
         self.query = query
         self.sample = sample
         self.weights = weights
-        # Each table serves up to three levels. (No functools.cache: its cycle through self would keep the tables of
-        # many steps alive until the garbage collector comes by.)
+        # Each serves up to three levels. (No functools.cache: its cycle through self would keep the tables of many
+        # steps alive until the garbage collector comes by.)
+        self._products: dict[tuple[int, ...], Product | None] = {}
+        self._tables: _Tables | None = None
+
+    @property
+    def own_log_weight(self) -> float:
+        return self.weights.own
+
+    def log_prob(self, level: Level, blocks: Sequence[int]) -> Tensor:
+        chosen = tuple(blocks)
+        if chosen not in self._products:
+            self._products[chosen] = self._product(chosen)
+        product = self._products[chosen]
+        return self._by_tables(level, chosen) if product is None else product.log_prob(level, self.weights)
+
+    def _product(self, blocks: tuple[int, ...]) -> Product | None:
+        if not fused_mixture.supports(self.posterior[0]):
+            return None
+        factors = [self.latents.blocks[g].factors(self.posterior[g], self.sample[g]) for g in blocks]
+        known = [each for each in factors if each is not None]
+        return Product(known) if len(known) == len(factors) else None
+
+    def _by_tables(self, level: Level, blocks: tuple[int, ...]) -> Tensor:
+        samples, components = len(self.sample[0]), len(self.posterior[0])
+        columns = sum(self.latents.blocks[g].n_code for g in blocks)
+        rows = max(1, _TABLE_SIZE.get(self.sample[0].device.type, _TABLE_SIZE["cpu"]) // (components * columns))
+        if samples <= rows:
+            if self._tables is None:
+                self._tables = _Tables(self.latents, self.posterior, self.query, self.sample, self.weights)
+            return self._tables.log_prob(level, blocks)
+
+        def part(first: int) -> Tensor:
+            query, sample = ([each[first : first + rows] for each in every] for every in (self.query, self.sample))
+            return _Tables(self.latents, self.posterior, query, sample, self.weights, first).log_prob(level, blocks)
+
+        parts = [
+            checkpoint(part, first, use_reentrant=False, preserve_rng_state=False) for first in range(0, samples, rows)
+        ]
+        return torch.cat(parts)
+
+
+class _Tables:
+    """The mixture of some samples, from ``first`` on, through one table [S, M] for each factor."""
+
+    def __init__(
+        self,
+        latents: Latents,
+        posterior: Posterior,
+        query: Posterior,
+        sample: Sample,
+        weights: Weights,
+        first: int = 0,
+    ) -> None:
+        self.latents = latents
+        self.posterior = posterior
+        self.query = query
+        self.sample = sample
+        like = posterior[0]
+        self.weights = weights.table(len(sample[0]), len(like), first=first, like=like)
         self._factor_tables: dict[tuple[int, int], Tensor] = {}
         self._block_tables: dict[int, Tensor] = {}
 
-    @property
-    def own_log_weight(self) -> Tensor | float:
-        return self.weights.diagonal() if isinstance(self.weights, Tensor) else self.weights
-
-    def log_prob(self, level: Level, blocks: Sequence[int]) -> Tensor:
+    def log_prob(self, level: Level, blocks: tuple[int, ...]) -> Tensor:
         match level:
             case "joint":
-                return self._mixture(tuple(blocks))
+                return self._mixture(blocks)
             case "block":
                 return torch.stack([self._mixture((g,)) for g in blocks], dim=1)
             case "factor":
@@ -99,7 +161,7 @@ class MixtureAggregate:
             return mixture.log_prob(sum(sampled[1:], start=sampled[0]), self.weights)
         component = _product_probs([self.posterior[g] for g in enumerated])
         query = _product_probs([self.query[g] for g in enumerated])
-        table = sum(sampled, start=query.new_zeros((len(query), len(component)))) + self.weights
+        table = sum(sampled, start=self.weights)
         # log q̂(z_s, k) = log Σ_m exp(table_sm) q(k|x_m), as one [S, M]·[M, K] product of numbers between 0 and 1.
         peak = table.amax(dim=1, keepdim=True).detach()
         density = torch.exp(table - peak) @ component
@@ -125,7 +187,7 @@ def from_batch(
         n_data: N, the size of the data set that the batch was drawn from.
     """
     batch = len(posterior[0])
-    weights = log_weights(estimator, batch, n_data, device=posterior[0].device, dtype=posterior[0].dtype)
+    weights = log_weights(estimator, batch, n_data)
     return MixtureAggregate(latents, posterior, posterior, sample, weights)
 
 
@@ -160,7 +222,7 @@ class ExactAggregate:
 
     def _stream_rows(self, sample: Sample, blocks: tuple[int, ...]) -> dict[Level, Tensor]:
         total: dict[Level, Tensor] = {}
-        weight = self.own_log_weight
+        weight = Weights.uniform(self.own_log_weight)
         for component in zip(
             *(torch.split(parameters, _TILE_COMPONENTS) for parameters in self.posterior), strict=True
         ):

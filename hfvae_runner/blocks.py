@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hfvae_runner.distributions import categorical, concrete, normal
+from hfvae_runner.distributions.fused_mixture import Categories, Factors, Normals
 from hfvae_runner.vocabulary import DiscreteDensity
 
 Posterior = Sequence[Tensor]
@@ -61,6 +62,9 @@ class Block(Protocol):
     def log_prob_table(self, parameters: Tensor, sample: Tensor, factor: int) -> Tensor:
         """log q(z_s,d | x_m) of factor d for every sample and component, [S, M]. Not for enumerated blocks."""
 
+    def factors(self, parameters: Tensor, sample: Tensor) -> Factors | None:
+        """The same pairs for the fused kernel; None where they are neither normal nor categorical."""
+
 
 @dataclass(frozen=True)
 class NormalBlock:
@@ -105,6 +109,9 @@ class NormalBlock:
 
     def log_prob_table(self, parameters: Tensor, sample: Tensor, factor: int) -> Tensor:
         return normal.log_prob_table(sample[:, factor], parameters[:, factor], parameters[:, self.size + factor])
+
+    def factors(self, parameters: Tensor, sample: Tensor) -> Factors | None:
+        return Normals(sample, *parameters.chunk(2, dim=1))
 
 
 @dataclass(frozen=True)
@@ -172,3 +179,8 @@ class ConcreteBlock:
         if self.density == "concrete":
             return concrete.log_prob(sample[:, None, :], parameters[None, :, :], self.temperature)
         raise ValueError(f"block {self.name} is enumerated: it has no log-probability at a sample")
+
+    def factors(self, parameters: Tensor, sample: Tensor) -> Factors | None:
+        if self.density != "argmax":
+            return None
+        return Categories(sample.argmax(1), categorical.log_probs(parameters))

@@ -5,14 +5,12 @@ B: the batch's actual size. N: the size of the data set that the aggregate poste
 
 import math
 
-import torch
-from torch import Tensor
-
+from hfvae_runner.distributions.mixture import Weights
 from hfvae_runner.vocabulary import Estimator
 
 
-def log_weights(estimator: Estimator, batch: int, n_data: int, *, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """The log-weights w [B, B] of sample b (rows) on component j (columns); sample b was drawn from component b.
+def log_weights(estimator: Estimator, batch: int, n_data: int) -> Weights:
+    """The log-weights w of sample b on component j, of B each; sample b was drawn from component b.
 
     - ``stratified`` (HFVAE Eq. 6): the own component 1/N, every other one (N−1)/(N(B−1)). Unbiased for q(z).
     - ``mws`` (β-TCVAE Eq. 3): 1/(N·B) everywhere. Its rows sum to 1/N, so log q̂ stays shifted: it serves gradients.
@@ -25,15 +23,12 @@ def log_weights(estimator: Estimator, batch: int, n_data: int, *, device: torch.
         raise ValueError(f"a batch of {batch} cannot stand for a data set of {n_data}")
     own = -math.log(n_data)
     if estimator == "mws":
-        return torch.full((batch, batch), own - math.log(batch), device=device, dtype=dtype)
+        return Weights.uniform(own - math.log(batch))
     if batch == 1:
-        return torch.full((1, 1), own, device=device, dtype=dtype)
+        return Weights.uniform(own)
     others = batch - 1
     if estimator == "stratified":
-        weights = torch.full((batch, batch), math.log((n_data - 1) / (n_data * others)), device=device, dtype=dtype)
-    else:
-        weights = torch.full((batch, batch), -math.log(others), device=device, dtype=dtype)
-        rows = torch.arange(batch, device=device)
-        # At N = M this one's weight would be 0; N >= B = M + 1 keeps it positive.
-        weights[rows, (rows + 1) % batch] = math.log((n_data - others) / (n_data * others))
-    return weights.fill_diagonal_(own)
+        rest = math.log((n_data - 1) / (n_data * others))
+        return Weights(rest=rest, own=own, following=rest)
+    # At N = M the next one's weight would be 0; N >= B = M + 1 keeps it positive.
+    return Weights(rest=-math.log(others), own=own, following=math.log((n_data - others) / (n_data * others)))

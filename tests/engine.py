@@ -193,9 +193,14 @@ def naive_log_q(
     return torch.stack([naive_log_mixture(latents, group, components, sample, weights) for group in groups], dim=1)
 
 
+def weight_table(estimator: Estimator, batch: int, n_data: int) -> Tensor:
+    """An estimator's weights, [B, B] float64, not their logarithms."""
+    return log_weights(estimator, batch, n_data).table(batch, batch, like=torch.empty(0, dtype=torch.float64)).exp()
+
+
 def naive_batch_log_q(batch: Drawn, estimator: Estimator, level: Level) -> Tensor:
     size = len(batch.posterior[0])
-    weights = log_weights(estimator, size, batch.n_data, device=CPU, dtype=torch.float64).exp()
+    weights = weight_table(estimator, size, batch.n_data)
     return naive_log_q(batch.latents, level, batch.posterior, batch.sample, weights)
 
 

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from hfvae_runner import aggregate
 from hfvae_runner.aggregate import ExactAggregate, MixtureAggregate
+from hfvae_runner.distributions.mixture import Weights
 from hfvae_runner.vocabulary import DiscreteDensity, Estimator, Level
 
 
@@ -159,7 +160,9 @@ def test_fewer_samples_than_components() -> None:
     sample = [z[:2] for z in a_sample(latents, posterior, seed=1)]
     query = [parameters[:2] for parameters in posterior]
     for level in LEVELS:
-        found = MixtureAggregate(latents, posterior, query, sample, -math.log(6)).log_prob(level, (0, 1))
+        found = MixtureAggregate(latents, posterior, query, sample, Weights.uniform(-math.log(6))).log_prob(
+            level, (0, 1)
+        )
         expected = naive_log_q(latents, level, posterior, sample, uniform(2, 6))
         torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
 
@@ -169,15 +172,38 @@ def test_an_enumerated_block_alone_under_one_weight() -> None:
     posterior = a_posterior(latents, 6, seed=0)
     query = [parameters[:2] for parameters in posterior]
     sample = [torch.zeros(2, 3, dtype=torch.float64)]
-    found = MixtureAggregate(latents, posterior, query, sample, -math.log(6)).log_prob("joint", (0,))
+    found = MixtureAggregate(latents, posterior, query, sample, Weights.uniform(-math.log(6))).log_prob("joint", (0,))
     q = torch.softmax(posterior[0], dim=1)
     torch.testing.assert_close(found, (q[:2] * q.mean(0).log()).sum(1))
 
 
-def test_the_weights_carry_no_gradient() -> None:
-    batch = drawn(blocks(2, -3), 4, 4)
-    batch.posterior[0].requires_grad_()
-    weights = torch.zeros(4, 4, dtype=torch.float64, requires_grad=True)
-    mixture = MixtureAggregate(batch.latents, batch.posterior, batch.posterior, batch.sample, weights)
-    mixture.log_prob("joint", (0, 1)).sum().backward()
-    assert weights.grad is None
+@pytest.mark.parametrize("density", DENSITIES)
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+def test_a_large_table_is_cut_into_parts(
+    density: DiscreteDensity, estimator: Estimator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latents = blocks(2, -3, density=density)
+    posterior = [each.requires_grad_() for each in a_posterior(latents, 7, seed=0)]
+    batch = Drawn(latents, posterior, a_sample(latents, posterior, seed=1), 9)
+    largest: list[int] = []
+    tables = aggregate._Tables._factor_table
+
+    def spied(self: aggregate._Tables, g: int, d: int) -> Tensor:
+        table = tables(self, g, d)
+        largest.append(len(table))
+        return table
+
+    monkeypatch.setattr(aggregate._Tables, "_factor_table", spied)
+
+    def results() -> tuple[Tensor, ...]:
+        mixture = batch.aggregate(estimator)
+        values = [mixture.log_prob(level, (0, 1)) for level in LEVELS]
+        total = torch.stack([value.square().sum() for value in values]).sum()
+        return *values, *torch.autograd.grad(total, posterior, retain_graph=True)
+
+    whole = results()
+    assert max(largest) == 7
+    largest.clear()
+    monkeypatch.setattr(aggregate, "_TABLE_SIZE", {"cpu": 3 * 7 * 5})
+    torch.testing.assert_close(results(), whole, rtol=1e-12, atol=1e-12)
+    assert max(largest) == 3

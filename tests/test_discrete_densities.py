@@ -12,6 +12,7 @@ from torch import Tensor
 
 from hfvae_runner.aggregate import MixtureAggregate
 from hfvae_runner.blocks import Posterior
+from hfvae_runner.distributions.mixture import Weights
 from hfvae_runner.evidence import Evidence
 from hfvae_runner.latents import Latents
 
@@ -24,7 +25,7 @@ def evidence_of_the_whole(latents: Latents, posterior: Posterior, *, draws: int,
     """``draws`` samples of every example of a data set that is the mixture of ``posterior``, [draws·N] in all."""
     query = [parameters.repeat(draws, 1) for parameters in posterior]
     sample = a_sample(latents, query, seed)
-    whole = MixtureAggregate(latents, posterior, query, sample, -math.log(len(posterior[0])))
+    whole = MixtureAggregate(latents, posterior, query, sample, Weights.uniform(-math.log(len(posterior[0]))))
     return Evidence(latents, query, sample, torch.zeros(len(query[0]), dtype=torch.float64), whole)
 
 
@@ -71,7 +72,9 @@ def test_argmax_has_no_gradient_through_the_relaxed_sample() -> None:
         [parameters.requires_grad_() for parameters in batch.posterior],
         [batch.sample[0], relaxed],
         torch.zeros(4),
-        MixtureAggregate(batch.latents, batch.posterior, batch.posterior, [batch.sample[0], relaxed], 0.0),
+        MixtureAggregate(
+            batch.latents, batch.posterior, batch.posterior, [batch.sample[0], relaxed], Weights.uniform(0.0)
+        ),
     )
     total = torch.stack([per_example(term, evidence).sum() for term in PARTS]).sum()
     assert torch.autograd.grad(total, relaxed, allow_unused=True) == (None,)

@@ -1,7 +1,6 @@
 import pytest
 import torch
 from engine import (
-    CPU,
     DENSITIES,
     ESTIMATORS,
     LEVELS,
@@ -10,13 +9,13 @@ from engine import (
     drawn,
     naive_log_pz,
     naive_log_qz_x,
+    weight_table,
 )
 from torch import Tensor
 
 from hfvae_runner.aggregate import Aggregate, ExactAggregate
 from hfvae_runner.blocks import NormalBlock
 from hfvae_runner.errors import ConfigError
-from hfvae_runner.estimators import log_weights
 from hfvae_runner.evidence import Evidence
 from hfvae_runner.priors.normal import StandardNormal
 from hfvae_runner.vocabulary import DiscreteDensity, Estimator, Level
@@ -114,7 +113,7 @@ def test_the_own_share_is_the_own_components_part_of_the_mixture(estimator: Esti
     evidence = batch.evidence(estimator)
     assert evidence.own_share() is None
     evidence.log_qz("joint")
-    weights = log_weights(estimator, 4, 9, device=CPU, dtype=torch.float64).exp()
+    weights = weight_table(estimator, 4, 9)
     pairs = zip(batch.latents.blocks, batch.posterior, batch.sample, strict=True)
     density = torch.cat([component_log_probs(*pair) for pair in pairs], dim=2).sum(2).exp()
     expected = (weights * density).diagonal() / (weights * density).sum(1)

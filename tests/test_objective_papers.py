@@ -20,6 +20,7 @@ from engine import (
     naive_log_qz_x,
     objective_of,
     per_example,
+    weight_table,
 )
 from launching import resolved
 from torch import Tensor
@@ -27,7 +28,6 @@ from torch.distributions import Categorical
 
 from hfvae_runner import objective, terms
 from hfvae_runner.errors import ConfigError
-from hfvae_runner.estimators import log_weights
 from hfvae_runner.evidence import Evidence
 from hfvae_runner.latents import Latents
 from hfvae_runner.objective import Objective
@@ -256,7 +256,7 @@ def a_labelled_batch(density: DiscreteDensity = "argmax") -> tuple[Drawn, Eviden
 
 def naive_parts(batch: Drawn, chosen: tuple[int, ...]) -> dict[str, Tensor]:
     """HFVAE's four terms over some of the blocks, per example, from densities written out naively."""
-    weights = log_weights("stratified", 6, 90, device=CPU, dtype=torch.float64).exp()
+    weights = weight_table("stratified", 6, 90)
 
     def log_q(level: Any) -> Tensor:
         return naive_log_q(batch.latents, level, batch.posterior, batch.sample, weights, chosen)

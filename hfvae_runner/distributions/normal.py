@@ -15,12 +15,20 @@ def log_prob(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
 
 
 class _Table(torch.autograd.Function):
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
+    def forward(z: Tensor, mean: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         precision = torch.exp(-log_scale)
         standardised = (z[:, None] - mean[None, :]).mul_(precision[None, :])
+        table = torch.addcmul(-(log_scale + HALF_LOG_2PI)[None, :], standardised, standardised, value=-0.5)
+        return table, standardised, precision
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: tuple[Tensor, Tensor, Tensor]) -> None:
+        _, standardised, precision = output
+        ctx.mark_non_differentiable(standardised, precision)
         ctx.save_for_backward(standardised, precision)
-        return torch.addcmul(-(log_scale + HALF_LOG_2PI)[None, :], standardised, standardised, value=-0.5)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -28,7 +36,7 @@ class _Table(torch.autograd.Function):
         weighted = grads[0] * standardised
         grad_mean = precision * weighted.sum(0)
         grad_z = -(weighted @ precision)
-        grad_log_scale = weighted.mul_(standardised).sum(0) - grads[0].sum(0)
+        grad_log_scale = (weighted * standardised).sum(0) - grads[0].sum(0)
         return grad_z, grad_mean, grad_log_scale
 
 
@@ -37,7 +45,7 @@ def log_prob_table(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
 
     The same numbers as ``log_prob``, with fewer passes over the table, which is what an aggregate posterior costs.
     """
-    table: Tensor = _Table.apply(z, mean, log_scale)
+    table: Tensor = _Table.apply(z, mean, log_scale)[0]
     return table
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from hfvae_runner.aggregate import MixtureAggregate
 from hfvae_runner.blocks import Noise
+from hfvae_runner.distributions.mixture import Weights
 from hfvae_runner.evidence import Blocks, Evidence
 from hfvae_runner.latents import Latents
 from hfvae_runner.terms._prior_draws import chosen_for_draws
@@ -34,7 +35,7 @@ class InclusiveKL(Term):
             # A draw from the prior has its category, over which nothing is left to average.
             latents = latents.with_density("argmax")
         z = latents.prior_sample(noise)
-        uniform = -math.log(len(evidence.log_px))
+        uniform = Weights.uniform(-math.log(len(evidence.log_px)))
         q_z = MixtureAggregate(latents, evidence.posterior, evidence.posterior, z, uniform)
         # 1/B Σ_j [log p(z_j) − log 1/B Σ_i q(z_j|x_i)]; the paper prints both sums without their 1/B and 1/n.
         return (latents.log_prior("joint", z, self.chosen) - q_z.log_prob("joint", self.chosen)).mean()

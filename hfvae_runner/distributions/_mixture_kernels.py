@@ -1,0 +1,173 @@
+"""What ``fused_mixture`` computes, as loops over pairs of sample and component that numba compiles for this machine.
+
+Shapes: R mixtures at once; S samples and M components of each; D normal factors; C categorical ones with K categories
+in all; G groups of factors. Components run along the last axis, so that the inner loops are over neighbours in memory.
+A table exists of one sample at a time, [M].
+
+The same loops for any number of threads: sums over samples are cut into ``parts`` that depend on S alone.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from numba import njit, prange
+
+from hfvae_runner.distributions.mixture import SMALLEST
+
+# No NaN may come in: `fused_mixture` lets none through. Infinities may.
+_FAST = {"nnan", "nsz", "arcp", "contract", "afn", "reassoc"}
+
+_LOG2_E = np.float32(1.4426950408889634)
+_FLOOR = np.float32(SMALLEST)
+_HALF = np.float32(0.5)
+# 2^f for |f| ≤ 1/2 as its Taylor series: the first term left out is below 2e-7 of the sum.
+_P1, _P2, _P3, _P4, _P5, _P6 = (np.float32(np.log(2.0) ** n / np.prod(np.arange(1.0, n + 1))) for n in range(1, 7))
+_MOST_THREADS = numba.get_num_threads()
+_ONE, _ZERO = np.float32(1), np.float32(0)
+_EXPONENT_BIAS, _MANTISSA_BITS = np.int32(127), np.int32(23)
+
+
+def _compiled(**options: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Compiled on the first call, and kept on disk where a place for that can be written."""
+
+    def compile_later(function: Callable[..., None]) -> Callable[..., None]:
+        try:
+            return njit(cache=True, **options)(function)  # type: ignore[no-any-return]
+        except RuntimeError:  # neither the package's folder nor the user's own can be written
+            return njit(**options)(function)  # type: ignore[no-any-return]
+
+    return compile_later
+
+
+@njit(inline="always", fastmath=_FAST)
+def _exp(x: np.float32) -> np.float32:
+    """exp(x) of x ≤ 0, that of the floor below it; arithmetic alone, so that it runs on whole vectors."""
+    scaled = max(x, _FLOOR) * _LOG2_E
+    whole = np.int32(scaled - _HALF)
+    f = scaled - np.float32(whole)
+    power = (((((_P6 * f + _P5) * f + _P4) * f + _P3) * f + _P2) * f + _P1) * f + _ONE
+    return power * np.int32((whole + _EXPONENT_BIAS) << _MANTISSA_BITS).view(np.float32)
+
+
+@njit(inline="always", fastmath=_FAST)
+def _log_densities(
+    row: Any, z: Any, mean: Any, precision: Any, constant: Any, index: Any, log_probs: Any, span: Any, weights: Any
+) -> None:
+    """Fills ``row`` [M] with one sample's log-density under each component, weights included but for that of the rest.
+
+    ``span``: the group's first and last normal factor, and its first and last categorical one.
+    ``weights``: the sample's own component, and by how much its weight and that of the one after it differ.
+    """
+    components = row.shape[0]
+    row[:] = _ZERO
+    # Views: with two indices in the loop the compiler does not see that neighbours follow one another.
+    for d in range(span[0], span[1]):
+        z_d, mean_d, precision_d, constant_d = z[d], mean[d], precision[d], constant[d]
+        for m in range(components):
+            standardised = (z_d - mean_d[m]) * precision_d[m]
+            row[m] += constant_d[m] - _HALF * standardised * standardised
+    for c in range(span[2], span[3]):
+        of_category = log_probs[index[c]]
+        for m in range(components):
+            row[m] += of_category[m]
+    own, own_more, following_more = weights
+    row[own % components] += own_more  # beyond the last one where all weights are alike, and nothing is added
+    if components > 1:
+        row[(own + 1) % components] += following_more
+
+
+@_compiled(parallel=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def forward(
+    z: Any,
+    mean: Any,
+    precision: Any,
+    constant: Any,
+    index: Any,
+    log_probs: Any,
+    spans: Any,
+    own_more: np.float32,
+    following_more: np.float32,
+    parts: int,
+    peak: Any,
+    total: Any,
+) -> None:
+    """Each row's largest entry, and the sum of exp(entry − largest): ``peak`` and ``total`` [R, S, G]."""
+    mixtures, samples, _ = z.shape
+    components = mean.shape[2]
+    for part in prange(mixtures * parts):
+        r, p = part // parts, part % parts
+        row = np.empty(components, np.float32)
+        for s in range(samples * p // parts, samples * (p + 1) // parts):
+            for g in range(spans.shape[0]):
+                weights = (s, own_more, following_more)
+                _log_densities(
+                    row, z[r, s], mean[r], precision[r], constant[r], index[r, s], log_probs[r], spans[g], weights
+                )
+                largest = row[0]
+                for m in range(components):
+                    largest = max(largest, row[m])
+                shares = _ZERO
+                for m in range(components):
+                    shares += _exp(row[m] - largest)
+                peak[r, s, g] = largest
+                total[r, s, g] = shares
+
+
+@_compiled(parallel=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def backward(
+    z: Any,
+    mean: Any,
+    precision: Any,
+    constant: Any,
+    index: Any,
+    log_probs: Any,
+    spans: Any,
+    own_more: np.float32,
+    following_more: np.float32,
+    peak: Any,
+    scale: Any,
+    to_z: Any,
+    to_mean: Any,
+    to_log_scale: Any,
+    to_log_probs: Any,
+) -> None:
+    """Gradients from scale = gradient / total [R, S, G]; those of components are left in ``parts``, [R, parts, D, M].
+
+    All four come in as zeros. ``to_log_probs``: [R, parts, K, M].
+    """
+    mixtures, samples, _ = z.shape
+    components, parts = mean.shape[2], to_mean.shape[1]
+    for part in prange(mixtures * parts):
+        r, p = part // parts, part % parts
+        row = np.empty(components, np.float32)
+        for s in range(samples * p // parts, samples * (p + 1) // parts):
+            for g in range(spans.shape[0]):
+                weights = (s, own_more, following_more)
+                _log_densities(
+                    row, z[r, s], mean[r], precision[r], constant[r], index[r, s], log_probs[r], spans[g], weights
+                )
+                largest, gradient = peak[r, s, g], scale[r, s, g]
+                for m in range(components):
+                    row[m] = gradient * _exp(row[m] - largest)
+                for d in range(spans[g, 0], spans[g, 1]):
+                    z_d, mean_d, precision_d = z[r, s, d], mean[r, d], precision[r, d]
+                    to_mean_d, to_log_scale_d = to_mean[r, p, d], to_log_scale[r, p, d]
+                    sum_z = _ZERO
+                    for m in range(components):
+                        standardised = (z_d - mean_d[m]) * precision_d[m]
+                        pull = row[m] * standardised * precision_d[m]
+                        sum_z += pull
+                        to_mean_d[m] += pull
+                        to_log_scale_d[m] += row[m] * (standardised * standardised - _ONE)
+                    to_z[r, s, d] -= sum_z
+                for c in range(spans[g, 2], spans[g, 3]):
+                    to_category = to_log_probs[r, p, index[r, s, c]]
+                    for m in range(components):
+                        to_category[m] += row[m]
+
+
+def use_threads(wanted: int) -> None:
+    """Gives the loops so many threads, or as many as numba has."""
+    numba.set_num_threads(min(wanted, _MOST_THREADS))
