@@ -27,6 +27,7 @@ from hfvae_runner.objective import Objective
 from hfvae_runner.options import check_option
 from hfvae_runner.penalties import PenaltySpec
 from hfvae_runner.record import LAST
+from hfvae_runner.runtime import precision, step
 from hfvae_runner.runtime.batches import Batches
 from hfvae_runner.runtime.memory import explained_exhaustion
 from hfvae_runner.runtime.seeds import derived
@@ -61,6 +62,9 @@ def assemble(config: Config) -> Run:
             that are not there, a device that this machine lacks.
     """
     device = _device(config.device)
+    precision.check(config.precision, device)
+    if config.runtime.compile:
+        step.check_compiler(device)
     metrics = {name: _metric(name, spec) for name, spec in config.metrics.chosen.items()}
     trackers = {name: _tracking(name, spec) for name, spec in config.trackers.items()}
     dataset = dataset_of(config)
@@ -93,13 +97,26 @@ def optimizer_of(run: Run) -> torch.optim.Adam:
         *run.objective.parameter_groups(),
     ]
     first, second = settings.betas
-    return torch.optim.Adam(
+    optimizer = torch.optim.Adam(
         [group for group in groups if group["params"]],
         lr=run.config.lr,
         betas=(first, second),
         amsgrad=settings.amsgrad,
         fused=True,
     )
+    optimizer.register_load_state_dict_post_hook(_lay_out_as_parameters)
+    return optimizer
+
+
+def _lay_out_as_parameters(optimizer: torch.optim.Optimizer) -> None:
+    """Gives loaded moments the memory layout of their parameters.
+
+    A fused Adam goes through both as they lie in memory, and would take one weight's moments for another's.
+    """
+    for parameter, moments in optimizer.state.items():
+        for name, moment in moments.items():
+            if moment.shape == parameter.shape and moment.stride() != parameter.stride():
+                moments[name] = torch.empty_like(parameter).copy_(moment)
 
 
 def _prior(config: Config, dataset: Dataset) -> Latents:
@@ -237,7 +254,8 @@ def _model(config: Config, dataset: Dataset) -> VAE:
     likelihood = _likelihood(config, dataset)
     derived_sizes = {"input_shape": dataset.input_shape, "latents": latents, "likelihood": likelihood}
     networks = _called("model", config.model, config.choices, Networks, **derived_sizes)
-    return VAE(networks, latents, likelihood)
+    # Images' channels lie side by side, which most kernels for convolutions want; every layer follows its weights.
+    return VAE(networks, latents, likelihood).to(memory_format=torch.channels_last)
 
 
 def _likelihood(config: Config, dataset: Dataset) -> Likelihood:

@@ -1,9 +1,11 @@
 """One run from its config to its results: started, gone on with, trained, measured."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -19,7 +21,7 @@ from hfvae_runner.schema import RESUME_AUTO, Config
 from hfvae_runner.state import State, newest_good, point_last_to, restore
 from hfvae_runner.summary import table
 from hfvae_runner.trackers import Trackers
-from hfvae_runner.train import Run
+from hfvae_runner.train import Member, Run
 
 logger = logging.getLogger(__name__)
 
@@ -35,38 +37,64 @@ def run(config: Config, folder: Path) -> dict[str, object]:
         RunnerError: the config, the data or the checkpoint is not usable, or training diverged.
         SystemExit: after SIGTERM or SIGINT.
     """
+    with opened(config, folder) as member:
+        train_on([member])
+        return finish(member)
+
+
+@contextmanager
+def opened(config: Config, folder: Path) -> Iterator[Member]:
+    """A run at its first step, or at the one that it goes on from; its folder is locked, its log open.
+
+    Raises:
+        RunnerError: as ``run``, also about an error that is raised in the block.
+    """
     use_threads(config)
     assembled = assemble(config)
     state = initial_state(assembled)
     with record.locked(folder):
         checkpoint = _checkpoint(config, folder)
         if checkpoint is not None:
-            _go_on(assembled, state, checkpoint)
+            with record.speaking(folder):
+                _go_on(assembled, state, checkpoint)
         open_folder = RunFolder.create if checkpoint is None else RunFolder.reopen
-        with open_folder(folder, config.resolved) as opened:
-            opened.take_back(state.step)
-            _announce(assembled, state, folder)
+        with open_folder(folder, config.resolved) as run_folder:
+            with record.speaking(folder):
+                run_folder.take_back(state.step)
+                _announce(assembled, state, folder)
+                trackers = Trackers.open(assembled.trackers, folder, config.resolved, state.step)
             try:
-                metrics = _finish(assembled, state, opened)
+                with trackers:
+                    yield Member(assembled, state, run_folder, _Witness(assembled, state, run_folder, trackers))
             except StorageError as error:
-                raise StorageError(f"{error}; {opened.last_good()}") from error
-            logger.info("%s\nrun folder: %s", table(metrics), folder)
-    return metrics
+                raise StorageError(f"{error}; {run_folder.last_good()}") from error
 
 
-def _finish(run: Run, state: State, folder: RunFolder) -> dict[str, object]:
-    """Trains to the end and measures; returns the content of metrics.json."""
-    with Trackers.open(run.trackers, folder.path, run.config.resolved, state.step) as trackers:
-        train_on(run, state, folder, _Witness(run, state, folder, trackers))
-        metrics = results(run, folder, state)
-        record.write_metrics(folder.path, metrics)
-        trackers.results(state.step, metrics)
+def finish(member: Member, stacked: int = 1) -> dict[str, object]:
+    """Measures what was trained; returns the content of metrics.json.
+
+    Args:
+        stacked: of how many members' training.
+
+    Raises:
+        Exception: the member's own, if that ended its training.
+        RunnerError: something could not be measured or written.
+    """
+    if member.error is not None:
+        raise member.error
+    run, state, folder = member.run, member.state, member.folder
+    metrics = results(run, folder, state)
+    if stacked > 1:
+        metrics["run"] = {**cast(dict[str, object], metrics["run"]), "stacked": stacked}
+    record.write_metrics(folder.path, metrics)
+    member.observer.results(metrics)
+    logger.info("%s\nrun folder: %s", table(metrics), folder.path)
     return metrics
 
 
 @dataclass(frozen=True)
 class _Witness:
-    """Hands on what a run shows while it trains to its folder, then to its trackers."""
+    """Hands on what a run shows to its folder, then to its trackers."""
 
     run: Run
     state: State
@@ -85,6 +113,9 @@ class _Witness:
     def take_back(self, step: int) -> None:
         self.folder.take_back(step)
         self.trackers.take_back(step)
+
+    def results(self, metrics: Mapping[str, object]) -> None:
+        self.trackers.results(self.state.step, metrics)
 
 
 def _checkpoint(config: Config, folder: Path) -> Path | None:

@@ -10,8 +10,9 @@ from hfvae_runner.evidence import Evidence
 from hfvae_runner.latents import Latents
 from hfvae_runner.likelihoods import Likelihood
 from hfvae_runner.networks import Networks
+from hfvae_runner.runtime.precision import networks_in
 from hfvae_runner.supervision import Supervised
-from hfvae_runner.vocabulary import Estimator
+from hfvae_runner.vocabulary import Estimator, Precision
 
 
 class VAE(nn.Module):
@@ -26,16 +27,23 @@ class VAE(nn.Module):
 
     def encode(self, x: Tensor) -> Posterior:
         """The posterior parameters of every block, [B, P_g] each."""
-        raw: Tensor = self.encoder(x)
+        raw: Tensor = self.encoder(x).to(x.dtype)
         return torch.split(raw, [block.n_parameters for block in self.latents.blocks], dim=1)
 
     def decode(self, code: Tensor) -> Tensor:
         """The likelihood's parameters, [B, P, *]."""
-        raw: Tensor = self.decoder(code)
+        raw: Tensor = self.decoder(code).to(code.dtype)
         return raw
 
     def forward(
-        self, x: Tensor, noise: Noise, *, estimator: Estimator, n_data: int, supervised: Supervised | None = None
+        self,
+        x: Tensor,
+        noise: Noise,
+        *,
+        estimator: Estimator,
+        n_data: int,
+        supervised: Supervised | None = None,
+        precision: Precision = "fp32",
     ) -> Evidence:
         """One reparameterised sample per example and its log-densities.
 
@@ -45,13 +53,17 @@ class VAE(nn.Module):
             estimator: of the aggregate posterior.
             n_data: N, the training set's size.
             supervised: the examples whose label the decoder is given in place of the discrete variable's sample.
+            precision: of the networks' products.
         """
-        posterior = self.encode(x)
+        with networks_in(precision, x.device):
+            posterior = self.encode(x)
         sample = self.latents.sample(posterior, noise)
         code = self.latents.code(sample)
         if supervised is not None:
             code = self._with_labels(code, supervised)
-        log_px = self.likelihood.log_prob(x, self.decode(code))
+        with networks_in(precision, x.device):
+            raw = self.decode(code)
+        log_px = self.likelihood.log_prob(x, raw)
         q_z = aggregate.from_batch(self.latents, posterior, sample, estimator=estimator, n_data=n_data)
         return Evidence(self.latents, posterior, sample, log_px, q_z, supervised)
 

@@ -8,12 +8,14 @@ its lock, which ends with the process. Needs no torch: the command line asks abo
 import json
 import logging
 import re
+import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TextIO
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, TextIO
 
 import yaml
 from filelock import FileLock, Timeout
@@ -39,6 +41,19 @@ _OURS = re.compile(
 )
 
 Standing = Literal["absent", "leftover", "resumable", "finished"]
+
+# Whose lines are being logged, while several run folders are open at once.
+_SPEAKING: ContextVar[Path | None] = ContextVar("speaking", default=None)
+
+
+@contextmanager
+def speaking(folder: Path) -> Iterator[None]:
+    """What is logged in the block belongs to this folder's run alone, where several folders are open."""
+    token = _SPEAKING.set(folder)
+    try:
+        yield
+    finally:
+        _SPEAKING.reset(token)
 
 
 @contextmanager
@@ -153,8 +168,11 @@ class RunFolder:
         evaluations: the lines of ``evaluations.jsonl``.
 
     What the package logs while the folder is open goes to the terminal (stderr, around a progress bar) and to
-    ``run.log``, and so does the error that ends the run.
+    ``run.log``, and so does the error that ends the run. Where several folders are open, see ``speaking``.
     """
+
+    _open: ClassVar[list["RunFolder"]] = []
+    _terminal: ClassVar["_Terminal | None"] = None
 
     def __init__(self, path: Path, config: Mapping[str, object]) -> None:
         """Use ``create`` or ``reopen``; this is what they share."""
@@ -168,11 +186,15 @@ class RunFolder:
         self.history = History(path / _HISTORY)
         self.evaluations = Evaluations(path / _EVALUATIONS)
         self._log = _LogFile(path / _LOG, encoding="utf-8")
-        self._handlers: list[logging.Handler] = [self._log, _Terminal()]
+        self._log.addFilter(lambda line: _SPEAKING.get() in (None, self.path))
         logger = logging.getLogger("hfvae_runner")
         logger.setLevel(logging.INFO)
-        for handler in self._handlers:
-            logger.addHandler(handler)
+        logger.addHandler(self._log)
+        # One for all folders: each line stands on the terminal once.
+        if not RunFolder._open:
+            RunFolder._terminal = _Terminal()
+            logger.addHandler(RunFolder._terminal)
+        RunFolder._open.append(self)
 
     @classmethod
     def create(cls, path: Path, config: Mapping[str, object]) -> Self:
@@ -236,10 +258,15 @@ class RunFolder:
     def close(self) -> None:
         """Closes the log and the history; may be called twice."""
         self.history.close()
-        for handler in self._handlers:
-            logging.getLogger("hfvae_runner").removeHandler(handler)
-            handler.close()
-        self._handlers.clear()
+        if self not in RunFolder._open:
+            return
+        logger = logging.getLogger("hfvae_runner")
+        RunFolder._open.remove(self)
+        logger.removeHandler(self._log)
+        self._log.close()
+        if not RunFolder._open and RunFolder._terminal is not None:
+            logger.removeHandler(RunFolder._terminal)
+            RunFolder._terminal.close()
 
     def __enter__(self) -> Self:
         return self
@@ -272,6 +299,7 @@ class _Terminal(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm
 
+        self.setStream(sys.stderr)  # which is another one than when the first folder was opened, perhaps
         with tqdm.external_write_mode(file=self.stream):
             super().emit(record)
 

@@ -1,39 +1,46 @@
 """Training that goes on after a divergence, from the last checkpoint and with a smaller learning rate."""
 
 import logging
+from collections.abc import Sequence
 
 from hfvae_runner.errors import Diverged
 from hfvae_runner.record import RunFolder, checkpoint_of
 from hfvae_runner.state import State, restore
-from hfvae_runner.train import Observer, Run, save_state, train
+from hfvae_runner.train import Member, Run, save_state, train_together
 
 logger = logging.getLogger(__name__)
 
 
-def train_on(run: Run, state: State, folder: RunFolder, observer: Observer) -> None:
-    """As ``train``; with ``on_divergence=restart`` a divergence takes the run back to its last checkpoint.
+def train_on(members: Sequence[Member]) -> None:
+    """As ``train_together``; with ``on_divergence=restart`` a divergence takes a run back to its last checkpoint.
 
     The learning rates of all groups are then multiplied by ``train.restart_factor``. Data order and noise are those of
     the first time, and so are all checkpoints that a resume finds: a run that is killed on the way ends no differently.
+    Of several members, one that is taken back goes on alone, once the others are done.
+
+    A member's ``error`` is Diverged as often as ``train.restarts`` allows and once more, or with
+    ``on_divergence=stop``; StorageError where a row or a checkpoint could not be written.
 
     Raises:
-        Diverged: as often as ``train.restarts`` allows and once more, or with ``on_divergence=stop``.
-        StorageError: a row or a checkpoint could not be written.
-        SystemExit: after SIGTERM or SIGINT, with a checkpoint written.
+        SystemExit: after SIGTERM or SIGINT, with a checkpoint of each written.
     """
-    if run.config.on_divergence == "stop":
-        train(run, state, folder, observer)
+    if members[0].run.config.on_divergence == "stop":
+        train_together(members)
         return
-    if checkpoint_of(folder.path) is None:
-        # Something to go back to, should the first steps diverge.
-        save_state(run, state, folder)
-    while True:
-        try:
-            train(run, state, folder, observer)
-            return
-        except Diverged as error:
-            _take_back(run, state, folder, error)
-            observer.take_back(state.step)
+    for member in members:
+        with member.by_itself():
+            # Something to go back to, should the first steps diverge.
+            if checkpoint_of(member.folder.path) is None:
+                save_state(member.run, member.state, member.folder)
+    if ready := [member for member in members if member.error is None]:
+        train_together(ready)
+    for member in members:
+        with member.by_itself():
+            while isinstance(error := member.error, Diverged):
+                _take_back(member.run, member.state, member.folder, error)
+                member.error = None
+                member.observer.take_back(member.state.step)
+                train_together([member])
 
 
 def _take_back(run: Run, state: State, folder: RunFolder, error: Diverged) -> None:

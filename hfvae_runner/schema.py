@@ -13,7 +13,7 @@ from typing import cast, get_args
 from hfvae_runner import schedules
 from hfvae_runner.errors import ConfigError, nearest
 from hfvae_runner.penalties import PenaltySpec, parse_terms
-from hfvae_runner.vocabulary import DiscreteDensity, Estimator, Kernel, Statistic
+from hfvae_runner.vocabulary import DiscreteDensity, Estimator, Kernel, Precision, Statistic
 
 GROUPS = ("dataset", "model", "likelihood", "prior", "objective")
 BROUGHT_GROUPS = ("divergence",)  # by some objectives, in their own lists of defaults
@@ -31,12 +31,13 @@ SETTINGS = (
     "image_size",
     "latents",
     "threads",
+    "precision",
     "on_divergence",
     "resume",
     "optimized_metric",
     "debug",
 )
-FIXED = (*SETTINGS, "choices", *GROUPS, "supervision", "train", "checkpoints", "metrics", "trackers")
+FIXED = (*SETTINGS, "choices", *GROUPS, "supervision", "train", "runtime", "checkpoints", "metrics", "trackers")
 
 RESUME_AUTO = "auto"
 
@@ -100,6 +101,17 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
+class RuntimeConfig:
+    """How a step runs.
+
+    Attributes:
+        compile: whether torch compiles it.
+    """
+
+    compile: bool
+
+
+@dataclass(frozen=True)
 class CheckpointsConfig:
     """How often a run is saved.
 
@@ -141,6 +153,7 @@ class Config:
         image_size: side length in pixels that images are brought to; None keeps the data set's own.
         latents: how many continuous factors the prior has.
         threads: torch's CPU threads; None leaves torch's choice.
+        precision: of the networks' products in training.
         on_divergence: `stop`, or `restart` from the last checkpoint with a smaller learning rate.
         resume: None starts anew, `auto` goes on where the run folder holds a checkpoint; else that checkpoint's path.
         optimized_metric: the dotted path of a number in metrics.json, such as `test.elbo`, that a search goes by.
@@ -161,6 +174,7 @@ class Config:
     image_size: int | None
     latents: int
     threads: int | None
+    precision: Precision
     on_divergence: str
     resume: str | None
     optimized_metric: str | None
@@ -174,6 +188,7 @@ class Config:
     objective: ObjectiveConfig
     supervision: SupervisionConfig
     train: TrainConfig
+    runtime: RuntimeConfig
     checkpoints: CheckpointsConfig
     metrics: MetricsConfig
     trackers: Mapping[str, Mapping[str, object]]
@@ -201,6 +216,7 @@ def parse(resolved: Mapping[str, object]) -> Config:
         image_size=root.optional_integer("image_size"),
         latents=root.integer("latents", least=1),
         threads=root.optional_integer("threads", most=_MOST_THREADS),
+        precision=cast(Precision, root.word("precision", get_args(Precision))),
         on_divergence=root.word("on_divergence", ("stop", "restart")),
         resume=None if root.value("resume") is None else root.text("resume"),
         optimized_metric=_optimized_metric(root),
@@ -214,6 +230,7 @@ def parse(resolved: Mapping[str, object]) -> Config:
         objective=_objective(root.section("objective", ("estimator", "discrete_density", "terms"))),
         supervision=_supervision(root.section("supervision", tuple(SupervisionConfig.__dataclass_fields__))),
         train=_train(root.section("train", tuple(TrainConfig.__dataclass_fields__))),
+        runtime=RuntimeConfig(root.section("runtime", ("compile",)).boolean("compile")),
         checkpoints=_checkpoints(root.section("checkpoints", tuple(CheckpointsConfig.__dataclass_fields__))),
         metrics=_metrics(root),
         trackers=_trackers(root),

@@ -73,6 +73,7 @@ class State:
         step: the optimiser steps taken so far.
         seconds: the wall time that they took, over all resumes.
         restarts: after each divergence that was taken back, the ``step`` gone on from and the learning rate ``lr``.
+        rng: the run's own random states while the process goes from one run to the other; None where the process's are.
     """
 
     model: nn.Module
@@ -82,6 +83,7 @@ class State:
     step: int = 0
     seconds: float = 0.0
     restarts: list[dict[str, float]] = field(default_factory=list)
+    rng: dict[str, object] | None = None
 
     @property
     def lr(self) -> float:
@@ -115,6 +117,16 @@ class State:
             file.unlink()
         return path
 
+    def hold_random_states(self) -> None:
+        """From now on the run's are what the process's are now, whatever other runs draw."""
+        self.rng = _random_states(self.generator.device)
+
+    def put_random_states_back(self) -> None:
+        """Gives the process the run's own again, if they were held."""
+        if self.rng is not None:
+            _set_random_states(self.rng, self.generator.device)
+            self.rng = None
+
     def _content(self, config_text: str) -> dict[str, object]:
         return {
             "format": _FORMAT,
@@ -125,7 +137,7 @@ class State:
             "optimizer": _plain(self.optimizer.state_dict(), "optimizer"),
             "generator": self.generator.get_state(),
             "generator_device": self.generator.device.type,
-            "rng": _random_states(self.generator.device),
+            "rng": _random_states(self.generator.device) if self.rng is None else self.rng,
             "threads": torch.get_num_threads(),
             "restarts": [dict(each) for each in self.restarts],
             "config": config_text,

@@ -21,6 +21,10 @@ Statistic = Literal["u", "v"]
 """How the maximum mean discrepancy averages within a set: without each point's pair with itself, or with it."""
 
 
+Precision = Literal["fp32", "tf32", "bf16"]
+"""In which arithmetic products of matrices are taken; see ``runtime.precision``."""
+
+
 def levels_to(finest: Level) -> tuple[Level, ...]:
     """The levels from the coarsest to this one."""
     levels: tuple[Level, ...] = get_args(Level)

@@ -62,7 +62,7 @@ def stepper(objective: str, overrides: list[str]) -> Callable[[int], float]:
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     run = build.assemble(config)
-    take_step = step.eager(run.loss, build.optimizer_of(run))
+    take_step = step.step_of(run.loss, build.optimizer_of(run))
     generator = torch.Generator(run.device).manual_seed(0)
     taken = 0
 

@@ -110,7 +110,7 @@ def combined(
 def three_steps(config: Config) -> None:
     run = build.assemble(config)
     generator = torch.Generator().manual_seed(0)
-    step = steps.eager(run.loss, build.optimizer_of(run))
+    step = steps.step_of(run.loss, build.optimizer_of(run))
     for number in range(3):
         x, labels = run.batches.at(number)
         noise = run.model.latents.noise(len(x), generator)

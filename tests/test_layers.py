@@ -33,6 +33,7 @@ LAYERS = (
     ("results",),
     ("build", "report"),
     ("lifecycle",),
+    ("together",),
     ("launch",),
     ("__main__", "evaluate"),
 )

@@ -53,6 +53,9 @@ class PackedBits:
             raise ValueError(f"packed images of {packed.dtype}, {tuple(packed.shape)}, do not hold {image_shape}")
         self.packed = packed
         self._image_shape = image_shape
+        bits = torch.arange(256)[:, None] >> torch.arange(7, -1, -1) & 1
+        # The eight pixels of every byte as one number, so that an image is read by looking up its bytes.
+        self._pixels_of_byte = (255 * bits).to(torch.uint8).view(torch.int64)[:, 0].to(packed.device)
 
     @classmethod
     def pack(cls, images: Tensor) -> Self:
@@ -74,9 +77,8 @@ class PackedBits:
 
     def __getitem__(self, index: Tensor) -> Tensor:
         """The chosen images, uint8 [B, C, H, W], of 0 and 255."""
-        shifts = torch.arange(7, -1, -1, dtype=torch.uint8, device=self.device)
-        bits = (self.packed[index][:, :, None] >> shifts) & 1
-        return (bits.flatten(1)[:, : self._pixels] * 255).view(-1, *self._image_shape)
+        pixels = self._pixels_of_byte[self.packed[index].int()].view(torch.uint8)
+        return pixels[:, : self._pixels].reshape(-1, *self._image_shape)
 
     def take(self, index: Tensor) -> Self:
         """The chosen images, packed."""

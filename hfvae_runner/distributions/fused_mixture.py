@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import accumulate, chain
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -52,41 +53,40 @@ class Product:
     def __init__(self, blocks: Sequence[Factors]) -> None:
         normals = [block for block in blocks if isinstance(block, Normals)]
         categories = [block for block in blocks if isinstance(block, Categories)]
-        self._spans = _spans(blocks)
         samples, components = (
             (blocks[0].sample, blocks[0].mean)
             if isinstance(blocks[0], Normals)
             else (blocks[0].category, blocks[0].log_probs)
         )
         none_of = (components.new_empty(len(each), 0) for each in (samples, components, components))
-        sizes = [0, *accumulate(block.log_probs.shape[1] for block in categories)]
-        self._normals = (
-            [torch.cat(part, dim=1)[None] for part in zip(*map(_parameters, normals), strict=True)]
-            if normals
-            else [each[None] for each in none_of]
+        z, mean, log_scale = (
+            [torch.cat(part, dim=1) for part in zip(*map(_parameters, normals), strict=True)] if normals else none_of
         )
-        self._categories = (
-            torch.stack([block.category + size for block, size in zip(categories, sizes, strict=False)], dim=1)
-            if categories
-            else torch.empty(len(samples), 0, dtype=torch.int64)
-        )[None]
-        self._log_probs = (
+        log_probs = (
             torch.cat([block.log_probs for block in categories], dim=1)
             if categories
             else components.new_empty(len(components), 0)
-        )[None]
+        )
+        starts = [0, *accumulate(block.log_probs.shape[1] for block in categories)]
+        index = (
+            torch.stack([block.category + start for block, start in zip(categories, starts, strict=False)], dim=1)
+            if categories
+            else torch.empty(len(samples), 0, dtype=torch.int64)
+        )
+        # Components last, and R = 1 in front.
+        mean, log_scale, log_probs = (each.mT.contiguous()[None] for each in (mean, log_scale, log_probs))
+        along = log_scale.detach()
+        # The kernel knows no NaN: one that comes in makes the whole mixture NaN.
+        poison = 0 * torch.stack([each.detach().sum() for each in (z, mean, log_scale, log_probs)]).sum()[None]
+        self._inputs = (
+            *(z[None], mean, log_scale, log_probs),
+            *(torch.exp(-along), -(along + HALF_LOG_2PI), index[None], poison),
+        )
+        self._spans = _spans(blocks)
 
     def log_prob(self, level: Level, weights: Weights) -> Tensor:
         """log Σ_m exp(w_sm) q_m(z_s): of all blocks together [S], of each block [S, G], or of each factor [S, F]."""
-        out: Tensor = _mixture(
-            *self._normals,
-            self._categories,
-            self._log_probs,
-            self._spans[level],
-            weights.rest,
-            weights.own,
-            weights.following,
-        )[0][0]
+        out: Tensor = _mixture(*self._inputs, self._spans[level], weights.rest, weights.own, weights.following)[0][0]
         return out[:, 0] if level == "joint" else out
 
 
@@ -117,23 +117,34 @@ def _mixture(
     z: Tensor,
     mean: Tensor,
     log_scale: Tensor,
-    index: Tensor,
     log_probs: Tensor,
+    precision: Tensor,
+    constant: Tensor,
+    index: Tensor,
+    poison: Tensor,
     spans: list[int],
     rest: float,
     own: float,
     following: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The log-density [R, S, G], and each row's peak and total for the backward pass."""
-    from hfvae_runner.distributions import _mixture_kernels as kernels
+    """The log-density [R, S, G], and each row's peak and total for the backward pass.
 
-    kernels.use_threads(torch.get_num_threads())
-    inputs = _prepared(z, mean, log_scale, index, log_probs, spans)
+    Args:
+        z: [R, S, D].
+        mean, log_scale: [R, D, M].
+        log_probs: [R, K, M], K all categories of all variables.
+        precision, constant: [R, D, M], exp(−log_scale) and what of a normal's log-density does not depend on z.
+        index: [R, S, C], rows of ``log_probs``.
+        poison: [R], what is added to all of a mixture.
+        spans: of each group, as in ``_spans``.
+        rest, own, following: the weights.
+    """
+    from hfvae_runner.distributions import _kernels as kernels
+
+    kernels.use_torch_s_threads()
     peak, total = (torch.empty((*z.shape[:2], len(spans) // 4)) for _ in range(2))
-    more = torch.tensor([own - rest, following - rest]).numpy()
-    kernels.forward(*inputs, more[0], more[1], _parts(z.shape[1]), peak.numpy(), total.numpy())
-    # The kernel knows no NaN: one that comes in makes the whole mixture NaN.
-    poison = 0 * torch.stack([each.sum((1, 2)) for each in (z, mean, log_scale, log_probs)]).sum(0)
+    arrays = _arrays(z, mean, precision, constant, index, log_probs)
+    kernels.mixture(*arrays, *_numbers(spans, rest, own, following), _parts(z.shape[1]), peak.numpy(), total.numpy())
     log_density = total.log().add_(peak).add_(rest).add_(poison[:, None, None])
     return log_density, peak, total
 
@@ -143,8 +154,11 @@ def _(
     z: Tensor,
     mean: Tensor,
     log_scale: Tensor,
-    index: Tensor,
     log_probs: Tensor,
+    precision: Tensor,
+    constant: Tensor,
+    index: Tensor,
+    poison: Tensor,
     spans: list[int],
     rest: float,
     own: float,
@@ -161,37 +175,30 @@ def _mixture_backward(
     total: Tensor,
     z: Tensor,
     mean: Tensor,
-    log_scale: Tensor,
-    index: Tensor,
     log_probs: Tensor,
+    precision: Tensor,
+    constant: Tensor,
+    index: Tensor,
     spans: list[int],
     rest: float,
     own: float,
     following: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients to z, mean, log_scale and log_probs."""
-    from hfvae_runner.distributions import _mixture_kernels as kernels
+    from hfvae_runner.distributions import _kernels as kernels
 
-    kernels.use_threads(torch.get_num_threads())
-    inputs = _prepared(z, mean, log_scale, index, log_probs, spans)
-    (mixtures, samples, factors), components, categories = z.shape, mean.shape[1], log_probs.shape[2]
-    parts = _parts(samples)
-    to_z = torch.zeros_like(z, memory_format=torch.contiguous_format)
-    to_mean, to_log_scale = (torch.zeros(mixtures, parts, factors, components) for _ in range(2))
-    to_log_probs = torch.zeros(mixtures, parts, categories, components)
-    more = torch.tensor([own - rest, following - rest]).numpy()
-    kernels.backward(
-        *inputs,
-        more[0],
-        more[1],
-        peak.numpy(),
-        (gradient / total).numpy(),
-        *(each.numpy() for each in (to_z, to_mean, to_log_scale, to_log_probs)),
-    )
+    kernels.use_torch_s_threads()
+    parts = _parts(z.shape[1])
+    to_z = torch.zeros(z.shape)
     to_mean, to_log_scale, to_log_probs = (
-        each.sum(1).transpose(1, 2).contiguous() for each in (to_mean, to_log_scale, to_log_probs)
+        torch.zeros(len(z), parts, *each.shape[1:]) for each in (mean, mean, log_probs)
     )
-    return to_z, to_mean, to_log_scale, to_log_probs
+    kernels.mixture_backward(
+        *_arrays(z, mean, precision, constant, index, log_probs),
+        *_numbers(spans, rest, own, following),
+        *_arrays(peak, gradient / total, to_z, to_mean, to_log_scale, to_log_probs),
+    )
+    return to_z, to_mean.sum(1), to_log_scale.sum(1), to_log_probs.sum(1)
 
 
 @_mixture_backward.register_fake
@@ -201,32 +208,30 @@ def _(
     total: Tensor,
     z: Tensor,
     mean: Tensor,
-    log_scale: Tensor,
-    index: Tensor,
     log_probs: Tensor,
+    precision: Tensor,
+    constant: Tensor,
+    index: Tensor,
     spans: list[int],
     rest: float,
     own: float,
     following: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return torch.empty_like(z), torch.empty_like(mean), torch.empty_like(log_scale), torch.empty_like(log_probs)
+    return z.new_empty(z.shape), mean.new_empty(mean.shape), mean.new_empty(mean.shape), mean.new_empty(log_probs.shape)
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-    _, peak, total = output
+    z, mean, _log_scale, log_probs, precision, constant, index, _poison, *constants = inputs
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(peak, total, *inputs[:5])
-    ctx.constants = inputs[5:]
+    ctx.save_for_backward(*output[1:], z, mean, log_probs, precision, constant, index)
+    ctx.constants = constants
 
 
 def _differentiate(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
     gradient = gradients[0]
     if gradient is None:
-        return (None,) * 9
-    to_z, to_mean, to_log_scale, to_log_probs = _mixture_backward(
-        gradient.contiguous(), *ctx.saved_tensors, *ctx.constants
-    )
-    return to_z, to_mean, to_log_scale, None, to_log_probs, None, None, None, None
+        return (None,) * 12
+    return *_mixture_backward(gradient.contiguous(), *ctx.saved_tensors, *ctx.constants), *(None,) * 8
 
 
 _mixture.register_autograd(_differentiate, setup_context=_keep)
@@ -236,29 +241,23 @@ def _over_many(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tupl
     """The rule for ``torch.vmap``: one more axis of mixtures."""
     many = info.batch_size
     fronted = (
-        each.expand(many, *each.shape) if place is None else each.movedim(place, 0)
-        for each, place in zip(inputs[:5], in_dims[:5], strict=True)
+        (each.expand(many, *each.shape) if place is None else each.movedim(place, 0)).flatten(0, 1)
+        for each, place in zip(inputs[:8], in_dims[:8], strict=True)
     )
-    results = _mixture(*(each.flatten(0, 1) for each in fronted), *inputs[5:])
+    results = _mixture(*fronted, *inputs[8:])
     return tuple(each.unflatten(0, (many, -1)) for each in results), (0, 0, 0)
 
 
 _mixture.register_vmap(_over_many)
 
 
-def _prepared(z: Tensor, mean: Tensor, log_scale: Tensor, index: Tensor, log_probs: Tensor, spans: list[int]) -> Any:
-    """The kernels' arrays: components last, a precision and a constant for each normal."""
-    along = log_scale.detach().transpose(1, 2)
-    arrays = (
-        z.detach(),
-        mean.detach().transpose(1, 2),
-        torch.exp(-along),
-        -(along + HALF_LOG_2PI),
-        index,
-        log_probs.detach().transpose(1, 2),
-        torch.tensor(spans, dtype=torch.int64).view(-1, 4),
-    )
-    return [each.contiguous().numpy() for each in arrays]
+def _arrays(*tensors: Tensor) -> list[Any]:
+    return [each.detach().contiguous().numpy() for each in tensors]
+
+
+def _numbers(spans: list[int], rest: float, own: float, following: float) -> tuple[Any, Any, Any]:
+    """The spans [G, 4], and how much more a sample's own component and the one after it weigh than the rest."""
+    return np.array(spans, np.int64).reshape(-1, 4), np.float32(own - rest), np.float32(following - rest)
 
 
 def _parts(samples: int) -> int:

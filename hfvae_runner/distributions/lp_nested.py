@@ -34,7 +34,7 @@ class Tree:
 
     @property
     def is_leaf(self) -> bool:
-        return not self.runs
+        return len(self.runs) == 0
 
     @property
     def children(self) -> tuple["Tree", ...]:

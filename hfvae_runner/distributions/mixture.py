@@ -49,7 +49,7 @@ class _LogSumExp(torch.autograd.Function):
     @staticmethod
     def forward(scaled: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         peak = scaled.amax(dim=1, keepdim=True)
-        shares = (scaled - peak).clamp_(min=SMALLEST).exp_()
+        shares = (scaled - peak).clamp_min_(SMALLEST).exp_()
         total = shares.sum(dim=1, keepdim=True)
         return (total.log() + peak).squeeze(1), shares, total
 
@@ -62,7 +62,8 @@ class _LogSumExp(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         shares, total = ctx.saved_tensors
-        return shares * (grads[0][:, None] / total)
+        to_table: Tensor = shares * (grads[0][:, None] / total)
+        return to_table
 
 
 def log_prob(table: Tensor, weights: Tensor | float) -> Tensor:
@@ -71,6 +72,5 @@ def log_prob(table: Tensor, weights: Tensor | float) -> Tensor:
     ``logsumexp`` in fewer passes over the table, forward and backward, and never in the slow range of exp().
     """
     constant = weights.detach() if isinstance(weights, Tensor) else weights
-    log_density, _shares, _total = _LogSumExp.apply(table + constant)
-    assert isinstance(log_density, Tensor)
-    return log_density
+    results: tuple[Tensor, Tensor, Tensor] = _LogSumExp.apply(table + constant)
+    return results[0]

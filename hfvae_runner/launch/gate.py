@@ -41,6 +41,7 @@ class Gate(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Checks each job of a sweep: first all of them without torch, then with it."""
         try:
+            plugins.check(config.hydra)
             prepared = _prepare_all(config)
             for label, job in prepared:
                 with _Labelled(label):

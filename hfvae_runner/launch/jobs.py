@@ -118,17 +118,34 @@ def task(config: DictConfig) -> float | None:
         return None
     with _process_of_the_job(folder) as place:
         tell(f"job {hydra.job.num}: {folder}")
-        try:
+        with of_a_sweep(config, folder):
             job = prepare(config, folder)
             run(job if job is None or place is None else _beside_others(job, place), folder)
-            path = config.optimized_metric
-            return None if path is None else search.optimized(folder, path)
-        except search.NoSuchMetric as error:
-            exit_code = _record_failure(error, folder, debug=config.get("debug") is True)
-            # The other jobs of a search would lack it as well; those of a grid are wanted all the same.
-            raise (JobFailed if plugins.is_grid(hydra) else SystemExit)(exit_code) from error
-        except Exception as error:
-            raise JobFailed(_record_failure(error, folder, debug=config.get("debug") is True)) from error
+            return optimized(config, folder)
+
+
+@contextmanager
+def of_a_sweep(config: DictConfig, folder: Path) -> Iterator[None]:
+    """What goes wrong in the block is told, and recorded in the job's folder.
+
+    Raises:
+        JobFailed: something did.
+        SystemExit: a search goes by a metric that no job will have.
+    """
+    try:
+        yield
+    except search.NoSuchMetric as error:
+        exit_code = _record_failure(error, folder, debug=config.get("debug") is True)
+        # The other jobs of a search would lack it as well; those of a grid are wanted all the same.
+        raise (JobFailed if plugins.is_grid(HydraConfig.get()) else SystemExit)(exit_code) from error
+    except Exception as error:
+        raise JobFailed(_record_failure(error, folder, debug=config.get("debug") is True)) from error
+
+
+def optimized(config: DictConfig, folder: Path) -> float | None:
+    """What ``optimized_metric`` names, of a job that has finished; None where it names nothing."""
+    path = config.optimized_metric
+    return None if path is None else search.optimized(folder, path)
 
 
 @contextmanager

@@ -50,6 +50,7 @@ _PLUGINS = {
     ),
 }
 _JOBLIB, _SUBMITIT_LOCAL, _RAY = "JoblibLauncher", "LocalLauncher", "RayLauncher"
+_STACKED = "StackedLauncher"
 _OBJECT_STORE = 75 * 2**20  # bytes, Ray's least
 _HOST_AND_PORT = re.compile(r"([^/:]+):(\d+)")
 _SECONDS_TO_CONNECT = 5
@@ -84,10 +85,17 @@ def is_grid(hydra: DictConfig | HydraConf) -> bool:
 def place(hydra: DictConfig) -> Literal["here", "beside", "elsewhere"]:
     """Where the launcher runs the jobs: in this process, in others of this machine, or wherever a cluster has room."""
     name = _class(hydra.launcher)
-    if name == BasicLauncher.__name__ or (name == _JOBLIB and _joblib_processes(hydra.launcher) == 1):
+    if name in (BasicLauncher.__name__, _STACKED) or (name == _JOBLIB and _joblib_processes(hydra.launcher) == 1):
         return "here"
     of_this_machine = name in (_JOBLIB, _SUBMITIT_LOCAL) or (name == _RAY and _ray_address(hydra.launcher) is None)
     return "beside" if of_this_machine else "elsewhere"
+
+
+def check(hydra: DictConfig) -> None:
+    """Raises ConfigError where the launcher has an option that it cannot use."""
+    size = hydra.launcher.size if _class(hydra.launcher) == _STACKED else None
+    if size is not None and size < 2:
+        raise ConfigError(f"hydra.launcher.size={size}: expected a whole number from 2 on, or null")
 
 
 def threads(hydra: DictConfig, jobs: int) -> int | None:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from hfvae_runner.distributions import bernoulli
+from hfvae_runner.distributions import bernoulli, fused_bernoulli
 from hfvae_runner.likelihoods._likelihood import Likelihood
 
 
@@ -14,7 +14,10 @@ class BernoulliLikelihood(Likelihood):
     support = "unit_interval"
 
     def log_prob(self, x: Tensor, raw: Tensor) -> Tensor:
-        return bernoulli.log_prob(x, raw[:, 0]).flatten(1).sum(1)
+        x, logits = x.flatten(1), raw[:, 0].flatten(1)
+        if fused_bernoulli.supports(logits):
+            return fused_bernoulli.log_prob(x, logits)
+        return bernoulli.log_prob(x, logits).sum(1)
 
     def mean(self, raw: Tensor) -> Tensor:
         return torch.sigmoid(raw[:, 0])

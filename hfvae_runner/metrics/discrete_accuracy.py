@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 Integers = NDArray[np.integer[Any]]
 
@@ -35,6 +34,8 @@ def assigned_accuracy(
     """
     _check(categories, labels)
     present_categories, present_classes, counts = _contingency(known_categories, known_labels)
+    from scipy.optimize import linear_sum_assignment  # which takes a while, and no training needs it
+
     rows, columns = linear_sum_assignment(counts, maximize=True)
     named = dict(zip(present_categories[rows].tolist(), present_classes[columns].tolist(), strict=True))
     right = [named.get(category) == label for category, label in zip(categories.tolist(), labels.tolist(), strict=True)]

@@ -54,7 +54,7 @@ class NormalMixture(BlockPrior):
 
     def sample(self, noise: Noise, *, hard: bool = False) -> Sample:
         uniform, standard = noise
-        edges = self.log_weights.exp().cumsum(0)[:-1].to(uniform.dtype)
+        edges = self.log_weights.exp().cumsum(0)[:-1].to(uniform.dtype).contiguous()  # also for many runs at once
         means = self.means[torch.bucketize(uniform, edges, right=True)]
         return [means + math.sqrt(self.variance) * standard]
 

@@ -191,8 +191,7 @@ def test_torch_finds_the_operators_sound() -> None:
     for leaf in leaves(blocks):
         leaf.requires_grad_()
     product = Product(blocks)
-    tensors = (*product._normals, product._categories, product._log_probs)
-    torch.library.opcheck(fused_mixture._mixture, (*tensors, product._spans["block"], -1.0, -2.0, -1.0))
+    torch.library.opcheck(fused_mixture._mixture, (*product._inputs, product._spans["block"], -1.0, -2.0, -1.0))
 
 
 def test_weights_of_a_part_of_the_samples() -> None:

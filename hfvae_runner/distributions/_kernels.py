@@ -1,10 +1,12 @@
-"""What ``fused_mixture`` computes, as loops over pairs of sample and component that numba compiles for this machine.
+"""The loops that numba compiles for this machine: those of ``fused_mixture`` and ``fused_bernoulli``.
+
+They are in one file because numba keeps what it compiled until that function's own file changes.
 
 Shapes: R mixtures at once; S samples and M components of each; D normal factors; C categorical ones with K categories
-in all; G groups of factors. Components run along the last axis, so that the inner loops are over neighbours in memory.
-A table exists of one sample at a time, [M].
+in all; G groups of factors; B examples of P pixels. The inner loops run along the last axis, over neighbours in memory.
+Of a mixture's table there is one sample's row at a time, [M].
 
-The same loops for any number of threads: sums over samples are cut into ``parts`` that depend on S alone.
+The results are the same for any number of threads: sums are cut into parts that depend on their length alone.
 """
 
 from collections.abc import Callable
@@ -12,20 +14,22 @@ from typing import Any
 
 import numba
 import numpy as np
+import torch
 from numba import njit, prange
 
 from hfvae_runner.distributions.mixture import SMALLEST
 
-# No NaN may come in: `fused_mixture` lets none through. Infinities may.
-_FAST = {"nnan", "nsz", "arcp", "contract", "afn", "reassoc"}
+_FAST = {"nsz", "arcp", "contract", "afn", "reassoc"}
+# For a maximum in whole vectors. No NaN may come in: `fused_mixture` lets none through. Infinities may.
+_WITHOUT_NAN = {*_FAST, "nnan"}
 
 _LOG2_E = np.float32(1.4426950408889634)
 _FLOOR = np.float32(SMALLEST)
 _HALF = np.float32(0.5)
 # 2^f for |f| ≤ 1/2 as its Taylor series: the first term left out is below 2e-7 of the sum.
 _P1, _P2, _P3, _P4, _P5, _P6 = (np.float32(np.log(2.0) ** n / np.prod(np.arange(1.0, n + 1))) for n in range(1, 7))
-_MOST_THREADS = numba.get_num_threads()
-_ONE, _ZERO = np.float32(1), np.float32(0)
+_A3, _A5, _A7, _A9, _A11, _A13 = (np.float32(1 / n) for n in range(3, 15, 2))
+_ONE, _TWO, _ZERO = np.float32(1), np.float32(2), np.float32(0)
 _EXPONENT_BIAS, _MANTISSA_BITS = np.int32(127), np.int32(23)
 
 
@@ -51,7 +55,7 @@ def _exp(x: np.float32) -> np.float32:
     return power * np.int32((whole + _EXPONENT_BIAS) << _MANTISSA_BITS).view(np.float32)
 
 
-@njit(inline="always", fastmath=_FAST)
+@njit(inline="always", fastmath=_WITHOUT_NAN)
 def _log_densities(
     row: Any, z: Any, mean: Any, precision: Any, constant: Any, index: Any, log_probs: Any, span: Any, weights: Any
 ) -> None:
@@ -78,8 +82,8 @@ def _log_densities(
         row[(own + 1) % components] += following_more
 
 
-@_compiled(parallel=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def forward(
+@_compiled(parallel=True, nogil=True, error_model="numpy", fastmath=_WITHOUT_NAN)
+def mixture(
     z: Any,
     mean: Any,
     precision: Any,
@@ -115,8 +119,8 @@ def forward(
                 total[r, s, g] = shares
 
 
-@_compiled(parallel=True, nogil=True, error_model="numpy", fastmath=_FAST)
-def backward(
+@_compiled(parallel=True, nogil=True, error_model="numpy", fastmath=_WITHOUT_NAN)
+def mixture_backward(
     z: Any,
     mean: Any,
     precision: Any,
@@ -168,6 +172,38 @@ def backward(
                         to_category[m] += row[m]
 
 
-def use_threads(wanted: int) -> None:
-    """Gives the loops so many threads, or as many as numba has."""
-    numba.set_num_threads(min(wanted, _MOST_THREADS))
+@_compiled(parallel=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def bernoulli(x: Any, logits: Any, log_density: Any) -> None:
+    """Fills ``log_density`` [B] with Σ x·l − log(1 + exp(l)) of x and l = ``logits`` [B, P]."""
+    examples, pixels = logits.shape
+    for b in prange(examples):
+        total = _ZERO
+        for i in range(pixels):
+            logit = logits[b, i]
+            small = _exp(-abs(logit))
+            # log(1 + e) = 2 artanh(e / (2 + e)), a quick series since e ≤ 1.
+            t = small / (_TWO + small)
+            square = t * t
+            series = (((((_A13 * square + _A11) * square + _A9) * square + _A7) * square + _A5) * square + _A3) * square
+            total += x[b, i] * logit - max(logit, _ZERO) - _TWO * t * (series + _ONE)
+        log_density[b] = total
+
+
+@_compiled(parallel=True, nogil=True, error_model="numpy", fastmath=_FAST)
+def bernoulli_backward(x: Any, logits: Any, gradient: Any, to_logits: Any) -> None:
+    """Fills ``to_logits`` [B, P] with gradient·(x − sigmoid(l)), ``gradient`` [B]."""
+    examples, pixels = logits.shape
+    for b in prange(examples):
+        for i in range(pixels):
+            small = _exp(-abs(logits[b, i]))
+            probability = (_ONE if logits[b, i] >= _ZERO else small) / (_ONE + small)
+            to_logits[b, i] = gradient[b] * (x[b, i] - probability)
+
+
+def use_torch_s_threads() -> None:
+    """Gives the loops as many threads as torch has, or as many as numba has."""
+    wanted = torch.get_num_threads()
+    numba.set_num_threads(min(wanted, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
+    # The first call starts numba's threads, and sets OpenMP's number of them, which torch takes for its own.
+    if torch.get_num_threads() != wanted:
+        torch.set_num_threads(wanted)

@@ -1,0 +1,1 @@
+"""What ``scripts/bench_train.py`` is made of."""

@@ -1,0 +1,41 @@
+"""What it brings that convolutions' weights lie channels-last in memory: each model's step against a contiguous one."""
+
+from collections.abc import Sequence
+from statistics import median
+
+import torch
+
+from _bench import ways
+from hfvae_runner import schema
+from hfvae_runner.launch.composition import composed
+
+SIDES = {
+    **dict.fromkeys(("conv_joint64", "conv_shapes", "conv_celeba", "conv_faces", "dcgan_celeba"), 64),
+    "conv_joint32": 32,
+}
+PRECISIONS = ("fp32", "bf16")
+BATCH = 64
+
+
+def lines(overrides: Sequence[str], steps: int, rounds: int) -> list[str]:
+    """A line for each model and precision: milliseconds a step of both layouts, and their ratio in the same rounds.
+
+    Raises:
+        RunnerError: the overrides do not fit.
+    """
+    head = f"{f'grey images, beta-VAE, B={BATCH}':<34}{'contiguous ms':>15}{'channels-last ms':>18}{'ratio':>8}"
+    text = [f"{head}   [least, most]"]
+    text += [line(model, precision, overrides, steps, rounds) for model in sorted(SIDES) for precision in PRECISIONS]
+    return text
+
+
+def line(model: str, precision: str, overrides: Sequence[str], steps: int, rounds: int) -> str:
+    """One of them."""
+    own = [f"model={model}", f"image_size={SIDES[model]}", f"batch_size={BATCH}", f"precision={precision}"]
+    config = schema.parse(composed(["dataset=digits", "objective=beta_vae", "prior=normal", *own, *overrides]))
+    layouts = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+    turns = {name: ways.together([config], layout) for name, layout in layouts.items()}
+    seconds = ways.measured(turns, steps=steps, rounds=rounds)
+    middle, least, most = ways.ratio(seconds["contiguous"], seconds["channels_last"])
+    times = f"{1e3 * median(seconds['contiguous']):>15.1f}{1e3 * median(seconds['channels_last']):>18.1f}"
+    return f"{f'{model}, {precision}':<34}{times}{middle:>8.2f}   [{least:.2f}, {most:.2f}]"

@@ -1,0 +1,97 @@
+"""The five papers' main settings, each a config of an experiment, and the data that they are measured on."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_cost import published, write_idx
+
+from hfvae_runner import schema
+from hfvae_runner.launch.composition import composed, quoted
+from hfvae_runner.schema import Config
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One paper's.
+
+    Attributes:
+        title: for the table.
+        experiment: its choice on the command line.
+        overrides: what the benchmark has otherwise.
+        steps: of a turn; enough to take well over the clock's and the scheduler's grain.
+    """
+
+    title: str
+    experiment: str
+    steps: int
+    overrides: tuple[str, ...] = ()
+
+
+SETTINGS = {
+    setting.experiment: setting
+    for setting in (
+        Setting("HFVAE MNIST, MLP, B=512", "hfvae_mnist", 20),
+        Setting("β-TCVAE dSprites, MLP, B=2048", "beta_tcvae_dsprites", 2),
+        Setting("JointVAE MNIST, conv, B=64", "joint_vae_mnist", 10),
+        Setting("α-β shapes, conv, B=64", "alpha_beta_shapes_student_t", 5, ("batch_size=64",)),
+        Setting("ISA-VAE dSprites, MLP, B=2048", "isa_vae_dsprites", 2),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where examples come from, and how many of them are trained on.
+
+    Attributes:
+        rows: training examples.
+        root: where published files are; made-up ones are written to a folder of their own.
+        scratch: that folder.
+    """
+
+    rows: int
+    root: Path
+    scratch: Path
+
+    @classmethod
+    def here(cls, rows: int, scratch: Path) -> "Data":
+        """With the files that a run would find."""
+        return cls(rows, Path(os.environ.get("HFVAE_DATA", "data")), scratch)
+
+    def overrides(self, experiment: str) -> list[str]:
+        """What makes an experiment use these data: MNIST of random bytes, and sprites drawn by the program, if need be.
+
+        Raises:
+            DataError: a published file is there, and cannot be read.
+        """
+        subset = f"dataset.subset={self.rows}"
+        if experiment.endswith("_mnist"):
+            return [subset, f"data_root={quoted(str(self._mnist()))}"]
+        if published("dsprites", self.root) is None:
+            return [subset, "dataset=dsprites_rendered"]
+        return [subset, f"data_root={quoted(str(self.root))}"]
+
+    def said(self, experiment: str) -> str:
+        """Where they come from, for the table's foot."""
+        if experiment.endswith("_mnist"):
+            return "MNIST as published" if published("mnist", self.root) is not None else "MNIST of random bytes"
+        return "dSprites as published" if published("dsprites", self.root) is not None else "dSprites drawn here"
+
+    def _mnist(self) -> Path:
+        if published("mnist", self.root) is not None:
+            return self.root
+        if not (self.scratch / "MNIST").exists():
+            write_idx("MNIST", self.scratch)
+        return self.scratch
+
+
+def config_of(experiment: str, overrides: Sequence[str]) -> Config:
+    """The whole config of an experiment.
+
+    Raises:
+        ConfigError: the overrides do not fit it.
+    """
+    own = SETTINGS[experiment].overrides
+    return schema.parse(composed([f"+experiment={experiment}", *own, *overrides]))

@@ -1,0 +1,183 @@
+"""The contestants of a setting: a plain loop, ours on each runtime, and the matrix products alone."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+
+from _bench import floor
+from _bench.plain import PlainLoop
+from _bench.settings import config_of
+from hfvae_runner import build, lifecycle
+from hfvae_runner.datasets import as_float
+from hfvae_runner.runtime import step
+from hfvae_runner.runtime.precision import step_in
+from hfvae_runner.runtime.stack import Part, Results, Stack, alone
+from hfvae_runner.schema import Config
+from hfvae_runner.state import State
+from hfvae_runner.train import Run
+from hfvae_runner.vocabulary import Precision
+
+# Calling it takes so many steps and says how many seconds they took.
+Turn = Callable[[int], float]
+PLAIN = "plain loop"
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a setting's steps are computed.
+
+    Attributes:
+        title: for the table.
+        overrides: what makes ours run that way; None for the plain loop.
+        precision: of its matrix products, and of those that it is held against.
+    """
+
+    title: str
+    overrides: tuple[str, ...] | None
+    precision: Precision
+
+
+def ways(device: torch.device, *, compiled: bool) -> dict[str, Way]:
+    """The plain loop first, then ours.
+
+    Raises:
+        ConfigError: compiled ones are asked for, and there is no compiler.
+    """
+    precisions: tuple[Precision, ...] = ("fp32", "tf32", "bf16") if device.type == "cuda" else ("fp32", "bf16")
+    found = [Way(PLAIN, None, "fp32"), *(Way(each, (f"precision={each}",), each) for each in precisions)]
+    if compiled:
+        step.check_compiler(device)
+        found += [Way(f"{each}, compiled", (f"precision={each}", "runtime.compile=true"), each) for each in precisions]
+    return {way.title: way for way in found}
+
+
+def turn_of(experiment: str, way: Way, overrides: Sequence[str]) -> Turn:
+    """The way's steps on an experiment; each call goes on where the last one ended.
+
+    Raises:
+        RunnerError: the config cannot run here.
+    """
+    config = config_of(experiment, [*overrides, *(way.overrides or ())])
+    return plain(experiment, config) if way.overrides is None else ours(config)
+
+
+def plain(experiment: str, config: Config) -> Turn:
+    """The plain loop over the config's networks, data and optimiser settings."""
+    build.use_threads(config)
+    run = build.assemble(config)
+    x = run.dataset.train.x
+    # In pieces, as each is a copy.
+    images = torch.cat([as_float(x[index].cpu()) for index in torch.arange(len(x)).split(4096)])
+    model = run.model.to(memory_format=torch.contiguous_format).train()
+    loop = PlainLoop(
+        experiment,
+        model.encoder,
+        model.decoder,
+        images,
+        batch_size=config.batch_size,
+        lr=config.lr,
+        amsgrad=config.train.amsgrad,
+    )
+
+    def take(steps: int) -> float:
+        # What a GPU does where nobody says anything.
+        torch.backends.cudnn.allow_tf32 = True
+        return loop(steps)
+
+    return take
+
+
+def ours(config: Config) -> Turn:
+    """A run's own steps, as its training loop takes them."""
+    return together([config])
+
+
+def together(configs: Sequence[Config], layout: torch.memory_format = torch.channels_last) -> Turn:
+    """The steps of one run, or of several stacked; each takes so many.
+
+    Args:
+        layout: of convolutions' weights in memory; the default is a run's own.
+    """
+    build.use_threads(configs[0])
+    runs = [build.assemble(config) for config in configs]
+    states = [lifecycle.initial_state(run) for run in runs]
+    for run in runs:
+        run.model.to(memory_format=layout).train()
+    first, device = runs[0], runs[0].device
+    if len(runs) == 1:
+        compiled = first.config.runtime.compile
+        one = step.step_of(first.loss, states[0].optimizer, precision=first.config.precision, compiled=compiled)
+        take_step = alone(one, device)
+    else:
+        parts = [Part((run.model, run.objective), state.optimizer) for run, state in zip(runs, states, strict=True)]
+        take_step = Stack(parts, first.loss, device=device, precision=first.config.precision).step
+
+    def take(steps: int) -> float:
+        synchronise(device)
+        start = time.perf_counter()
+        for _ in range(steps):
+            results = Results(*take_step([_inputs(run, state) for run, state in zip(runs, states, strict=True)]))
+            # On a GPU the loop looks at the results only when something is due to be written.
+            if device.type == "cpu" and not results.finite():
+                raise FloatingPointError(f"{first.config.choices} diverged at step {states[0].step}")
+            for state in states:
+                state.step += 1
+        synchronise(device)
+        return time.perf_counter() - start
+
+    return take
+
+
+def _inputs(run: Run, state: State) -> tuple[object, ...]:
+    x, labels = run.batches.at(state.step)
+    noise = run.model.latents.noise(len(x), state.generator)
+    own_noise = run.objective.noise(len(x), state.generator)
+    return x, labels, noise, own_noise, run.objective.knobs(state.step, torch.device("cpu"))
+
+
+def products_of(config: Config) -> Turn:
+    """The matrix products of the config's steps, in its precision and in the layouts that its run has."""
+    build.use_threads(config)
+    run = build.assemble(config)
+    x, _ = run.batches.at(0)
+    code = torch.randn(len(x), run.model.latents.n_code, device=run.device)
+    dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
+    found = floor.products(run.model.encoder, run.model.decoder, as_float(x), code, dtype)
+
+    def take(steps: int) -> float:
+        synchronise(run.device)
+        start = time.perf_counter()
+        with torch.no_grad(), step_in(config.precision):
+            for _ in range(steps):
+                for product in found:
+                    product.run()
+        synchronise(run.device)
+        return time.perf_counter() - start
+
+    return take
+
+
+def measured(turns: Mapping[str, Turn], *, steps: int, rounds: int) -> dict[str, list[float]]:
+    """Every contestant's seconds a step, one for each round; in a round each has one turn, after one to warm up."""
+    seconds: dict[str, list[float]] = {name: [] for name in turns}
+    for take in turns.values():
+        take(min(steps, 2))
+    for _ in range(rounds):
+        for name, take in turns.items():
+            seconds[name].append(take(steps) / steps)
+    return seconds
+
+
+def ratio(over: Sequence[float], under: Sequence[float]) -> tuple[float, float, float]:
+    """Median, least and most of the rounds' ratios."""
+    ratios = [a / b for a, b in zip(over, under, strict=True)]
+    return median(ratios), min(ratios), max(ratios)
+
+
+def synchronise(device: torch.device) -> None:
+    """Waits until a GPU has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

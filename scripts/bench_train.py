@@ -1,0 +1,205 @@
+"""How fast training is: against a plain loop, against the machine's matrix products, and many runs at once.
+
+    python scripts/bench_train.py [--settings NAME,...] [--steps N] [--rounds 7] [--threads 2] [--rows 50000]
+                                  [--stacked 1,8,64] [--compile] [--table] [--start] [--layouts]
+
+The five papers' main settings, each as its experiment has it, but for the batch of 64 of the α-β paper's shapes. Both
+sides train on the same ``--rows`` examples: MNIST and dSprites from $HFVAE_DATA (else data/) where they are there, else
+random bytes in MNIST's format, and sprites drawn by the program.
+
+    plain loop   what scripts/_bench/plain.py has: the same networks, losses equal to ours, DataLoader, table, Adam
+    fp32, …      a run's own steps by its precision; compiled as well with --compile
+    products     the step's matrix products alone (scripts/_bench/floor.py), by their precision
+
+    ex/s         examples a second
+    ratio        to the plain loop's, in the same round: median [least, most]
+    floor        the share of the time that the products of the same precision take alone, in the same round
+    MB           the most that data, parameters, optimiser and steps take of memory (on CUDA, of the device)
+
+In a round every contestant takes some steps in turn, so that whatever else the machine does hits all of them. Then runs
+of HFVAE on MNIST with batches of 64 and different seeds, stacked against one after another. In place of all that,
+``--table`` prints what log q(z) of a batch costs by itself, ``--start`` how long a command takes to its first step, and
+``--layouts`` what it brings that the weights of convolutions lie channels-last in memory.
+"""
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+# The package of this checkout, installed or not.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import torch
+from _bench import aggregates, layouts, memory, start, ways
+from _bench.settings import SETTINGS, Data, config_of
+
+from hfvae_runner.console import exit_code_of
+from hfvae_runner.errors import ConfigError, RunnerError, nearest
+
+_STACKED = "hfvae_mnist"
+_STACKED_BATCH = 64
+_TABLE_BATCH, _TABLE_LARGEST = 2048, 16_384
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints the tables; 2 if an argument or the data cannot be used."""
+    options = _parser().parse_args(arguments)
+    try:
+        names = _settings(options.settings)
+        with tempfile.TemporaryDirectory(prefix="bench_train_") as scratch:
+            data = Data.here(options.rows, Path(scratch))
+            print(_machine(options.threads), flush=True)
+            if options.table or options.start or options.layouts:
+                _print_parts(options, names, data)
+            else:
+                _print_settings(options, names, data)
+                _print_stacked(options, data)
+    except RunnerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except subprocess.CalledProcessError as error:
+        return error.returncode
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    description, _, details = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=description, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--settings", help=f"names, separated by commas, or none; all by default: {', '.join(SETTINGS)}"
+    )
+    parser.add_argument("--steps", type=_count, help="of each contestant in a round; each setting's own by default")
+    parser.add_argument("--rounds", type=_count, default=7)
+    parser.add_argument("--threads", type=_count, default=torch.get_num_threads(), help="of the CPU")
+    parser.add_argument("--rows", type=_count, default=50_000, help="training examples, for both sides")
+    parser.add_argument(
+        "--stacked", type=_counts, default=[1, 8, 64], help="how many runs at once; 0 for no such table"
+    )
+    parser.add_argument("--compile", action="store_true", help="ours compiled, too, which takes a minute for each")
+    parser.add_argument("--table", action="store_true", help="what log q(z) of a batch costs, and nothing else")
+    parser.add_argument("--start", action="store_true", help="how long a command takes to its first step, likewise")
+    parser.add_argument("--layouts", action="store_true", help="channels-last against contiguous, likewise")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
+    return parser
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number from 1 on")
+    return value
+
+
+def _counts(text: str) -> list[int]:
+    return [] if text == "0" else [_count(each) for each in text.split(",")]
+
+
+def _settings(given: str | None) -> list[str]:
+    names = list(SETTINGS) if given is None else [] if given == "none" else given.split(",")
+    for name in names:
+        if name not in SETTINGS:
+            known = ", ".join(SETTINGS)
+            raise ConfigError(f"there is no setting {name!r}; expected some of {known}{nearest(name, SETTINGS)}")
+    return names
+
+
+def _machine(threads: int) -> str:
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ", no CUDA device"
+    versions = f"torch {torch.__version__}, Python {platform.python_version()}"
+    return f"{os.cpu_count()} cores ({platform.machine()}), {threads} threads{gpu}, {versions}"
+
+
+def _print_settings(options: argparse.Namespace, names: Sequence[str], data: Data) -> None:
+    known = ways.ways(torch.device(options.device), compiled=options.compile)
+    for name in names:
+        for line in setting_lines(name, known, _overrides(name, options, data), options.steps, options.rounds):
+            print(line, flush=True)
+        print(f"({options.rows:,} examples of {data.said(name)})\n", flush=True)
+
+
+def _overrides(name: str, options: argparse.Namespace, data: Data) -> list[str]:
+    return [*data.overrides(name), f"threads={options.threads}", f"device={options.device}"]
+
+
+def setting_lines(
+    name: str, known: dict[str, ways.Way], overrides: Sequence[str], steps: int | None, rounds: int
+) -> list[str]:
+    """A setting's table, measured.
+
+    Raises:
+        RunnerError: it cannot run here.
+    """
+    config = config_of(name, overrides)
+    turns = {title: ways.turn_of(name, way, overrides) for title, way in known.items()}
+    for precision in dict.fromkeys(way.precision for way in known.values()):
+        turns[_products(precision)] = ways.products_of(config_of(name, [*overrides, f"precision={precision}"]))
+    seconds = ways.measured(turns, steps=steps or SETTINGS[name].steps, rounds=rounds)
+    lines = [f"{SETTINGS[name].title:<34}{'ex/s':>10}{'ratio':>8}   {'[least, most]':<16}{'floor':>7}{'MB':>9}"]
+    for title in turns:
+        own = seconds[title]
+        line = f"  {title:<32}{config.batch_size / median(own):>10,.0f}"
+        if title in known:
+            middle, least, most = ways.ratio(seconds[ways.PLAIN], own)
+            share, *_ = ways.ratio(seconds[_products(known[title].precision)], own)
+            peak = memory.peak_in_own_process(name, known[title], overrides)
+            line += f"{middle:>8.2f}   {f'[{least:.2f}, {most:.2f}]':<16}{share:>7.2f}{aggregates.said(peak):>9}"
+        lines.append(line)
+    return lines
+
+
+def _products(precision: str) -> str:
+    return f"products, {precision}"
+
+
+def _print_stacked(options: argparse.Namespace, data: Data) -> None:
+    if not options.stacked:
+        return
+    overrides = [*_overrides(_STACKED, options, data), f"batch_size={_STACKED_BATCH}"]
+    head = f"HFVAE MNIST, MLP, B={_STACKED_BATCH}, stacked"
+    print(f"{head:<34}{'ex/s':>10}{'ratio':>8}   [least, most]    to as many runs one after another", flush=True)
+    for runs in options.stacked:
+        print(stacked_line(runs, overrides, options.steps or 20, options.rounds), flush=True)
+
+
+def stacked_line(runs: int, overrides: Sequence[str], steps: int, rounds: int) -> str:
+    """So many runs at once against one that has the machine for itself, in turns.
+
+    Raises:
+        RunnerError: they cannot run here.
+    """
+    configs = [config_of(_STACKED, [*overrides, f"seed={seed}"]) for seed in range(runs)]
+    turns = {"one": ways.together(configs[:1]), "all": ways.together(configs)}
+    seconds = ways.measured(turns, steps=steps, rounds=rounds)
+    middle, least, most = ways.ratio([runs * each for each in seconds["one"]], seconds["all"])
+    rate = runs * configs[0].batch_size / median(seconds["all"])
+    return f"  {f'{runs} runs' if runs > 1 else '1 run':<32}{rate:>10,.0f}{middle:>8.2f}   [{least:.2f}, {most:.2f}]"
+
+
+def _print_parts(options: argparse.Namespace, names: Sequence[str], data: Data) -> None:
+    if options.table:
+        batches = (_TABLE_BATCH,)
+        for line in aggregates.lines(options.device, options.threads, options.rounds, batches, _TABLE_LARGEST):
+            print(line, flush=True)
+    if options.start:
+        commands = {"the defaults": [f"threads={options.threads}", f"device={options.device}"]}
+        for name in names:
+            own = SETTINGS[name].overrides
+            commands[SETTINGS[name].title] = [f"+experiment={name}", *own, *_overrides(name, options, data)]
+        for line in start.lines(commands, options.rounds):
+            print(line, flush=True)
+    if options.layouts:
+        machine = [f"threads={options.threads}", f"device={options.device}"]
+        for line in layouts.lines(machine, options.steps or 3, options.rounds):
+            print(line, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code_of(main))
