@@ -4,6 +4,7 @@ Shapes: N examples; B chosen ones; P pixels; H, W height and width; V words; E c
 """
 
 import math
+from functools import cache
 from typing import Protocol, Self
 
 import numpy as np
@@ -53,9 +54,6 @@ class PackedBits:
             raise ValueError(f"packed images of {packed.dtype}, {tuple(packed.shape)}, do not hold {image_shape}")
         self.packed = packed
         self._image_shape = image_shape
-        bits = torch.arange(256)[:, None] >> torch.arange(7, -1, -1) & 1
-        # The eight pixels of every byte as one number, so that an image is read by looking up its bytes.
-        self._pixels_of_byte = (255 * bits).to(torch.uint8).view(torch.int64)[:, 0].to(packed.device)
 
     @classmethod
     def pack(cls, images: Tensor) -> Self:
@@ -77,7 +75,7 @@ class PackedBits:
 
     def __getitem__(self, index: Tensor) -> Tensor:
         """The chosen images, uint8 [B, C, H, W], of 0 and 255."""
-        pixels = self._pixels_of_byte[self.packed[index].int()].view(torch.uint8)
+        pixels = _pixels_of_byte(self.device)[self.packed[index].int()].view(torch.uint8)
         return pixels[:, : self._pixels].reshape(-1, *self._image_shape)
 
     def take(self, index: Tensor) -> Self:
@@ -86,6 +84,13 @@ class PackedBits:
 
     def to(self, device: torch.device) -> Self:
         return type(self)(self.packed.to(device), self._image_shape)
+
+
+@cache
+def _pixels_of_byte(device: torch.device) -> Tensor:
+    """Every byte's eight pixels as one number, int64 [256]: an image is read by looking up its bytes."""
+    bits = torch.arange(256)[:, None] >> torch.arange(7, -1, -1) & 1
+    return (255 * bits).to(torch.uint8).view(torch.int64)[:, 0].to(device)
 
 
 class SparseCounts:
