@@ -22,6 +22,8 @@ from comparing import same_to_the_bit
 
 from hfvae_runner.launch import main
 
+# OpenMP, which numba would take for its threads, ends a process that was forked from one that used it.
+os.environ["NUMBA_THREADING_LAYER"] = "workqueue"
 SMALL = (
     *("device=cpu", "threads=1", "image_size=8", "batch_size=128", "train.progress=false", "metrics.figures=false"),
     *("metrics=[active_units]", "metrics.exact_limit=1e6", "train.log_every=2", "resume=auto"),

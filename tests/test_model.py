@@ -66,7 +66,8 @@ def test_the_aggregate_is_of_the_data_set_not_of_the_batch() -> None:
 def test_training_estimates_with_the_training_sets_size(monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = Dataset(Split(some_x(N)), Split(some_x(6)), "bernoulli")
     model, built = tiny(), objective_of("hfvae", LATENTS)
-    run = Run(cast(Config, SimpleNamespace()), dataset, model, built, Batches(dataset.train.x, 4, 0), {}, {}, CPU, 1)
+    config = cast(Config, SimpleNamespace(precision="fp32"))
+    run = Run(config, dataset, model, built, Batches(dataset.train.x, 4, 0), {}, {}, CPU, 1)
     asked: list[dict[str, object]] = []
     forward = model.forward
 

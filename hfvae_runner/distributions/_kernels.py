@@ -19,9 +19,13 @@ from numba import njit, prange
 
 from hfvae_runner.distributions.mixture import SMALLEST
 
-_FAST = {"nsz", "arcp", "contract", "afn", "reassoc"}
-# For a maximum in whole vectors. No NaN may come in: `fused_mixture` lets none through. Infinities may.
-_WITHOUT_NAN = {*_FAST, "nnan"}
+# No flag that lets the compiler round in another order: numba's code in the process that compiled it and the code that
+# other processes find on the disk were optimised differently, and a run has to go on to the bit. So sums are kept in
+# lanes, which are added up at the end. A maximum is exact in any order, but vectors have one for numbers alone: no NaN
+# may come into a mixture, and `fused_mixture` lets none through. Infinities may.
+_EXACT = {"nsz"}
+_WITHOUT_NAN = {"nsz", "nnan"}
+_LANES = 16
 
 _LOG2_E = np.float32(1.4426950408889634)
 _FLOOR = np.float32(SMALLEST)
@@ -45,7 +49,7 @@ def _compiled(**options: Any) -> Callable[[Callable[..., None]], Callable[..., N
     return compile_later
 
 
-@njit(inline="always", fastmath=_FAST)
+@njit(inline="always", fastmath=_EXACT)
 def _exp(x: np.float32) -> np.float32:
     """exp(x) of x ≤ 0, that of the floor below it; arithmetic alone, so that it runs on whole vectors."""
     scaled = max(x, _FLOOR) * _LOG2_E
@@ -53,6 +57,22 @@ def _exp(x: np.float32) -> np.float32:
     f = scaled - np.float32(whole)
     power = (((((_P6 * f + _P5) * f + _P4) * f + _P3) * f + _P2) * f + _P1) * f + _ONE
     return power * np.int32((whole + _EXPONENT_BIAS) << _MANTISSA_BITS).view(np.float32)
+
+
+@njit(inline="always", fastmath=_EXACT)
+def _sum(values: Any, lanes: Any) -> np.float32:
+    """The sum of ``values`` in the order that the lanes make."""
+    whole = len(values) // _LANES * _LANES
+    lanes[:] = _ZERO
+    for start in range(0, whole, _LANES):
+        for lane in range(_LANES):
+            lanes[lane] += values[start + lane]
+    for place in range(whole, len(values)):
+        lanes[place - whole] += values[place]
+    for half in (8, 4, 2, 1):
+        for lane in range(half):
+            lanes[lane] += lanes[lane + half]
+    return lanes[0]  # type: ignore[no-any-return]
 
 
 @njit(inline="always", fastmath=_WITHOUT_NAN)
@@ -102,7 +122,7 @@ def mixture(
     components = mean.shape[2]
     for part in prange(mixtures * parts):
         r, p = part // parts, part % parts
-        row = np.empty(components, np.float32)
+        row, lanes = np.empty(components, np.float32), np.empty(_LANES, np.float32)
         for s in range(samples * p // parts, samples * (p + 1) // parts):
             for g in range(spans.shape[0]):
                 weights = (s, own_more, following_more)
@@ -112,11 +132,10 @@ def mixture(
                 largest = row[0]
                 for m in range(components):
                     largest = max(largest, row[m])
-                shares = _ZERO
                 for m in range(components):
-                    shares += _exp(row[m] - largest)
+                    row[m] = _exp(row[m] - largest)
                 peak[r, s, g] = largest
-                total[r, s, g] = shares
+                total[r, s, g] = _sum(row, lanes)
 
 
 @_compiled(parallel=True, nogil=True, error_model="numpy", fastmath=_WITHOUT_NAN)
@@ -145,7 +164,11 @@ def mixture_backward(
     components, parts = mean.shape[2], to_mean.shape[1]
     for part in prange(mixtures * parts):
         r, p = part // parts, part % parts
-        row = np.empty(components, np.float32)
+        row, pulls, lanes = (
+            np.empty(components, np.float32),
+            np.empty(components, np.float32),
+            np.empty(_LANES, np.float32),
+        )
         for s in range(samples * p // parts, samples * (p + 1) // parts):
             for g in range(spans.shape[0]):
                 weights = (s, own_more, following_more)
@@ -158,46 +181,46 @@ def mixture_backward(
                 for d in range(spans[g, 0], spans[g, 1]):
                     z_d, mean_d, precision_d = z[r, s, d], mean[r, d], precision[r, d]
                     to_mean_d, to_log_scale_d = to_mean[r, p, d], to_log_scale[r, p, d]
-                    sum_z = _ZERO
                     for m in range(components):
                         standardised = (z_d - mean_d[m]) * precision_d[m]
-                        pull = row[m] * standardised * precision_d[m]
-                        sum_z += pull
-                        to_mean_d[m] += pull
+                        pulls[m] = row[m] * standardised * precision_d[m]
+                        to_mean_d[m] += pulls[m]
                         to_log_scale_d[m] += row[m] * (standardised * standardised - _ONE)
-                    to_z[r, s, d] -= sum_z
+                    to_z[r, s, d] -= _sum(pulls, lanes)
                 for c in range(spans[g, 2], spans[g, 3]):
                     to_category = to_log_probs[r, p, index[r, s, c]]
                     for m in range(components):
                         to_category[m] += row[m]
 
 
-@_compiled(parallel=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@_compiled(parallel=True, nogil=True, error_model="numpy", fastmath=_EXACT)
 def bernoulli(x: Any, logits: Any, log_density: Any) -> None:
     """Fills ``log_density`` [B] with Σ x·l − log(1 + exp(l)) of x and l = ``logits`` [B, P]."""
     examples, pixels = logits.shape
     for b in prange(examples):
-        total = _ZERO
+        row, lanes = np.empty(pixels, np.float32), np.empty(_LANES, np.float32)
+        x_b, logits_b = x[b], logits[b]
         for i in range(pixels):
-            logit = logits[b, i]
+            logit = logits_b[i]
             small = _exp(-abs(logit))
             # log(1 + e) = 2 artanh(e / (2 + e)), a quick series since e ≤ 1.
             t = small / (_TWO + small)
             square = t * t
             series = (((((_A13 * square + _A11) * square + _A9) * square + _A7) * square + _A5) * square + _A3) * square
-            total += x[b, i] * logit - max(logit, _ZERO) - _TWO * t * (series + _ONE)
-        log_density[b] = total
+            row[i] = x_b[i] * logit - max(logit, _ZERO) - _TWO * t * (series + _ONE)
+        log_density[b] = _sum(row, lanes)
 
 
-@_compiled(parallel=True, nogil=True, error_model="numpy", fastmath=_FAST)
+@_compiled(parallel=True, nogil=True, error_model="numpy", fastmath=_EXACT)
 def bernoulli_backward(x: Any, logits: Any, gradient: Any, to_logits: Any) -> None:
     """Fills ``to_logits`` [B, P] with gradient·(x − sigmoid(l)), ``gradient`` [B]."""
     examples, pixels = logits.shape
     for b in prange(examples):
+        x_b, logits_b, to_logits_b, gradient_b = x[b], logits[b], to_logits[b], gradient[b]
         for i in range(pixels):
-            small = _exp(-abs(logits[b, i]))
-            probability = (_ONE if logits[b, i] >= _ZERO else small) / (_ONE + small)
-            to_logits[b, i] = gradient[b] * (x[b, i] - probability)
+            small = _exp(-abs(logits_b[i]))
+            probability = (_ONE if logits_b[i] >= _ZERO else small) / (_ONE + small)
+            to_logits_b[i] = gradient_b * (x_b[i] - probability)
 
 
 def use_torch_s_threads() -> None:
