@@ -4,7 +4,6 @@ Takes the plain nested dict of a resolved config and needs neither Hydra nor tor
 `dataset`, `model`, `likelihood` and `prior` stay open: their classes say what they take.
 """
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import cast, get_args
 from hfvae_runner import schedules
 from hfvae_runner.errors import ConfigError, nearest
 from hfvae_runner.penalties import PenaltySpec, parse_terms
+from hfvae_runner.sections import Section, shown
 from hfvae_runner.vocabulary import DiscreteDensity, Estimator, Kernel, Precision, Statistic
 
 GROUPS = ("dataset", "model", "likelihood", "prior", "objective")
@@ -202,7 +202,7 @@ def parse(resolved: Mapping[str, object]) -> Config:
         ConfigError: a key is missing or unknown, or a value has the wrong type or range; the message names the key, the
             value and what was expected.
     """
-    root = _Section("", resolved)
+    root = Section("", resolved)
     choices = _choices(root.section("choices", ALL_GROUPS))
     knobs = {key: _knob(root, key) for key in resolved if key not in FIXED}
     config = Config(
@@ -241,99 +241,14 @@ def parse(resolved: Mapping[str, object]) -> Config:
     return config
 
 
-class _Section:
-    """One level of the config, read key by key."""
-
-    def __init__(self, path: str, values: Mapping[str, object]) -> None:
-        self._path = path
-        self._values = values
-
-    def name(self, key: str) -> str:
-        return f"{self._path}.{key}" if self._path else key
-
-    def has(self, key: str) -> bool:
-        return key in self._values
-
-    def value(self, key: str) -> object:
-        if key not in self._values:
-            raise ConfigError(f"{self.name(key)} is missing from the config")
-        return self._values[key]
-
-    def refuse(self, key: str, expected: str) -> ConfigError:
-        return ConfigError(f"{self.name(key)}={_shown(self._values[key])}: expected {expected}")
-
-    def section(self, key: str, keys: tuple[str, ...]) -> "_Section":
-        """A closed section: these keys, and no others."""
-        section = _Section(self.name(key), self.mapping(key))
-        for given in section._values:
-            if given not in keys:
-                raise ConfigError(
-                    f"{section.name(given)}: unknown key; expected one of {', '.join(keys)}{nearest(given, keys)}"
-                )
-        return section
-
-    def names(self) -> tuple[str, ...]:
-        return tuple(self._values)
-
-    def mapping(self, key: str) -> Mapping[str, object]:
-        value = self.value(key)
-        if not isinstance(value, Mapping):
-            raise self.refuse(key, "a section with keys of its own")
-        return value
-
-    def integer(self, key: str, least: int, most: float = math.inf) -> int:
-        value = self.value(key)
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise self.refuse(key, f"a whole number from {least} {'on' if most == math.inf else f'to {most}'}")
-        return value
-
-    def optional_integer(self, key: str, most: float = math.inf) -> int | None:
-        value = self.value(key)
-        if value is None:
-            return None
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-            raise self.refuse(key, f"a whole number from 1 {'on' if most == math.inf else f'to {most}'}, or null")
-        return value
-
-    def positive(self, key: str) -> float:
-        value = self.value(key)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
-            raise self.refuse(key, "a number above 0")
-        return float(value)
-
-    def number(self, key: str, most: float = math.inf) -> float:
-        value = self.value(key)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= most or value == math.inf:
-            raise self.refuse(key, f"a number from 0 {'on' if most == math.inf else f'to {most:g}'}")
-        return float(value)
-
-    def boolean(self, key: str) -> bool:
-        value = self.value(key)
-        if not isinstance(value, bool):
-            raise self.refuse(key, "true or false")
-        return value
-
-    def text(self, key: str) -> str:
-        value = self.value(key)
-        if not isinstance(value, str) or not value:
-            raise self.refuse(key, "some text")
-        return value
-
-    def word(self, key: str, choices: tuple[str, ...]) -> str:
-        value = self.value(key)
-        if not isinstance(value, str) or value not in choices:
-            raise self.refuse(key, f"one of {', '.join(choices)}{nearest(value, choices)}")
-        return value
-
-
-def _device(root: _Section) -> str:
+def _device(root: Section) -> str:
     device = root.text("device")
     if not _DEVICE.fullmatch(device):
         raise root.refuse("device", f"auto, cpu, cuda or cuda:N{nearest(device, ('auto', 'cpu', 'cuda'))}")
     return device
 
 
-def _optimized_metric(root: _Section) -> str | None:
+def _optimized_metric(root: Section) -> str | None:
     if root.value("optimized_metric") is None:
         return None
     path = root.text("optimized_metric")
@@ -344,7 +259,7 @@ def _optimized_metric(root: _Section) -> str | None:
     return path
 
 
-def _choices(section: _Section) -> dict[str, str]:
+def _choices(section: Section) -> dict[str, str]:
     choices: dict[str, str] = {}
     for group in (*GROUPS, *(group for group in BROUGHT_GROUPS if section.has(group))):
         choice = section.value(group)
@@ -354,7 +269,7 @@ def _choices(section: _Section) -> dict[str, str]:
     return choices
 
 
-def _knob(root: _Section, key: str) -> object:
+def _knob(root: Section, key: str) -> object:
     value = root.value(key)
     if key in _WORDS:
         return root.word(key, _WORDS[key])
@@ -370,15 +285,15 @@ def _knob(root: _Section, key: str) -> object:
     return value
 
 
-def _open(parent: _Section, key: str) -> Mapping[str, object]:
+def _open(parent: Section, key: str) -> Mapping[str, object]:
     section = parent.mapping(key)
     target = section.get("_target_")
     if not isinstance(target, str) or not all(part.isidentifier() for part in target.split(".")) or "." not in target:
-        raise ConfigError(f"{parent.name(key)}._target_={_shown(target)}: expected the dotted path of a class")
+        raise ConfigError(f"{parent.name(key)}._target_={shown(target)}: expected the dotted path of a class")
     return section
 
 
-def _objective(section: _Section) -> ObjectiveConfig:
+def _objective(section: Section) -> ObjectiveConfig:
     return ObjectiveConfig(
         estimator=cast(Estimator, section.word("estimator", ESTIMATORS)),
         discrete_density=cast(DiscreteDensity, section.word("discrete_density", DISCRETE_DENSITIES)),
@@ -386,11 +301,11 @@ def _objective(section: _Section) -> ObjectiveConfig:
     )
 
 
-def _supervision(section: _Section) -> SupervisionConfig:
+def _supervision(section: Section) -> SupervisionConfig:
     return SupervisionConfig(section.number("fraction", most=1), section.number("weight"))
 
 
-def _train(section: _Section) -> TrainConfig:
+def _train(section: Section) -> TrainConfig:
     return TrainConfig(
         betas=_betas(section),
         amsgrad=section.boolean("amsgrad"),
@@ -402,18 +317,18 @@ def _train(section: _Section) -> TrainConfig:
     )
 
 
-def _checkpoints(section: _Section) -> CheckpointsConfig:
+def _checkpoints(section: Section) -> CheckpointsConfig:
     return CheckpointsConfig(section.integer("every", least=1), section.integer("keep", least=1))
 
 
-def _below_one(section: _Section, key: str) -> float:
+def _below_one(section: Section, key: str) -> float:
     value = section.positive(key)
     if value >= 1:
         raise section.refuse(key, "a number above 0 and below 1")
     return value
 
 
-def _betas(section: _Section) -> tuple[float, float]:
+def _betas(section: Section) -> tuple[float, float]:
     value = section.value("betas")
     if (
         not isinstance(value, list | tuple)
@@ -424,8 +339,8 @@ def _betas(section: _Section) -> tuple[float, float]:
     return float(value[0]), float(value[1])
 
 
-def _metrics(root: _Section) -> MetricsConfig:
-    section = _Section("metrics", root.mapping("metrics"))
+def _metrics(root: Section) -> MetricsConfig:
+    section = Section("metrics", root.mapping("metrics"))
     metrics = [name for name in section.names() if name not in METRICS_SETTINGS]
     for name in metrics:
         if not isinstance(section.value(name), Mapping):
@@ -440,13 +355,6 @@ def _metrics(root: _Section) -> MetricsConfig:
     )
 
 
-def _trackers(root: _Section) -> dict[str, Mapping[str, object]]:
-    section = _Section("trackers", root.mapping("trackers"))
+def _trackers(root: Section) -> dict[str, Mapping[str, object]]:
+    section = Section("trackers", root.mapping("trackers"))
     return {name: _open(section, name) for name in section.names()}
-
-
-def _shown(value: object) -> str:
-    """The value as it is spelt in a config."""
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else repr(value)

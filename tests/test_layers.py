@@ -16,7 +16,7 @@ ROOT = Path(hfvae_runner.__file__).parent
 # From the bottom up; a unit is a module or a package. Units of one line do not know each other.
 LAYERS = (
     ("__init__", "console", "errors", "vocabulary"),
-    ("schedules", "distributions", "datasets", "options", "storage"),
+    ("schedules", "distributions", "datasets", "options", "storage", "sections"),
     ("metrics", "figures", "runtime", "supervision"),
     ("blocks", "likelihoods", "estimators"),
     ("latents",),
@@ -95,7 +95,18 @@ def test_only_the_outermost_layer_knows_hydra(path: str) -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        *("console", "errors", "vocabulary", "options", "schedules", "penalties", "schema", "storage", "history"),
+        *(
+            "console",
+            "errors",
+            "vocabulary",
+            "options",
+            "schedules",
+            "penalties",
+            "sections",
+            "schema",
+            "storage",
+            "history",
+        ),
         *("record", "launch", "terms"),
     ],
 )
