@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from hfvae_runner.errors import Diverged
 from hfvae_runner.record import RunFolder, checkpoint_of
 from hfvae_runner.state import State, restore
-from hfvae_runner.train import Member, Run, save_state, train_together
+from hfvae_runner.train import Member, Run, save_state, train
 
 logger = logging.getLogger(__name__)
 
 
 def train_on(members: Sequence[Member]) -> None:
-    """As ``train_together``; with ``on_divergence=restart`` a divergence takes a run back to its last checkpoint.
+    """As ``train``; with ``on_divergence=restart`` a divergence takes a run back to its last checkpoint.
 
     The learning rates of all groups are then multiplied by ``train.restart_factor``. Data order and noise are those of
     the first time, and so are all checkpoints that a resume finds: a run that is killed on the way ends no differently.
@@ -25,7 +25,7 @@ def train_on(members: Sequence[Member]) -> None:
         SystemExit: after SIGTERM or SIGINT, with a checkpoint of each written.
     """
     if members[0].run.config.on_divergence == "stop":
-        train_together(members)
+        train(members)
         return
     for member in members:
         with member.by_itself():
@@ -33,14 +33,14 @@ def train_on(members: Sequence[Member]) -> None:
             if checkpoint_of(member.folder.path) is None:
                 save_state(member.run, member.state, member.folder)
     if ready := [member for member in members if member.error is None]:
-        train_together(ready)
+        train(ready)
     for member in members:
         with member.by_itself():
             while isinstance(error := member.error, Diverged):
                 _take_back(member.run, member.state, member.folder, error)
                 member.error = None
                 member.observer.take_back(member.state.step)
-                train_together([member])
+                train([member])
 
 
 def _take_back(run: Run, state: State, folder: RunFolder, error: Diverged) -> None:

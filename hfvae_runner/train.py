@@ -152,21 +152,7 @@ class Member:
                 self.error = error
 
 
-def train(run: Run, state: State, folder: RunFolder, observer: Observer) -> None:
-    """Trains one run; see ``train_together``.
-
-    Raises:
-        Diverged: the loss, a term or a parameter was not finite; no checkpoint holds what followed.
-        StorageError: a row or a checkpoint could not be written.
-        SystemExit: after SIGTERM (143) or SIGINT (130), with a checkpoint written.
-    """
-    member = Member(run, state, folder, observer)
-    train_together([member])
-    if member.error is not None:
-        raise member.error
-
-
-def train_together(members: Sequence[Member]) -> None:
+def train(members: Sequence[Member]) -> None:
     """Trains from the step at which all stand to ``total_steps``; rows go to the observers, checkpoints to the folders.
 
     A member that diverges, or cannot be written, ends there with its ``error``, and the others go on. Where a

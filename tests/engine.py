@@ -31,6 +31,8 @@ from hfvae_runner.penalties import parse_terms
 from hfvae_runner.priors.normal import StandardNormal
 from hfvae_runner.priors.normal_concrete import UniformConcrete
 from hfvae_runner.record import RunFolder
+from hfvae_runner.state import State
+from hfvae_runner.train import Member, Run, train
 from hfvae_runner.vocabulary import DiscreteDensity, Estimator, Level
 
 OBJECTIVES = Path(__file__).parents[1] / "conf" / "objective"
@@ -235,6 +237,14 @@ def naive_log_pz(latents: Latents, sample: Sample) -> Tensor:
 def standard_error(values: Tensor) -> Tensor:
     """Of the mean over the first dimension."""
     return values.std(0) / math.sqrt(len(values))
+
+
+def train_alone(run: Run, state: State, folder: RunFolder) -> None:
+    """Trains one run, without measurements on the way; raises what ended it before its time."""
+    member = Member(run, state, folder, Rows(folder))
+    train([member])
+    if member.error is not None:
+        raise member.error
 
 
 class Rows:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from engine import Rows, under_default_priors
+from engine import train_alone, under_default_priors
 from launching import resolved
 from scipy.stats import norm
 from torch import Tensor, nn
@@ -27,7 +27,7 @@ from hfvae_runner.networks import Networks
 from hfvae_runner.priors.isa import isa
 from hfvae_runner.record import RunFolder
 from hfvae_runner.state import State
-from hfvae_runner.train import Run, train
+from hfvae_runner.train import Run
 
 EXACT = 1e9
 CPU = torch.device("cpu")
@@ -214,7 +214,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     optimizer = torch.optim.Adam(run.model.parameters(), lr=2e-3)
     state = State(run.model, run.objective, optimizer, torch.Generator().manual_seed(0))
     with RunFolder.create(tmp_path_factory.mktemp("digits") / "run", run.config.resolved) as folder:
-        train(run, state, folder, Rows(folder))
+        train_alone(run, state, folder)
     yield run
     torch.set_num_threads(before)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from engine import Rows
+from engine import train_alone
 from launching import resolved
 
 from hfvae_runner import build, lifecycle, record, schema
@@ -21,7 +21,7 @@ from hfvae_runner.record import RunFolder
 from hfvae_runner.runtime.seeds import derived
 from hfvae_runner.schema import Config
 from hfvae_runner.state import State, restore
-from hfvae_runner.train import Run, train
+from hfvae_runner.train import Run
 
 SMALL = ("device=cpu", "threads=1", "image_size=8", "batch_size=64", "train.progress=false", "metrics.figures=false")
 
@@ -43,7 +43,7 @@ def trained(folder: Path, *overrides: str) -> tuple[Run, State, pd.DataFrame]:
     run = build.assemble(config(*overrides))
     state = fresh(run)
     with RunFolder.create(folder, run.config.resolved) as opened:
-        train(run, state, opened, Rows(opened))
+        train_alone(run, state, opened)
         return run, state, opened.history.read()
 
 
@@ -107,13 +107,13 @@ def test_evaluation_leaves_the_training_alone(tmp_path: Path) -> None:
     run = build.assemble(config(*HFVAE))
     halfway = fresh(run)
     with RunFolder.create(tmp_path / "evaluated", run.config.resolved) as folder:
-        train(replace(run, total_steps=6), halfway, folder, Rows(folder))
+        train_alone(replace(run, total_steps=6), halfway, folder)
         global_state, noise_state = torch.get_rng_state(), halfway.generator.get_state()
         encoded = encode(run.model, run.dataset.train, seed=3, batch_size=512, device=run.device)
         evaluate(encoded, exact_limit=1e9)
         assert torch.equal(torch.get_rng_state(), global_state)
         assert torch.equal(halfway.generator.get_state(), noise_state)
-        train(run, halfway, folder, Rows(folder))
+        train_alone(run, halfway, folder)
         assert run.model.training
         again = folder.history.read()
     for name, value in state.model.state_dict().items():
@@ -138,7 +138,7 @@ def test_a_signal_while_a_row_is_written_still_leaves_a_checkpoint(
     monkeypatch.setattr(History, "append", interrupted)
     state = fresh(run)
     with pytest.raises(SystemExit) as end, RunFolder.create(tmp_path / "run", run.config.resolved) as folder:
-        train(run, state, folder, Rows(folder))
+        train_alone(run, state, folder)
     assert end.value.code == 143
     assert record.inspect(tmp_path / "run") == "resumable"
     resumed = fresh(build.assemble(run.config))
@@ -150,13 +150,13 @@ def test_the_seconds_of_all_resumes_add_up(tmp_path: Path) -> None:
     run = build.assemble(config(*HFVAE))
     state = fresh(run)
     with RunFolder.create(tmp_path / "run", run.config.resolved) as folder:
-        train(replace(run, total_steps=6), state, folder, Rows(folder))
+        train_alone(replace(run, total_steps=6), state, folder)
         half = state.seconds
         assert half > 0
         resumed = fresh(build.assemble(run.config))
         restore(resumed, folder.checkpoints / "last.pt")
         assert resumed.seconds == half
-        train(run, resumed, folder, Rows(folder))
+        train_alone(run, resumed, folder)
         assert resumed.seconds > half
 
 
@@ -177,7 +177,7 @@ def test_divergence_names_what_and_when(every: int, what: str, last_good: int, t
         pytest.raises(Diverged) as end,
         RunFolder.create(tmp_path / "run", run.config.resolved) as folder,
     ):
-        train(run, state, folder, Rows(folder))
+        train_alone(run, state, folder)
     assert end.value.exit_code == 3
     assert str(end.value) == f"training diverged: {what} with lr=0.001; the last good checkpoint is {last.resolve()}"
     assert str(end.value) in (folder.path / "run.log").read_text()
