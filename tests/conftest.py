@@ -1,4 +1,5 @@
 import os
+import signal
 import sys
 import uuid
 from collections.abc import Iterator
@@ -14,6 +15,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
     # Set for the processes alone, it would change how wide a table is printed.
     os.environ.pop("COLUMNS", None)
+
+# What started the tests may ignore signals (nohup, a shell's background job), and so would every process they start.
+for signum, usual in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+    if signal.getsignal(signum) is signal.SIG_IGN:
+        signal.signal(signum, usual)
 
 
 @pytest.fixture

@@ -149,8 +149,9 @@ def test_no_job_outlives_its_leader(
     leader = start(LEADER, sys.executable, "-c", textwrap.dedent(JOB), str(tmp_path))
     assert comes_about((tmp_path / "place").exists)
     leader.send_signal(signum)
-    assert comes_about((tmp_path / "left").exists)
-    assert (tmp_path / "ended").read_text() == "15"
+    # Without a leader the process may end as soon as the job has: it need not come to say that it left.
+    ended = tmp_path / "ended"
+    assert comes_about(lambda: ended.exists() and ended.read_text() == "15")
     if signum == signal.SIGTERM:  # it waits for the job's process, which would stay
         assert leader.poll() is None
         leader.kill()
