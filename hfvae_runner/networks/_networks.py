@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from hfvae_runner.blocks import NormalBlock
 from hfvae_runner.latents import Latents
+from hfvae_runner.runtime.linear import Linear
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class LinearHeads(nn.Module):
 
     def __init__(self, hidden: int, latents: Latents) -> None:
         super().__init__()
-        self.linear = nn.Linear(hidden, sum(block.n_parameters for block in latents.blocks))
+        self.linear = Linear(hidden, sum(block.n_parameters for block in latents.blocks))
 
     def forward(self, hidden: Tensor) -> Tensor:
         raw: Tensor = self.linear(hidden)
@@ -48,11 +49,11 @@ class BranchedHeads(nn.Module):
                 for _mean_then_log_scale in range(2):
                     self.heads.append(_branch(hidden, branch, block.size))
             else:
-                self.heads.append(nn.Linear(hidden, block.n_parameters))
+                self.heads.append(Linear(hidden, block.n_parameters))
 
     def forward(self, hidden: Tensor) -> Tensor:
         return torch.cat([head(hidden) for head in self.heads], dim=1)
 
 
 def _branch(hidden: int, branch: int, out: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(hidden, branch), nn.ReLU(), nn.Linear(branch, out))
+    return nn.Sequential(Linear(hidden, branch), nn.ReLU(), Linear(branch, out))

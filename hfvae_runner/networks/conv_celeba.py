@@ -13,6 +13,7 @@ from hfvae_runner.latents import Latents
 from hfvae_runner.likelihoods import Likelihood
 from hfvae_runner.networks._images import channels_of, down, to_pixels, up
 from hfvae_runner.networks._networks import BranchedHeads, Networks
+from hfvae_runner.runtime.linear import Linear
 
 
 def conv_celeba(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
@@ -26,9 +27,9 @@ def conv_celeba(*, input_shape: tuple[int, ...], latents: Latents, likelihood: L
         *down((channels, 32, 32, 64, 64), batch_norm=True), nn.Flatten(), BranchedHeads(64 * 4 * 4, 256, latents)
     )
     decoder = nn.Sequential(
-        nn.Linear(latents.n_code, 256),
+        Linear(latents.n_code, 256),
         nn.ReLU(),
-        nn.Linear(256, 4 * 4 * 64),
+        Linear(256, 4 * 4 * 64),
         nn.Tanh(),
         nn.Unflatten(1, (64, 4, 4)),
         *up((64, 64, 32, 32), batch_norm=True),

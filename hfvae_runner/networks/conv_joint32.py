@@ -11,6 +11,7 @@ from hfvae_runner.errors import ConfigError
 from hfvae_runner.latents import Latents
 from hfvae_runner.likelihoods import Likelihood
 from hfvae_runner.networks._networks import LinearHeads, Networks
+from hfvae_runner.runtime.linear import Linear
 
 
 def conv_joint32(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
@@ -35,14 +36,14 @@ def conv_joint32(*, input_shape: tuple[int, ...], latents: Latents, likelihood: 
         nn.Conv2d(32, 64, 4, stride=2, padding=1),
         nn.ReLU(),
         nn.Flatten(),
-        nn.Linear(64 * 4 * 4, 256),
+        Linear(64 * 4 * 4, 256),
         nn.ReLU(),
         LinearHeads(256, latents),
     )
     decoder = nn.Sequential(
-        nn.Linear(latents.n_code, 256),
+        Linear(latents.n_code, 256),
         nn.ReLU(),
-        nn.Linear(256, 64 * 4 * 4),
+        Linear(256, 64 * 4 * 4),
         nn.ReLU(),
         nn.Unflatten(1, (64, 4, 4)),
         nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1),

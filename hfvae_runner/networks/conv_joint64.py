@@ -10,6 +10,7 @@ from hfvae_runner.latents import Latents
 from hfvae_runner.likelihoods import Likelihood
 from hfvae_runner.networks._images import channels_of, down, to_pixels, up
 from hfvae_runner.networks._networks import LinearHeads, Networks
+from hfvae_runner.runtime.linear import Linear
 
 
 def conv_joint64(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
@@ -22,14 +23,14 @@ def conv_joint64(*, input_shape: tuple[int, ...], latents: Latents, likelihood: 
     encoder = nn.Sequential(
         *down((channels, 32, 32, 64, 64)),
         nn.Flatten(),
-        nn.Linear(64 * 4 * 4, 256),
+        Linear(64 * 4 * 4, 256),
         nn.ReLU(),
         LinearHeads(256, latents),
     )
     decoder = nn.Sequential(
-        nn.Linear(latents.n_code, 256),
+        Linear(latents.n_code, 256),
         nn.ReLU(),
-        nn.Linear(256, 64 * 4 * 4),
+        Linear(256, 64 * 4 * 4),
         nn.ReLU(),
         nn.Unflatten(1, (64, 4, 4)),
         *up((64, 64, 32, 32)),

@@ -10,6 +10,7 @@ from hfvae_runner.latents import Latents
 from hfvae_runner.likelihoods import Likelihood
 from hfvae_runner.networks._images import channels_of, down, to_pixels, up
 from hfvae_runner.networks._networks import LinearHeads, Networks
+from hfvae_runner.runtime.linear import Linear
 
 
 def conv_shapes(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
@@ -23,13 +24,13 @@ def conv_shapes(*, input_shape: tuple[int, ...], latents: Latents, likelihood: L
         *down((channels, 32, 32, 64, 64)),
         nn.Flatten(),
         # Nothing between these two: so the table, and the authors' code.
-        nn.Linear(64 * 4 * 4, 128),
+        Linear(64 * 4 * 4, 128),
         LinearHeads(128, latents),
     )
     decoder = nn.Sequential(
-        nn.Linear(latents.n_code, 128),
+        Linear(latents.n_code, 128),
         nn.ReLU(),
-        nn.Linear(128, 4 * 4 * 64),
+        Linear(128, 4 * 4 * 64),
         nn.ReLU(),
         nn.Unflatten(1, (64, 4, 4)),
         *up((64, 64, 64, 32)),

@@ -11,6 +11,7 @@ from torch import nn
 from hfvae_runner.latents import Latents
 from hfvae_runner.likelihoods import Likelihood
 from hfvae_runner.networks._networks import BranchedHeads, Networks
+from hfvae_runner.runtime.linear import Linear
 
 
 def mlp_dsprites(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
@@ -18,20 +19,20 @@ def mlp_dsprites(*, input_shape: tuple[int, ...], latents: Latents, likelihood: 
     values = math.prod(input_shape)
     encoder = nn.Sequential(
         nn.Flatten(),
-        nn.Linear(values, 1200),
+        Linear(values, 1200),
         nn.ReLU(),
-        nn.Linear(1200, 1200),
+        Linear(1200, 1200),
         nn.ReLU(),
         BranchedHeads(1200, 400, latents),
     )
     decoder = nn.Sequential(
-        nn.Linear(latents.n_code, 400),
+        Linear(latents.n_code, 400),
         nn.Tanh(),
-        nn.Linear(400, 1200),
+        Linear(400, 1200),
         nn.Tanh(),
-        nn.Linear(1200, 1200),
+        Linear(1200, 1200),
         nn.Tanh(),
-        nn.Linear(1200, values * likelihood.parameters_per_value),
+        Linear(1200, values * likelihood.parameters_per_value),
         nn.Unflatten(1, (likelihood.parameters_per_value, *input_shape)),
     )
     return Networks(encoder, decoder)

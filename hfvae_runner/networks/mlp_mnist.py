@@ -11,18 +11,19 @@ from torch import nn
 from hfvae_runner.latents import Latents
 from hfvae_runner.likelihoods import Likelihood
 from hfvae_runner.networks._networks import BranchedHeads, Networks
+from hfvae_runner.runtime.linear import Linear
 
 
 def mlp_mnist(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
     """The pair of networks; with 28×28 inputs, Normal 10 and Concrete 10 it has 482,430 + 398,984 parameters."""
     values = math.prod(input_shape)
-    encoder = nn.Sequential(nn.Flatten(), nn.Linear(values, 400), nn.ReLU(), BranchedHeads(400, 200, latents))
+    encoder = nn.Sequential(nn.Flatten(), Linear(values, 400), nn.ReLU(), BranchedHeads(400, 200, latents))
     decoder = nn.Sequential(
-        nn.Linear(latents.n_code, 200),
+        Linear(latents.n_code, 200),
         nn.ReLU(),
-        nn.Linear(200, 400),
+        Linear(200, 400),
         nn.ReLU(),
-        nn.Linear(400, values * likelihood.parameters_per_value),
+        Linear(400, values * likelihood.parameters_per_value),
         nn.Unflatten(1, (likelihood.parameters_per_value, *input_shape)),
     )
     return Networks(encoder, decoder)

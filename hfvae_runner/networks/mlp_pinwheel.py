@@ -6,6 +6,7 @@ from hfvae_runner.errors import ConfigError
 from hfvae_runner.latents import Latents
 from hfvae_runner.likelihoods import Likelihood
 from hfvae_runner.networks._networks import LinearHeads, Networks
+from hfvae_runner.runtime.linear import Linear
 
 
 def mlp_pinwheel(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
@@ -20,11 +21,11 @@ def mlp_pinwheel(*, input_shape: tuple[int, ...], latents: Latents, likelihood: 
             f"model=mlp_pinwheel takes vectors, the data set gives {size} images; expected model=mlp_mnist"
         )
     (values,) = input_shape
-    encoder = nn.Sequential(nn.Linear(values, 100), nn.ReLU(), LinearHeads(100, latents))
+    encoder = nn.Sequential(Linear(values, 100), nn.ReLU(), LinearHeads(100, latents))
     decoder = nn.Sequential(
-        nn.Linear(latents.n_code, 100),
+        Linear(latents.n_code, 100),
         nn.ReLU(),
-        nn.Linear(100, values * likelihood.parameters_per_value),
+        Linear(100, values * likelihood.parameters_per_value),
         nn.Unflatten(1, (likelihood.parameters_per_value, values)),
     )
     return Networks(encoder, decoder)

@@ -10,6 +10,7 @@ from hfvae_runner.latents import Latents
 from hfvae_runner.likelihoods import Likelihood
 from hfvae_runner.networks._networks import LinearHeads, Networks
 from hfvae_runner.networks._words import TopicDecoder, vocabulary_of
+from hfvae_runner.runtime.linear import Linear
 
 
 def nvdm(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
@@ -30,6 +31,6 @@ def nvdm(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likeliho
             nn.init.zeros_(heads.linear.weight[log_scales])
             nn.init.zeros_(heads.linear.bias[log_scales])
         start += block.n_parameters
-    encoder = nn.Sequential(nn.Linear(words, 500), nn.ReLU(), heads)
-    decoder = TopicDecoder(nn.Identity(), nn.Linear(latents.n_code, words), nn.Identity())
+    encoder = nn.Sequential(Linear(words, 500), nn.ReLU(), heads)
+    decoder = TopicDecoder(nn.Identity(), Linear(latents.n_code, words), nn.Identity())
     return Networks(encoder, decoder)

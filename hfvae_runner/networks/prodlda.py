@@ -17,6 +17,7 @@ from hfvae_runner.latents import Latents
 from hfvae_runner.likelihoods import Likelihood
 from hfvae_runner.networks._networks import Networks
 from hfvae_runner.networks._words import TopicDecoder, vocabulary_of
+from hfvae_runner.runtime.linear import Linear
 
 
 class LogCounts(nn.Module):
@@ -70,17 +71,17 @@ def prodlda(
     n_parameters = sum(block.n_parameters for block in latents.blocks)
     encoder = nn.Sequential(
         LogCounts() if log_counts else nn.Identity(),
-        nn.Linear(words, 100),
+        Linear(words, 100),
         nn.Softplus(),
-        nn.Linear(100, 100),
+        Linear(100, 100),
         nn.Softplus(),
         nn.Dropout(dropout),
-        nn.Linear(100, n_parameters, bias=False),
+        Linear(100, n_parameters, bias=False),
         _normalised(n_parameters, learned_scale),
     )
     decoder = TopicDecoder(
         nn.Sequential(nn.Softmax(dim=1), nn.Dropout(dropout)),
-        nn.Linear(latents.n_code, words, bias=False),
+        Linear(latents.n_code, words, bias=False),
         _normalised(words, learned_scale),
     )
     return Networks(encoder, decoder)

@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 from hfvae_runner.blocks import Block, Noise
 from hfvae_runner.evidence import Blocks, Evidence
 from hfvae_runner.latents import Latents
+from hfvae_runner.runtime.linear import Linear
 from hfvae_runner.terms._term import Term
 
 _JOINT, _PERMUTED = 0, 1
@@ -72,8 +73,8 @@ def _columns_per_factor(block: Block) -> list[int]:
 def _critic(inputs: int, hidden: int, layers: int) -> nn.Sequential:
     """ISA paper, App. A.4: hidden layers with LeakyReLU 0.2, and a logit each for q(z) and for permuted codes."""
     sizes = [inputs, *[hidden] * layers]
-    inner = [nn.Sequential(nn.Linear(*pair), nn.LeakyReLU(0.2)) for pair in pairwise(sizes)]
-    return nn.Sequential(*inner, nn.Linear(hidden, 2))
+    inner = [nn.Sequential(Linear(*pair), nn.LeakyReLU(0.2)) for pair in pairwise(sizes)]
+    return nn.Sequential(*inner, Linear(hidden, 2))
 
 
 def critic_total_correlation(

@@ -1,4 +1,5 @@
-"""The five settings as they are written when nobody has thought about speed, with nothing of ours but the networks.
+"""The five settings as they are written when nobody has thought about speed, with nothing of ours but the networks'
+weights, in torch's own layers.
 
 A DataLoader over float images in memory (without worker processes, which cannot be any faster there), the whole table
 of log q(z_bd|x_j), Adam that goes through the parameters one by one (on CUDA by torch's own default, in lists), and the
@@ -116,6 +117,18 @@ def cross_entropy(logits: Tensor, x: Tensor) -> Tensor:
     return functional.binary_cross_entropy_with_logits(logits[:, 0], x, reduction="sum") / len(x)
 
 
+def with_torch_s_layers(network: nn.Module) -> nn.Module:
+    """The network itself, its linear layers torch's."""
+    for name, layer in network.named_children():
+        if isinstance(layer, nn.Linear):
+            own = nn.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
+            own.weight, own.bias = layer.weight, layer.bias
+            setattr(network, name, own)
+        else:
+            with_torch_s_layers(layer)
+    return network
+
+
 LOSSES: dict[str, tuple[Loss, Sequence[int]]] = {
     # By experiment: the loss, and the sizes of its noise, normal first, Gumbel second.
     "hfvae_mnist": (hfvae, (LATENTS, CLASSES)),
@@ -151,7 +164,7 @@ class PlainLoop:
         amsgrad: bool,
     ) -> None:
         self.loss, self.sizes = LOSSES[experiment]
-        self.encoder, self.decoder = encoder, decoder
+        self.encoder, self.decoder = with_torch_s_layers(encoder), with_torch_s_layers(decoder)
         self.n_data = len(images)
         self.loader = DataLoader(TensorDataset(images), batch_size, shuffle=True, drop_last=True, num_workers=0)
         parameters = [*encoder.parameters(), *decoder.parameters()]
