@@ -74,14 +74,14 @@ class MixtureAggregate:
         if chosen not in self._products:
             self._products[chosen] = self._product(chosen)
         product = self._products[chosen]
-        return self._by_tables(level, chosen) if product is None else product.log_prob(level, self.weights)
+        return self._by_tables(level, chosen) if product is None else product.log_prob(level)
 
     def _product(self, blocks: tuple[int, ...]) -> Product | None:
         if not fused_mixture.supports(self.posterior[0]):
             return None
         factors = [self.latents.blocks[g].factors(self.posterior[g], self.sample[g]) for g in blocks]
         known = [each for each in factors if each is not None]
-        return Product(known) if len(known) == len(factors) else None
+        return Product(known, self.weights) if len(known) == len(factors) else None
 
     def _by_tables(self, level: Level, blocks: tuple[int, ...]) -> Tensor:
         samples, components = len(self.sample[0]), len(self.posterior[0])

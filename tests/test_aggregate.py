@@ -29,6 +29,7 @@ from torch import Tensor
 
 from hfvae_runner import aggregate
 from hfvae_runner.aggregate import ExactAggregate, MixtureAggregate
+from hfvae_runner.distributions import fused_mixture
 from hfvae_runner.distributions.mixture import Weights
 from hfvae_runner.vocabulary import DiscreteDensity, Estimator, Level
 
@@ -135,6 +136,20 @@ def test_the_exact_aggregate_reads_one_table_for_three_levels(monkeypatch: pytes
     exact.log_prob("joint", (0, 1))
     monkeypatch.setattr(exact, "_stream", lambda blocks: pytest.fail("streamed twice"))
     exact.log_prob("factor", (0, 1))
+
+
+def test_the_exact_aggregate_calls_the_kernel_once_a_tile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aggregate, "_TILE_SAMPLES", 3)
+    monkeypatch.setattr(aggregate, "_TILE_COMPONENTS", 4)
+    fused, calls = fused_mixture._mixture, []
+    monkeypatch.setattr(fused_mixture, "_mixture", lambda *inputs: calls.append(len(inputs[0][0])) or fused(*inputs))
+    batch = drawn(blocks(2, -3), 7, 7, hard=True)
+    posterior, sample = ([each.float() for each in every] for every in (batch.posterior, batch.sample))
+    exact = ExactAggregate(batch.latents, posterior, sample)
+    for level in LEVELS:
+        expected = naive_log_q(batch.latents, level, batch.posterior, batch.sample, uniform(7, 7))
+        torch.testing.assert_close(exact.log_prob(level, (0, 1)).double(), expected, rtol=1e-5, atol=1e-5)
+    assert calls == [3, 3, 3, 3, 1, 1]
 
 
 def test_the_exact_aggregate_carries_no_gradient_and_no_enumerated_block() -> None:

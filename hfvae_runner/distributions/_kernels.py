@@ -3,38 +3,45 @@
 They are in one file because numba keeps what it compiled until that function's own file changes.
 
 Shapes: R mixtures at once; S samples and M components of each; D normal factors; C categorical ones with K categories
-in all; G groups of factors; B examples of P pixels. The inner loops run along the last axis, over neighbours in memory.
-Of a mixture's table there is one sample's row at a time, [M].
+in all; G blocks of them; L columns, as in ``fused_mixture``; B examples of P pixels. The inner loops run along the last
+axis, over neighbours in memory. Of a mixture's table there are one sample's rows at a time, [M]: no more than a few.
 
 The results are the same for any number of threads: sums are cut into parts that depend on their length alone.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numba
 import numpy as np
 import torch
 from numba import njit, prange
+from numba.extending import intrinsic
+from numpy.polynomial import Chebyshev, Polynomial
 
 from hfvae_runner.distributions.mixture import SMALLEST
 
 # No flag that lets the compiler round in another order: numba's code in the process that compiled it and the code that
-# other processes find on the disk were optimised differently, and a run has to go on to the bit. So sums are kept in
-# lanes, which are added up at the end. A maximum is exact in any order, but vectors have one for numbers alone: no NaN
-# may come into a mixture, and `fused_mixture` lets none through. Infinities may.
+# other processes find on the disk were optimised differently, and a run has to go on to the bit. So a product and a sum
+# are rounded once where it says `_fma` and twice elsewhere, and sums are kept in lanes, which are added up at the end:
+# 64 of them, four vectors of 16, since each addition waits for the last one to the same lane. A maximum is exact in any
+# order, but vectors have one for numbers alone: no NaN may come into a mixture, and `fused_mixture` lets none through.
+# Infinities may. (The builtin max() of neighbours is a vector's, over a row it is not; `_larger` is.)
 _EXACT = {"nsz"}
 _WITHOUT_NAN = {"nsz", "nnan"}
-_LANES = 16
+_LANES = 64
 
-_LOG2_E = np.float32(1.4426950408889634)
-_FLOOR = np.float32(SMALLEST)
-_HALF = np.float32(0.5)
-# 2^f for |f| ≤ 1/2 as its Taylor series: the first term left out is below 2e-7 of the sum.
-_P1, _P2, _P3, _P4, _P5, _P6 = (np.float32(np.log(2.0) ** n / np.prod(np.arange(1.0, n + 1))) for n in range(1, 7))
+_FLOOR, _LOG2_E = np.float32(SMALLEST), np.float32(1.4426950408889634)
 _A3, _A5, _A7, _A9, _A11, _A13 = (np.float32(1 / n) for n in range(3, 15, 2))
-_ONE, _TWO, _ZERO = np.float32(1), np.float32(2), np.float32(0)
-_EXPONENT_BIAS, _MANTISSA_BITS = np.int32(127), np.int32(23)
+_LOWEST, _ZERO, _HALF, _ONE, _TWO = (np.float32(each) for each in (-np.inf, 0, 0.5, 1, 2))
+# 2^f for |f| ≤ 1/2 as 1 + p₁f + … + p₅f⁵, exact at 0, elsewhere within 2.1e-7.
+_P1, _P2, _P3, _P4, _P5 = (
+    np.float32(each) for each in Chebyshev.interpolate(np.exp2, 5, domain=[-0.5, 0.5]).convert(kind=Polynomial).coef[1:]
+)
+# Added to a number, it leaves the number's nearest integer and the bias of a float's exponent in the last bits.
+_ROUNDING = np.float32(1.5 * 2**23 + 127)
+_MANTISSA_BITS = np.int32(23)
 
 
 def _compiled(**options: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -49,148 +56,302 @@ def _compiled(**options: Any) -> Callable[[Callable[..., None]], Callable[..., N
     return compile_later
 
 
+# Half the time to compile them would go into what calls them from Python.
+_called_by_kernels = partial(njit, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+def _multiply_and_add(_context: Any, a: Any, b: Any, c: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        return builder.fma(*values)
+
+    return numba.float32(*[numba.float32] * 3), generate
+
+
+def _choose_larger(_context: Any, a: Any, b: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", *values), *values, flags=sorted(_WITHOUT_NAN))
+
+    return numba.float32(*[numba.float32] * 2), generate
+
+
+_fma: Any = intrinsic(_multiply_and_add)  # of float32 numbers alone
+_larger: Any = intrinsic(_choose_larger)
+
+
 @njit(inline="always", fastmath=_EXACT)
 def _exp(x: np.float32) -> np.float32:
     """exp(x) of x ≤ 0, that of the floor below it; arithmetic alone, so that it runs on whole vectors."""
-    scaled = max(x, _FLOOR) * _LOG2_E
-    whole = np.int32(scaled - _HALF)
-    f = scaled - np.float32(whole)
-    power = (((((_P6 * f + _P5) * f + _P4) * f + _P3) * f + _P2) * f + _P1) * f + _ONE
-    return power * np.int32((whole + _EXPONENT_BIAS) << _MANTISSA_BITS).view(np.float32)
+    bounded = max(x, _FLOOR)
+    shifted = np.float32(_fma(bounded, _LOG2_E, _ROUNDING))
+    f = _fma(bounded, _LOG2_E, _ROUNDING - shifted)
+    power: np.float32 = _fma(_fma(_fma(_fma(_fma(_P5, f, _P4), f, _P3), f, _P2), f, _P1), f, _ONE)
+    return power * np.int32(shifted.view(np.int32) << _MANTISSA_BITS).view(np.float32)
 
 
 @njit(inline="always", fastmath=_EXACT)
-def _sum(values: Any, lanes: Any) -> np.float32:
-    """The sum of ``values`` in the order that the lanes make."""
-    whole = len(values) // _LANES * _LANES
-    lanes[:] = _ZERO
-    for start in range(0, whole, _LANES):
-        for lane in range(_LANES):
-            lanes[lane] += values[start + lane]
-    for place in range(whole, len(values)):
-        lanes[place - whole] += values[place]
-    for half in (8, 4, 2, 1):
+def _folded(lanes: Any) -> np.float32:
+    """The sum of the lanes, which are overwritten."""
+    for half in (32, 16, 8, 4, 2, 1):
         for lane in range(half):
             lanes[lane] += lanes[lane + half]
     return lanes[0]  # type: ignore[no-any-return]
 
 
-@njit(inline="always", fastmath=_WITHOUT_NAN)
-def _log_densities(
-    row: Any, z: Any, mean: Any, precision: Any, constant: Any, index: Any, log_probs: Any, span: Any, weights: Any
-) -> None:
-    """Fills ``row`` [M] with one sample's log-density under each component, weights included but for that of the rest.
+@_called_by_kernels(fastmath=_EXACT)
+def _sum(values: Any, lanes: Any) -> np.float32:
+    """The sum of ``values`` in the order that the lanes make."""
+    whole = len(values) // _LANES * _LANES
+    lanes[:] = _ZERO
+    for start in range(0, whole, _LANES):
+        # A view: with a sum for an index the compiler does not see that neighbours follow one another.
+        some = values[start : start + _LANES]
+        for lane in range(_LANES):
+            lanes[lane] += some[lane]
+    rest = values[whole:]
+    for lane in range(len(rest)):
+        lanes[lane] += rest[lane]
+    return _folded(lanes)
 
-    ``span``: the group's first and last normal factor, and its first and last categorical one.
-    ``weights``: the sample's own component, and by how much its weight and that of the one after it differ.
-    """
-    components = row.shape[0]
-    row[:] = _ZERO
-    # Views: with two indices in the loop the compiler does not see that neighbours follow one another.
-    for d in range(span[0], span[1]):
-        z_d, mean_d, precision_d, constant_d = z[d], mean[d], precision[d], constant[d]
-        for m in range(components):
-            standardised = (z_d - mean_d[m]) * precision_d[m]
-            row[m] += constant_d[m] - _HALF * standardised * standardised
-    for c in range(span[2], span[3]):
-        of_category = log_probs[index[c]]
-        for m in range(components):
-            row[m] += of_category[m]
-    own, own_more, following_more = weights
-    row[own % components] += own_more  # beyond the last one where all weights are alike, and nothing is added
+
+@_called_by_kernels(fastmath=_EXACT)
+def _sum_of_exp(row: Any, largest: np.float32, lanes: Any) -> np.float32:
+    """Σ exp(entry − largest), in the same order."""
+    whole = len(row) // _LANES * _LANES
+    lanes[:] = _ZERO
+    for start in range(0, whole, _LANES):
+        some = row[start : start + _LANES]
+        for lane in range(_LANES):
+            lanes[lane] += _exp(some[lane] - largest)
+    rest = row[whole:]
+    for lane in range(len(rest)):
+        lanes[lane] += _exp(rest[lane] - largest)
+    return _folded(lanes)
+
+
+@_called_by_kernels(fastmath=_EXACT)
+def _weigh(more: Any, sample: int, weights: Any) -> None:
+    """Puts what a sample's own component and the one after it weigh more than the rest into ``more`` [M]."""
+    components = len(more)
+    more[sample % components] = weights[0]  # beyond the last one where all weights are alike: 0
     if components > 1:
-        row[(own + 1) % components] += following_more
+        more[(sample + 1) % components] = weights[1]
+
+
+@njit(inline="always", fastmath=_EXACT)
+def _size(blocks: Any, g: int) -> int:
+    return blocks[g, 1] - blocks[g, 0] + blocks[g, 3] - blocks[g, 2]  # type: ignore[no-any-return]
+
+
+@_called_by_kernels(fastmath=_WITHOUT_NAN)
+def _normal(row: Any, onto: Any, more: Any, z: np.float32, mean: Any, precision: Any, constant: Any) -> np.float32:
+    """Fills ``row`` [M] with a normal factor's weighted log-densities, adds bare ones to ``onto``; the largest."""
+    largest = _LOWEST
+    for m in range(len(row)):
+        standardised = (z - mean[m]) * precision[m]
+        entry = _fma(-_HALF * standardised, standardised, constant[m])
+        onto[m] += entry
+        row[m] = entry + more[m]
+        largest = _larger(largest, row[m])
+    return largest
+
+
+@_called_by_kernels(fastmath=_WITHOUT_NAN)
+def _weighted(row: Any, more: Any) -> np.float32:
+    """Adds the weights to log-densities [M]; the largest."""
+    largest = _LOWEST
+    for m in range(len(row)):
+        row[m] += more[m]
+        largest = _larger(largest, row[m])
+    return largest
+
+
+@_called_by_kernels(fastmath=_EXACT)
+def _copy(row: Any, into: Any) -> None:
+    for m in range(len(row)):
+        into[m] = row[m]
+
+
+@_called_by_kernels(fastmath=_EXACT)
+def _add(onto: Any, row: Any) -> None:
+    for m in range(len(row)):
+        onto[m] += row[m]
+
+
+@_called_by_kernels(fastmath=_WITHOUT_NAN)
+def _score(sample: Any, components: Any, blocks: Any, more: Any, buffers: Any, peak: Any, total: Any) -> None:
+    """One sample's ``peak`` and ``total`` [L]."""
+    (z, index), (mean, precision, constant, log_probs), (joint, block, row, lanes) = sample, components, buffers
+    joint[:] = _ZERO
+    count, column = len(blocks), 1 + len(blocks)
+    for g in range(count):
+        # A block alone has the joint's row, a block of one factor the factor's.
+        single, separate = _size(blocks, g) == 1, _size(blocks, g) > 1 and count > 1
+        onto = block if separate else joint
+        if separate:
+            block[:] = _ZERO
+        for d in range(blocks[g, 0], blocks[g, 1]):
+            largest = _normal(row, onto, more, z[d], mean[d], precision[d], constant[d])
+            peak[column], total[column] = largest, _sum_of_exp(row, largest, lanes)
+            column += 1
+        for c in range(blocks[g, 2], blocks[g, 3]):
+            _copy(log_probs[index[c]], row)
+            _add(onto, row)
+            largest = _weighted(row, more)
+            peak[column], total[column] = largest, _sum_of_exp(row, largest, lanes)
+            column += 1
+        if separate:
+            _add(joint, block)
+            largest = _weighted(block, more)
+            peak[1 + g], total[1 + g] = largest, _sum_of_exp(block, largest, lanes)
+        elif single:
+            peak[1 + g], total[1 + g] = peak[column - 1], total[column - 1]
+    largest = _weighted(joint, more)
+    peak[0], total[0] = largest, _sum_of_exp(joint, largest, lanes)
+    if count == 1 and _size(blocks, 0) > 1:
+        peak[1], total[1] = peak[0], total[0]
 
 
 @_compiled(parallel=True, nogil=True, error_model="numpy", fastmath=_WITHOUT_NAN)
-def mixture(
-    z: Any,
-    mean: Any,
-    precision: Any,
-    constant: Any,
-    index: Any,
-    log_probs: Any,
-    spans: Any,
-    own_more: np.float32,
-    following_more: np.float32,
-    parts: int,
-    peak: Any,
-    total: Any,
-) -> None:
-    """Each row's largest entry, and the sum of exp(entry − largest): ``peak`` and ``total`` [R, S, G]."""
-    mixtures, samples, _ = z.shape
-    components = mean.shape[2]
-    for part in prange(mixtures * parts):
-        r, p = part // parts, part % parts
-        row, lanes = np.empty(components, np.float32), np.empty(_LANES, np.float32)
-        for s in range(samples * p // parts, samples * (p + 1) // parts):
-            for g in range(spans.shape[0]):
-                weights = (s, own_more, following_more)
-                _log_densities(
-                    row, z[r, s], mean[r], precision[r], constant[r], index[r, s], log_probs[r], spans[g], weights
-                )
-                largest = row[0]
-                for m in range(components):
-                    largest = max(largest, row[m])
-                for m in range(components):
-                    row[m] = _exp(row[m] - largest)
-                peak[r, s, g] = largest
-                total[r, s, g] = _sum(row, lanes)
+def mixture(samples: Any, components: Any, blocks: Any, weights: Any, parts: int, peak: Any, total: Any) -> None:
+    """Each row's largest entry, and the sum of exp(entry − largest): ``peak`` and ``total`` [R, S, L].
 
-
-@_compiled(parallel=True, nogil=True, error_model="numpy", fastmath=_WITHOUT_NAN)
-def mixture_backward(
-    z: Any,
-    mean: Any,
-    precision: Any,
-    constant: Any,
-    index: Any,
-    log_probs: Any,
-    spans: Any,
-    own_more: np.float32,
-    following_more: np.float32,
-    peak: Any,
-    scale: Any,
-    to_z: Any,
-    to_mean: Any,
-    to_log_scale: Any,
-    to_log_probs: Any,
-) -> None:
-    """Gradients from scale = gradient / total [R, S, G]; those of components are left in ``parts``, [R, parts, D, M].
-
-    All four come in as zeros. ``to_log_probs``: [R, parts, K, M].
+    Args:
+        samples: z [R, S, D] and index [R, S, C].
+        components: mean, precision and constant [R, D, M], and log_probs [R, K, M].
+        blocks: [G, 4]; of each its first normal factor and the one after its last, and its categorical ones so.
+        weights: how much more a sample's own component and the one after it weigh than the rest.
+        parts: into how many the samples are cut.
     """
-    mixtures, samples, _ = z.shape
-    components, parts = mean.shape[2], to_mean.shape[1]
-    for part in prange(mixtures * parts):
+    (z, index), (mean, precision, constant, log_probs) = samples, components
+    for part in prange(len(z) * parts):
         r, p = part // parts, part % parts
-        row, pulls, lanes = (
-            np.empty(components, np.float32),
-            np.empty(components, np.float32),
-            np.empty(_LANES, np.float32),
-        )
-        for s in range(samples * p // parts, samples * (p + 1) // parts):
-            for g in range(spans.shape[0]):
-                weights = (s, own_more, following_more)
-                _log_densities(
-                    row, z[r, s], mean[r], precision[r], constant[r], index[r, s], log_probs[r], spans[g], weights
-                )
-                largest, gradient = peak[r, s, g], scale[r, s, g]
-                for m in range(components):
-                    row[m] = gradient * _exp(row[m] - largest)
-                for d in range(spans[g, 0], spans[g, 1]):
-                    z_d, mean_d, precision_d = z[r, s, d], mean[r, d], precision[r, d]
-                    to_mean_d, to_log_scale_d = to_mean[r, p, d], to_log_scale[r, p, d]
-                    for m in range(components):
-                        standardised = (z_d - mean_d[m]) * precision_d[m]
-                        pulls[m] = row[m] * standardised * precision_d[m]
-                        to_mean_d[m] += pulls[m]
-                        to_log_scale_d[m] += row[m] * (standardised * standardised - _ONE)
-                    to_z[r, s, d] -= _sum(pulls, lanes)
-                for c in range(spans[g, 2], spans[g, 3]):
-                    to_category = to_log_probs[r, p, index[r, s, c]]
-                    for m in range(components):
-                        to_category[m] += row[m]
+        row = np.empty(mean.shape[2], np.float32)
+        buffers = (np.empty_like(row), np.empty_like(row), row, np.empty(_LANES, np.float32))
+        more = np.zeros_like(row)
+        of_r = (mean[r], precision[r], constant[r], log_probs[r])
+        for s in range(z.shape[1] * p // parts, z.shape[1] * (p + 1) // parts):
+            _weigh(more, s, weights)
+            _score((z[r, s], index[r, s]), of_r, blocks, more, buffers, peak[r, s], total[r, s])
+            _weigh(more, s, (_ZERO, _ZERO))
+
+
+@_called_by_kernels(fastmath=_EXACT)
+def _log_densities(joint: Any, block_rows: Any, sample: Any, components: Any, blocks: Any) -> None:
+    """Fills ``joint`` [M] with a sample's log-densities, ``block_rows`` [G, M] with those of blocks that need a row."""
+    (z, index), (mean, precision, constant, log_probs) = sample, components
+    joint[:] = _ZERO
+    for g in range(len(blocks)):
+        separate = _size(blocks, g) > 1 and len(blocks) > 1
+        block = block_rows[g]
+        onto = block if separate else joint
+        if separate:
+            block[:] = _ZERO
+        for d in range(blocks[g, 0], blocks[g, 1]):
+            z_d, mean_d, precision_d, constant_d = z[d], mean[d], precision[d], constant[d]
+            for m in range(len(onto)):
+                standardised = (z_d - mean_d[m]) * precision_d[m]
+                onto[m] += _fma(-_HALF * standardised, standardised, constant_d[m])
+        for c in range(blocks[g, 2], blocks[g, 3]):
+            _add(onto, log_probs[index[c]])
+        if separate:
+            _add(joint, block)
+
+
+@_called_by_kernels(fastmath=_EXACT)
+def _share(row: Any, base: Any, more: Any, scale: np.float32, largest: np.float32) -> None:
+    """Makes of log-densities [M] what each component has of a gradient: base + scale·exp(entry + more − largest)."""
+    if scale == _ZERO:
+        return _copy(base, row)
+    for m in range(len(row)):
+        row[m] = _fma(scale, _exp(row[m] + more[m] - largest), base[m])
+
+
+@_called_by_kernels(fastmath=_EXACT)
+def _share_normal(
+    row: Any, z: np.float32, of_factor: Any, base: Any, more: Any, scale: np.float32, largest: np.float32
+) -> None:
+    """Fills ``row`` with the same, of a normal factor's log-densities, which are computed anew."""
+    if scale == _ZERO:
+        return _copy(base, row)
+    mean, precision, constant = of_factor
+    for m in range(len(row)):
+        standardised = (z - mean[m]) * precision[m]
+        entry = _fma(-_HALF * standardised, standardised, constant[m])
+        row[m] = _fma(scale, _exp(entry + more[m] - largest), base[m])
+
+
+@_called_by_kernels(fastmath=_EXACT)
+def _pull(row: Any, z: np.float32, of_factor: Any, to_mean: Any, to_log_scale: Any, lanes: Any) -> np.float32:
+    """Adds a normal factor's gradients, given each component's share in ``row`` [M], which is lost; that to z."""
+    mean, precision, _ = of_factor
+    for m in range(len(row)):
+        share, precision_m = row[m], precision[m]
+        standardised = (z - mean[m]) * precision_m
+        pull = share * standardised * precision_m
+        row[m] = pull
+        to_mean[m] += pull
+        to_log_scale[m] = _fma(share, _fma(standardised, standardised, -_ONE), to_log_scale[m])
+    return -_sum(row, lanes)
+
+
+@_called_by_kernels(fastmath=_EXACT)
+def _differentiate(
+    sample: Any, components: Any, blocks: Any, more: Any, buffers: Any, peak: Any, scale: Any, gradients: Any
+) -> None:
+    """Adds one sample's gradients. A column whose scale is 0 costs no exponentials."""
+    (z, index), (mean, precision, constant, log_probs) = sample, components
+    to_z, to_mean, to_log_scale, to_log_probs = gradients
+    joint, row, of_nothing, lanes, block_rows = buffers
+    for column in range(1 + len(blocks)):
+        if scale[column] != _ZERO:
+            _log_densities(joint, block_rows, sample, components, blocks)
+            break
+    _share(joint, of_nothing, more, scale[0], peak[0])
+    column = 1 + len(blocks)
+    for g in range(len(blocks)):
+        of_block = joint
+        if scale[1 + g] != _ZERO:
+            of_block = block_rows[g]
+            _share(of_block, joint, more, scale[1 + g], peak[1 + g])
+        for d in range(blocks[g, 0], blocks[g, 1]):
+            if scale[0] != _ZERO or scale[1 + g] != _ZERO or scale[column] != _ZERO:
+                of_factor = (mean[d], precision[d], constant[d])
+                _share_normal(row, z[d], of_factor, of_block, more, scale[column], peak[column])
+                to_z[d] = _pull(row, z[d], of_factor, to_mean[d], to_log_scale[d], lanes)
+            column += 1
+        for c in range(blocks[g, 2], blocks[g, 3]):
+            _copy(log_probs[index[c]], row)
+            _share(row, of_block, more, scale[column], peak[column])
+            _add(to_log_probs[index[c]], row)
+            column += 1
+
+
+@_compiled(parallel=True, nogil=True, error_model="numpy", fastmath=_EXACT)
+def mixture_backward(
+    samples: Any, components: Any, blocks: Any, weights: Any, peak: Any, scale: Any, gradients: Any
+) -> None:
+    """Gradients from scale = gradient / total [R, S, L], a column of zeros where nobody asked for one.
+
+    The scale of a block that is alone or of one factor is 0: ``fused_mixture`` adds it to that of the same column.
+
+    Args:
+        gradients: to z [R, S, D], and ``parts`` ones to mean and log_scale, [R, parts, D, M], and to log_probs,
+            [R, parts, K, M]; all zeros, to be filled.
+    """
+    (z, index), (mean, precision, constant, log_probs) = samples, components
+    to_z, to_mean, to_log_scale, to_log_probs = gradients
+    parts = to_mean.shape[1]
+    for part in prange(len(z) * parts):
+        r, p = part // parts, part % parts
+        row, more = np.empty(mean.shape[2], np.float32), np.zeros(mean.shape[2], np.float32)
+        block_rows = np.empty((len(blocks), len(row)), np.float32)
+        buffers = (np.empty_like(row), row, np.zeros_like(row), np.empty(_LANES, np.float32), block_rows)
+        of_r = (mean[r], precision[r], constant[r], log_probs[r])
+        for s in range(z.shape[1] * p // parts, z.shape[1] * (p + 1) // parts):
+            to_r = (to_z[r, s], to_mean[r, p], to_log_scale[r, p], to_log_probs[r, p])
+            _weigh(more, s, weights)
+            _differentiate((z[r, s], index[r, s]), of_r, blocks, more, buffers, peak[r, s], scale[r, s], to_r)
+            _weigh(more, s, (_ZERO, _ZERO))
 
 
 @_compiled(parallel=True, nogil=True, error_model="numpy", fastmath=_EXACT)

@@ -1,14 +1,17 @@
 """The log-density of mixtures whose components are products of normals and categoricals, in memory of B·F, not B·B·F.
 
-The same numbers as tables of ``normal.log_prob_table`` and ``mixture.log_prob`` give, in float32 on the CPU.
+The same numbers as tables of ``normal.log_prob_table`` and ``mixture.log_prob`` give, in float32, for all three levels
+in one pass over the components.
 
-Shapes: S samples; M components; D normal factors; C categorical ones; K categories of one; G groups of factors.
-Inside, tensors have a leading axis of R mixtures, which is what ``torch.vmap`` makes of many calls.
+Shapes: S samples; M components; D normal factors; C categorical ones; K categories of one; G blocks; F factors; and
+L = 1 + G + F columns: all blocks together, each block, each factor. Inside, tensors have a leading axis of R mixtures,
+which is what ``torch.vmap`` makes of many calls.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain
+from importlib.util import find_spec
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -20,6 +23,7 @@ from hfvae_runner.distributions.normal import HALF_LOG_2PI
 from hfvae_runner.vocabulary import Level
 
 _MOST_PARTS, _SAMPLES_A_PART = 32, 16
+_HAS_TRITON = find_spec("triton") is not None
 
 
 @dataclass(frozen=True)
@@ -44,13 +48,13 @@ Factors = Normals | Categories
 
 def supports(like: Tensor) -> bool:
     """Whether tensors of this type, on this device, have a fused kernel."""
-    return like.device.type == "cpu" and like.dtype == torch.float32
+    return like.dtype == torch.float32 and (like.device.type == "cpu" or (like.is_cuda and _HAS_TRITON))
 
 
 class Product:
-    """Components that are products of blocks of factors, under which samples are scored."""
+    """Components that are products of blocks of factors, mixed with these weights, under which samples are scored."""
 
-    def __init__(self, blocks: Sequence[Factors]) -> None:
+    def __init__(self, blocks: Sequence[Factors], weights: Weights) -> None:
         normals = [block for block in blocks if isinstance(block, Normals)]
         categories = [block for block in blocks if isinstance(block, Categories)]
         samples, components = (
@@ -71,7 +75,7 @@ class Product:
         index = (
             torch.stack([block.category + start for block, start in zip(categories, starts, strict=False)], dim=1)
             if categories
-            else torch.empty(len(samples), 0, dtype=torch.int64)
+            else torch.empty(len(samples), 0, dtype=torch.int64, device=samples.device)
         )
         # Components last, and R = 1 in front.
         mean, log_scale, log_probs = (each.mT.contiguous()[None] for each in (mean, log_scale, log_probs))
@@ -82,34 +86,41 @@ class Product:
             *(z[None], mean, log_scale, log_probs),
             *(torch.exp(-along), -(along + HALF_LOG_2PI), index[None], poison),
         )
-        self._spans = _spans(blocks)
+        self._blocks = _ranges(blocks)
+        self._weights = weights
+        self._log_densities: dict[Level, Tensor] = {}
 
-    def log_prob(self, level: Level, weights: Weights) -> Tensor:
-        """log Σ_m exp(w_sm) q_m(z_s): of all blocks together [S], of each block [S, G], or of each factor [S, F]."""
-        out: Tensor = _mixture(*self._inputs, self._spans[level], weights.rest, weights.own, weights.following)[0][0]
-        return out[:, 0] if level == "joint" else out
+    def log_prob(self, level: Level) -> Tensor:
+        """log Σ_m exp(w_sm) q_m(z_s): of all blocks together [S], of each block [S, G], or of each factor [S, F].
+
+        All three are parts of one result, made when the first is asked for, and share its graph.
+        """
+        if not self._log_densities:
+            weights = self._weights
+            every = _mixture(*self._inputs, self._blocks, weights.rest, weights.own, weights.following)[0][0]
+            joint, block, factor = every.split([1, *_sizes(self._blocks)], dim=1)
+            self._log_densities = {"joint": joint[:, 0], "block": block, "factor": factor}
+        return self._log_densities[level]
 
 
 def _parameters(normals: Normals) -> tuple[Tensor, Tensor, Tensor]:
     return normals.sample, normals.mean, normals.log_scale
 
 
-def _spans(blocks: Sequence[Factors]) -> dict[Level, list[int]]:
-    """Of each group at each level: its first and last normal factor, and its first and last categorical one."""
-    by_block: list[list[int]] = []
-    by_factor: list[list[int]] = []
+def _ranges(blocks: Sequence[Factors]) -> list[int]:
+    """Of each block: its first normal factor and the one after its last, and its first and last categorical one so."""
+    ranges: list[int] = []
     d, c = 0, 0
     for block in blocks:
-        if isinstance(block, Normals):
-            columns = range(d, d + block.sample.shape[1])
-            by_block.append([d, columns.stop, c, c])
-            by_factor += [[column, column + 1, c, c] for column in columns]
-            d = columns.stop
-        else:
-            by_block.append([d, d, c, c + 1])
-            by_factor.append([d, d, c, c + 1])
-            c += 1
-    return {"joint": [0, d, 0, c], "block": list(chain(*by_block)), "factor": list(chain(*by_factor))}
+        normals, categories = (block.sample.shape[1], 0) if isinstance(block, Normals) else (0, 1)
+        ranges += [d, d + normals, c, c + categories]
+        d, c = d + normals, c + categories
+    return ranges
+
+
+def _sizes(blocks: list[int]) -> tuple[int, int]:
+    """The numbers of blocks and of factors."""
+    return len(blocks) // 4, blocks[-3] + blocks[-1]
 
 
 @torch.library.custom_op("hfvae_runner::mixture", mutates_args=())
@@ -122,12 +133,12 @@ def _mixture(
     constant: Tensor,
     index: Tensor,
     poison: Tensor,
-    spans: list[int],
+    blocks: list[int],
     rest: float,
     own: float,
     following: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The log-density [R, S, G], and each row's peak and total for the backward pass.
+    """The log-density [R, S, L], and each row's peak and total for the backward pass.
 
     Args:
         z: [R, S, D].
@@ -136,17 +147,44 @@ def _mixture(
         precision, constant: [R, D, M], exp(−log_scale) and what of a normal's log-density does not depend on z.
         index: [R, S, C], rows of ``log_probs``.
         poison: [R], what is added to all of a mixture.
-        spans: of each group, as in ``_spans``.
+        blocks: as in ``_ranges``.
         rest, own, following: the weights.
     """
     from hfvae_runner.distributions import _kernels as kernels
 
     kernels.use_torch_s_threads()
-    peak, total = (torch.empty((*z.shape[:2], len(spans) // 4)) for _ in range(2))
-    arrays = _arrays(z, mean, precision, constant, index, log_probs)
-    kernels.mixture(*arrays, *_numbers(spans, rest, own, following), _parts(z.shape[1]), peak.numpy(), total.numpy())
-    log_density = total.log().add_(peak).add_(rest).add_(poison[:, None, None])
-    return log_density, peak, total
+    peak, total = (torch.empty((*z.shape[:2], 1 + sum(_sizes(blocks)))) for _ in range(2))
+    mixture = _arrays(z, index), _arrays(mean, precision, constant, log_probs), *_numbers(blocks, rest, own, following)
+    kernels.mixture(*mixture, _parts(z.shape[1]), *_arrays(peak, total))
+    return _log_density(peak, total, rest, poison), peak, total
+
+
+def _log_density(peak: Tensor, total: Tensor, rest: float, poison: Tensor) -> Tensor:
+    return total.log().add_(peak).add_(rest).add_(poison[:, None, None])
+
+
+@_mixture.register_kernel("cuda")
+def _mixture_on_cuda(
+    z: Tensor,
+    mean: Tensor,
+    log_scale: Tensor,
+    log_probs: Tensor,
+    precision: Tensor,
+    constant: Tensor,
+    index: Tensor,
+    poison: Tensor,
+    blocks: list[int],
+    rest: float,
+    own: float,
+    following: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    from hfvae_runner.distributions import _triton_mixture as kernels
+
+    z, mean, precision, constant, index, log_probs = map(
+        Tensor.contiguous, (z, mean, precision, constant, index, log_probs)
+    )
+    peak, total = kernels.mixture(z, mean, precision, constant, index, log_probs, blocks, own - rest, following - rest)
+    return _log_density(peak, total, rest, poison), peak, total
 
 
 @_mixture.register_fake
@@ -159,12 +197,12 @@ def _(
     constant: Tensor,
     index: Tensor,
     poison: Tensor,
-    spans: list[int],
+    blocks: list[int],
     rest: float,
     own: float,
     following: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    shape = (z.shape[0], z.shape[1], len(spans) // 4)
+    shape = (z.shape[0], z.shape[1], 1 + sum(_sizes(blocks)))
     return z.new_empty(shape), z.new_empty(shape), z.new_empty(shape)
 
 
@@ -179,7 +217,7 @@ def _mixture_backward(
     precision: Tensor,
     constant: Tensor,
     index: Tensor,
-    spans: list[int],
+    blocks: list[int],
     rest: float,
     own: float,
     following: float,
@@ -194,11 +232,38 @@ def _mixture_backward(
         torch.zeros(len(z), parts, *each.shape[1:]) for each in (mean, mean, log_probs)
     )
     kernels.mixture_backward(
-        *_arrays(z, mean, precision, constant, index, log_probs),
-        *_numbers(spans, rest, own, following),
-        *_arrays(peak, gradient / total, to_z, to_mean, to_log_scale, to_log_probs),
+        *(_arrays(z, index), _arrays(mean, precision, constant, log_probs), *_numbers(blocks, rest, own, following)),
+        *_arrays(peak, _merged(gradient / total, blocks)),
+        _arrays(to_z, to_mean, to_log_scale, to_log_probs),
     )
     return to_z, to_mean.sum(1), to_log_scale.sum(1), to_log_probs.sum(1)
+
+
+@_mixture_backward.register_kernel("cuda")
+def _mixture_backward_on_cuda(
+    gradient: Tensor,
+    peak: Tensor,
+    total: Tensor,
+    z: Tensor,
+    mean: Tensor,
+    log_probs: Tensor,
+    precision: Tensor,
+    constant: Tensor,
+    index: Tensor,
+    blocks: list[int],
+    rest: float,
+    own: float,
+    following: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    from hfvae_runner.distributions import _triton_mixture as kernels
+
+    z, mean, precision, constant, index, log_probs = map(
+        Tensor.contiguous, (z, mean, precision, constant, index, log_probs)
+    )
+    scale = (gradient / total).contiguous()
+    return kernels.mixture_backward(
+        z, mean, precision, constant, index, log_probs, blocks, own - rest, following - rest, peak.contiguous(), scale
+    )
 
 
 @_mixture_backward.register_fake
@@ -212,7 +277,7 @@ def _(
     precision: Tensor,
     constant: Tensor,
     index: Tensor,
-    spans: list[int],
+    blocks: list[int],
     rest: float,
     own: float,
     following: float,
@@ -251,13 +316,26 @@ def _over_many(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tupl
 _mixture.register_vmap(_over_many)
 
 
-def _arrays(*tensors: Tensor) -> list[Any]:
-    return [each.detach().contiguous().numpy() for each in tensors]
+def _arrays(*tensors: Tensor) -> tuple[Any, ...]:
+    return tuple(each.detach().contiguous().numpy() for each in tensors)
 
 
-def _numbers(spans: list[int], rest: float, own: float, following: float) -> tuple[Any, Any, Any]:
-    """The spans [G, 4], and how much more a sample's own component and the one after it weigh than the rest."""
-    return np.array(spans, np.int64).reshape(-1, 4), np.float32(own - rest), np.float32(following - rest)
+def _numbers(blocks: list[int], rest: float, own: float, following: float) -> tuple[Any, Any]:
+    """The blocks [G, 4], and how much more a sample's own component and the one after it weigh than the rest."""
+    return np.array(blocks, np.int64).reshape(-1, 4), (np.float32(own - rest), np.float32(following - rest))
+
+
+def _merged(scale: Tensor, blocks: list[int]) -> Tensor:
+    """``scale`` [R, S, L]; that of a block which is alone, or of one factor, is added to the column that it repeats."""
+    count, column = len(blocks) // 4, 1 + len(blocks) // 4
+    for g in range(count):
+        first, last, first_category, last_category = blocks[4 * g : 4 * g + 4]
+        size = last - first + last_category - first_category
+        if size == 1 or count == 1:
+            scale[..., column if size == 1 else 0] += scale[..., 1 + g]
+            scale[..., 1 + g] = 0
+        column += size
+    return scale
 
 
 def _parts(samples: int) -> int:

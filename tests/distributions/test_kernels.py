@@ -31,14 +31,16 @@ def test_code_from_the_disk_rounds_like_code_just_compiled(tmp_path: Path) -> No
     program = """
 import hashlib, torch
 from hfvae_runner.distributions import fused_bernoulli
-from hfvae_runner.distributions.fused_mixture import Normals, Product
+from hfvae_runner.distributions.fused_mixture import Categories, Normals, Product
 from hfvae_runner.distributions.mixture import Weights
 generator = torch.Generator().manual_seed(0)
 x, logits = torch.rand(64, 70, generator=generator), 3 * torch.randn(64, 70, generator=generator)
 parts = [torch.randn(64, 5, generator=generator).requires_grad_() for _ in range(3)]
 results = [fused_bernoulli.log_prob(x, logits)]
-for level in ("joint", "factor"):
-    value = Product([Normals(*parts)]).log_prob(level, Weights(-1.0, -2.0, -0.5))
+categories = [torch.randint(3, (64,), generator=generator), torch.randn(64, 3, generator=generator)]
+for level in ("joint", "block", "factor"):
+    blocks = [Normals(*parts), Categories(*categories)]
+    value = Product(blocks, Weights(-1.0, -2.0, -0.5)).log_prob(level)
     results += [value.detach(), *torch.autograd.grad(value.square().sum(), parts)]
 print([hashlib.sha256(each.numpy().tobytes()).hexdigest() for each in results])
 """
