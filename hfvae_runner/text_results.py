@@ -6,10 +6,10 @@ Shapes: N documents of a split; V words; T topics, which are the continuous fact
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
@@ -23,6 +23,9 @@ from hfvae_runner.metrics.perplexity import perplexity
 from hfvae_runner.metrics.topics import activation_correlation, group_correlation, top_words
 from hfvae_runner.model import VAE
 from hfvae_runner.networks import TopicDecoder
+
+if TYPE_CHECKING:  # matplotlib takes a second to import
+    from matplotlib.figure import Figure
 
 _ROWS = 1024
 _ACTIVE = 1e-2  # the variance of E[z|x] over the data (Burda et al. 2016; the β-TCVAE authors' code)
@@ -125,9 +128,8 @@ def attribute_information(test: Encoded, train: Encoded) -> np.ndarray | None:
     return binned_attribute_information(z, test.attributes.cpu().numpy(), decile_edges(of_train))
 
 
-def topic_figures(topics: Topics, dataset: Dataset, about: np.ndarray | None) -> Iterator[tuple[str, Figure]]:
+def topic_figures(topics: Topics, dataset: Dataset, about: np.ndarray | None) -> "Iterator[tuple[str, Figure]]":
     """HFVAE Fig. 6 and 12: words and correlations of the topics, and what these know of the grouped topics."""
-    # matplotlib takes a second to import.
     from hfvae_runner.figures import attribute_matrix, topic_correlation, topic_words
 
     order = np.argsort(-topics.information, kind="stable")

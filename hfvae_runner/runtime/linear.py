@@ -106,6 +106,6 @@ def _by_onednn(left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:
     return product
 
 
-@torch.library.register_fake("hfvae_runner::times_transposed")
+@torch.library.register_fake("hfvae_runner::times_transposed")  # type: ignore[untyped-decorator]
 def _(left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:
     return left.new_empty(len(left), len(right))

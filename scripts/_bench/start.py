@@ -66,6 +66,7 @@ def start(overrides: Sequence[str]) -> Start:
         SystemExit: it ended by itself before.
     """
     times = [time.perf_counter()]
+    import torch
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
     from hfvae_runner import build
@@ -82,6 +83,8 @@ def start(overrides: Sequence[str]) -> Start:
         return dataset
 
     def end(*_: object) -> None:
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
         times.append(time.perf_counter())
         raise _FirstStepIsDone
 

@@ -1,0 +1,25 @@
+"""What the first step needs to be imported is imported while the data are read.
+
+Reading files and unpacking them leaves Python to other threads for most of the time.
+"""
+
+import threading
+from functools import cache
+from importlib import import_module
+
+# torch's optimisers and operators ask for the first, the fused operators for the second.
+_NEEDED = ("torch._dynamo", "hfvae_runner.distributions._kernels")
+
+
+@cache
+def import_ahead() -> threading.Thread:
+    """Starts to import; whoever asks for the same waits for it, as for any import. Once in a process."""
+    # No daemon: an interpreter that ends in the middle of an import waits for it.
+    thread = threading.Thread(target=_import, name="import_ahead")
+    thread.start()
+    return thread
+
+
+def _import() -> None:
+    for name in _NEEDED:
+        import_module(name)
