@@ -27,11 +27,12 @@ from hfvae_runner.objective import Objective
 from hfvae_runner.options import check_option
 from hfvae_runner.penalties import PenaltySpec
 from hfvae_runner.record import LAST
-from hfvae_runner.runtime import precision, step
+from hfvae_runner.runtime import graph, precision, step
+from hfvae_runner.runtime.ahead import import_ahead
 from hfvae_runner.runtime.batches import Batches
 from hfvae_runner.runtime.memory import explained_exhaustion
 from hfvae_runner.runtime.seeds import derived
-from hfvae_runner.schema import Config, SupervisionConfig
+from hfvae_runner.schema import Config, RuntimeConfig, SupervisionConfig
 from hfvae_runner.state import restore_model
 from hfvae_runner.supervision import some_labels
 from hfvae_runner.trackers import Tracking
@@ -65,8 +66,11 @@ def assemble(config: Config) -> Run:
     precision.check(config.precision, device)
     if config.runtime.compile:
         step.check_compiler(device)
+    if config.runtime.graph:
+        graph.check(device)
     metrics = {name: _metric(name, spec) for name, spec in config.metrics.chosen.items()}
     trackers = {name: _tracking(name, spec) for name, spec in config.trackers.items()}
+    import_ahead()
     dataset = dataset_of(config)
     torch.manual_seed(derived(config.seed, "parameters"))
     model = _model(config, dataset)
@@ -102,6 +106,7 @@ def optimizer_of(run: Run) -> torch.optim.Adam:
         lr=run.config.lr,
         betas=(first, second),
         amsgrad=settings.amsgrad,
+        capturable=run.config.runtime.graph,
         fused=True,
     )
     optimizer.register_load_state_dict_post_hook(_lay_out_as_parameters)
@@ -174,8 +179,9 @@ def finished_run(config: Config, folder: Path) -> Run:
         RunnerError: the config cannot run here, or the folder's checkpoint cannot be used for it.
     """
     use_threads(config)
-    # Whoever was shown the run while it was trained is of no use now, and perhaps not installed.
-    run = assemble(replace(config, trackers={}))
+    # How it was trained, perhaps on another machine, and whom it was shown to is of no use now.
+    plainly = RuntimeConfig(compile=False, graph=False)
+    run = assemble(replace(config, trackers={}, precision="fp32", runtime=plainly))
     restore_model(run.model, folder / "checkpoints" / LAST)
     return run
 

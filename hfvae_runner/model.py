@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot as one_hot_of
 
 from hfvae_runner import aggregate
 from hfvae_runner.blocks import Noise, Posterior
@@ -70,6 +69,7 @@ class VAE(nn.Module):
     def _with_labels(self, code: Tensor, supervised: Supervised) -> Tensor:
         (g,) = self.latents.select([supervised.block])
         columns = self.latents.code_slices()[g]
-        one_hot = one_hot_of(supervised.labels.clamp_min(0), self.latents.blocks[g].n_code).to(code.dtype)
+        categories = torch.arange(self.latents.blocks[g].n_code, device=code.device)
+        one_hot = (supervised.labels[:, None] == categories).to(code.dtype)
         own = torch.where(supervised.given[:, None], one_hot, code[:, columns])
         return torch.cat([code[:, : columns.start], own, code[:, columns.stop :]], dim=1)

@@ -1,6 +1,7 @@
 """Training that goes on after a divergence, from the last checkpoint and with a smaller learning rate."""
 
 import logging
+import traceback
 from collections.abc import Sequence
 
 from hfvae_runner.errors import Diverged
@@ -40,6 +41,8 @@ def train_on(members: Sequence[Member]) -> None:
                 _take_back(member.run, member.state, member.folder, error)
                 member.error = None
                 member.observer.take_back(member.state.step)
+                # Its frames hold the ended training's step, and with it a GPU's memory.
+                traceback.clear_frames(error.__traceback__)
                 train([member])
 
 

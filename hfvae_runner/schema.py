@@ -106,9 +106,11 @@ class RuntimeConfig:
 
     Attributes:
         compile: whether torch compiles it.
+        graph: whether a GPU records it once and repeats it.
     """
 
     compile: bool
+    graph: bool
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,7 @@ def parse(resolved: Mapping[str, object]) -> Config:
         objective=_objective(root.section("objective", ("estimator", "discrete_density", "terms"))),
         supervision=_supervision(root.section("supervision", tuple(SupervisionConfig.__dataclass_fields__))),
         train=_train(root.section("train", tuple(TrainConfig.__dataclass_fields__))),
-        runtime=RuntimeConfig(root.section("runtime", ("compile",)).boolean("compile")),
+        runtime=_runtime(root.section("runtime", tuple(RuntimeConfig.__dataclass_fields__))),
         checkpoints=_checkpoints(root.section("checkpoints", tuple(CheckpointsConfig.__dataclass_fields__))),
         metrics=_metrics(root),
         trackers=_trackers(root),
@@ -315,6 +317,10 @@ def _train(section: Section) -> TrainConfig:
         restart_factor=_below_one(section, "restart_factor"),
         progress=section.boolean("progress"),
     )
+
+
+def _runtime(section: Section) -> RuntimeConfig:
+    return RuntimeConfig(compile=section.boolean("compile"), graph=section.boolean("graph"))
 
 
 def _checkpoints(section: Section) -> CheckpointsConfig:

@@ -17,9 +17,9 @@ from hfvae_runner.record import speaking
 from hfvae_runner.restart import train_on
 from hfvae_runner.runtime.memory import explained_exhaustion
 from hfvae_runner.runtime.room import free_bytes, step_bytes
-from hfvae_runner.runtime.stack import Part, Stack
+from hfvae_runner.runtime.stack import Stack, several
 from hfvae_runner.schema import Config
-from hfvae_runner.train import Member, inputs_of
+from hfvae_runner.train import Member, inputs_of, part_of
 
 # The rest is for what a run needs beside its steps: the tables of its evaluation, its figures.
 _SHARE_OF_FREE_MEMORY = 0.8
@@ -49,10 +49,10 @@ def prospect(config: Config) -> Prospect:
         return Prospect("its model has dropout, which draws from one stream of random numbers for all")
     state = initial_state(run)
     inputs = inputs_of(run, state)
-    part = Part((run.model, run.objective), state.optimizer)
+    part = part_of(run, state)
     need = step_bytes(part.parameters(), run.loss, inputs, amsgrad=config.train.amsgrad)
     try:
-        Stack([part], run.loss, device=run.device).losses([inputs])
+        several(Stack([part], run.loss).losses, run.device)([inputs])
     except RuntimeError as error:
         return Prospect(f"torch.vmap cannot take its step ({' '.join(str(error).split())[:150]})")
     return Prospect(None, max(1, int(_SHARE_OF_FREE_MEMORY * free_bytes(run.device) / need)))

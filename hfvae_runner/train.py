@@ -26,8 +26,9 @@ from hfvae_runner.objective import Objective
 from hfvae_runner.record import RunFolder, speaking
 from hfvae_runner.runtime import step as steps
 from hfvae_runner.runtime.batches import Batches
+from hfvae_runner.runtime.graph import graphed
 from hfvae_runner.runtime.signals import stop_requests
-from hfvae_runner.runtime.stack import Part, Results, Stack, Together, Values, alone, rates, separate
+from hfvae_runner.runtime.stack import Part, Results, Stack, Together, Values, alone, rates, separate, several
 from hfvae_runner.schema import Config
 from hfvae_runner.state import State
 from hfvae_runner.supervision import Supervised
@@ -140,7 +141,7 @@ class Member:
     @property
     def part(self) -> Part:
         """What it brings to a stack."""
-        return Part((self.run.model, self.run.objective), self.state.optimizer)
+        return part_of(self.run, self.state)
 
     @contextmanager
     def by_itself(self) -> Iterator[None]:
@@ -167,7 +168,7 @@ def train(members: Sequence[Member]) -> None:
     # Neighbours with the same learning rates share their updates.
     team = sorted(members, key=lambda member: rates(member.state.optimizer))
     first = team[0].run
-    take_step = _step_of(team)
+    take_step = steps_of([(member.run, member.state) for member in team])
     clock = _Clock(team)
     for member in team:
         member.run.model.train()
@@ -195,7 +196,7 @@ def train(members: Sequence[Member]) -> None:
                     _part_with_the_ended(team)
                     if not team:
                         return
-                    take_step = _step_of(team)
+                    take_step = steps_of([(member.run, member.state) for member in team])
                 if stopping:
                     raise SystemExit(stop.exit_code)
 
@@ -208,14 +209,24 @@ def inputs_of(run: Run, state: State) -> tuple[Tensor, Tensor | None, Noise, Seq
     return x, labels, noise, own_noise, run.objective.knobs(state.step, CPU)
 
 
-def _step_of(team: Sequence[Member]) -> Together:
-    run, settings = team[0].run, team[0].run.config
+def part_of(run: Run, state: State) -> Part:
+    """What a run brings to a stack."""
+    return Part((run.model, run.objective), state.optimizer)
+
+
+def steps_of(team: Sequence[tuple[Run, State]]) -> Together:
+    """The step of a run, or of several stacked, as ``precision`` and ``runtime`` say.
+
+    It knows the learning rates and where everything lies in memory, and is made anew where one of these changes. What
+    it gives holds until its next call.
+    """
+    run, state = team[0]
+    runtime, precision = run.config.runtime, run.config.precision
     if len(team) > 1:
-        parts = [member.part for member in team]
-        return Stack(parts, run.loss, device=run.device, precision=settings.precision).step
-    optimizer, compiled = team[0].state.optimizer, settings.runtime.compile
-    step = steps.step_of(run.loss, optimizer, precision=settings.precision, compiled=compiled)
-    return alone(step, run.device)
+        step, shaped = Stack([part_of(*each) for each in team], run.loss, precision=precision).step, several
+    else:
+        step, shaped = steps.step_of(run.loss, state.optimizer, precision=precision, compiled=runtime.compile), alone
+    return shaped(graphed(step, run.device) if runtime.graph else step, run.device)
 
 
 def _part_with_the_ended(team: list[Member]) -> None:

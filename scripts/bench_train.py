@@ -8,7 +8,7 @@ sides train on the same ``--rows`` examples: MNIST and dSprites from $HFVAE_DATA
 random bytes in MNIST's format, and sprites drawn by the program.
 
     plain loop   what scripts/_bench/plain.py has: the same networks, losses equal to ours, DataLoader, table, Adam
-    fp32, …      a run's own steps by its precision; compiled as well with --compile
+    fp32, …      a run's own steps by its precision; compiled as well with --compile; on CUDA recorded as a graph, too
     products     the step's matrix products alone (scripts/_bench/floor.py), by their precision
 
     ex/s         examples a second
@@ -44,6 +44,7 @@ from hfvae_runner.errors import ConfigError, RunnerError, nearest
 
 _STACKED = "hfvae_mnist"
 _STACKED_BATCH = 64
+_ALONE = "one alone"
 _TABLE_BATCH, _TABLE_LARGEST = 2048, 16_384
 
 
@@ -166,21 +167,28 @@ def _print_stacked(options: argparse.Namespace, data: Data) -> None:
     head = f"HFVAE MNIST, MLP, B={_STACKED_BATCH}, stacked"
     print(f"{head:<34}{'ex/s':>10}{'ratio':>8}   [least, most]    to as many runs one after another", flush=True)
     for runs in options.stacked:
-        print(stacked_line(runs, overrides, options.steps or 20, options.rounds), flush=True)
+        for line in stacked_lines(runs, overrides, options.device, options.steps or 20, options.rounds):
+            print(line, flush=True)
 
 
-def stacked_line(runs: int, overrides: Sequence[str], steps: int, rounds: int) -> str:
-    """So many runs at once against one that has the machine for itself, in turns.
+def stacked_lines(runs: int, overrides: Sequence[str], device: str, steps: int, rounds: int) -> list[str]:
+    """So many runs at once, on CUDA recorded as well, against one that has the machine for itself, in turns.
 
     Raises:
         RunnerError: they cannot run here.
     """
-    configs = [config_of(_STACKED, [*overrides, f"seed={seed}"]) for seed in range(runs)]
-    turns = {"one": ways.together(configs[:1]), "all": ways.together(configs)}
+    title = f"{runs} runs" if runs > 1 else "1 run"
+    kinds = {title: (), f"{title}, graph": (ways.GRAPH,)} if device == "cuda" else {title: ()}
+    turns = {_ALONE: ways.together([config_of(_STACKED, [*overrides, "seed=0"])])}
+    for kind, own in kinds.items():
+        turns[kind] = ways.together([config_of(_STACKED, [*overrides, *own, f"seed={n}"]) for n in range(runs)])
     seconds = ways.measured(turns, steps=steps, rounds=rounds)
-    middle, least, most = ways.ratio([runs * each for each in seconds["one"]], seconds["all"])
-    rate = runs * configs[0].batch_size / median(seconds["all"])
-    return f"  {f'{runs} runs' if runs > 1 else '1 run':<32}{rate:>10,.0f}{middle:>8.2f}   [{least:.2f}, {most:.2f}]"
+    lines = []
+    for kind in kinds:
+        middle, least, most = ways.ratio([runs * each for each in seconds[_ALONE]], seconds[kind])
+        rate = runs * _STACKED_BATCH / median(seconds[kind])
+        lines.append(f"  {kind:<32}{rate:>10,.0f}{middle:>8.2f}   [{least:.2f}, {most:.2f}]")
+    return lines
 
 
 def _print_parts(options: argparse.Namespace, names: Sequence[str], data: Data) -> None:

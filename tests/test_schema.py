@@ -45,7 +45,7 @@ PLAIN: dict[str, Any] = {
         "restart_factor": 0.5,
         "progress": True,
     },
-    "runtime": {"compile": True},
+    "runtime": {"compile": True, "graph": False},
     "checkpoints": {"every": 1000, "keep": 2},
     "trackers": {"tensorboard": {"_target_": "package.tensorboard"}},
     "metrics": {
@@ -79,7 +79,7 @@ def test_every_value_arrives() -> None:
     assert config.supervision == schema.SupervisionConfig(0.1, 0.1)
     assert config.train == schema.TrainConfig((0.5, 0.999), True, None, 50, 3, 0.5, True)
     assert config.checkpoints == schema.CheckpointsConfig(1000, 2)
-    assert (config.precision, config.runtime) == ("bf16", schema.RuntimeConfig(compile=True))
+    assert (config.precision, config.runtime) == ("bf16", schema.RuntimeConfig(compile=True, graph=False))
     assert config.on_divergence == "stop"
     assert config.metrics == schema.MetricsConfig(
         2e9, 1024, True, None, {"mig": {"_target_": "package.mig", "samples": 10}}
@@ -138,7 +138,8 @@ def test_accepted(path: str, value: object) -> None:
         ("threads", 10**6, ["threads=1000000", "from 1 to 1024, or null"]),
         ("precision", "bf6", ["precision='bf6'", "fp32, tf32, bf16", "did you mean 'bf16'"]),
         ("runtime.compile", "yes", ["runtime.compile='yes'", "true or false"]),
-        ("runtime.graph", True, ["runtime.graph", "compile"]),
+        ("runtime.graph", 1, ["runtime.graph=1", "true or false"]),
+        ("runtime.grahp", True, ["runtime.grahp", "compile, graph", "did you mean 'graph'"]),
         ("on_divergence", "retry", ["on_divergence='retry'", "stop, restart"]),
         ("train.restart_factor", 1, ["train.restart_factor=1", "below 1"]),
         ("train.restarts", 0, ["train.restarts=0"]),

@@ -24,6 +24,7 @@ MAY_CHANGE = (
     "dataset.root",
     "dataset.download",
     "debug",
+    "runtime.graph",
     "train.progress",
     "train.restarts",
     "train.restart_factor",

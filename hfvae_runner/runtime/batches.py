@@ -62,7 +62,7 @@ class Batches:
         if epoch != self._epoch:
             # Drawn on the CPU, so that every device sees the same order.
             generator = torch.Generator().manual_seed(derived(self.seed, "order", epoch))
-            self._order = draws(len(self.x), self.weights, generator).to(self.x.device)
+            self._order = draws(len(self.x), self.weights, generator).to(self.x.device, non_blocking=True)
             self._epoch = epoch
         chosen = self._order[place * self.batch_size : (place + 1) * self.batch_size]
         return self.x[chosen], None if self.labels is None else self.labels[chosen]

@@ -90,6 +90,15 @@ def alone(step: Step, device: torch.device) -> Together:
     return take
 
 
+def several(step: Step, device: torch.device) -> Together:
+    """The step of a stack, which takes its members' inputs side by side, as that of the members."""
+
+    def take(inputs: Sequence[Sequence[Any]]) -> tuple[Tensor, dict[str, Tensor]]:
+        return step(*(_moved(side_by_side(each), device) for each in zip(*inputs, strict=True)))
+
+    return take
+
+
 class Stack:
     """R members of the same structure, trained as one program: each product of matrices is one of R of them.
 
@@ -98,15 +107,11 @@ class Stack:
     Args:
         parts: of the members, all as many steps on their way.
         loss_of: the first member's loss, a pure function of its arguments, and its modules' parameters and buffers.
-        device: where all of it lies.
         precision: of the products of matrices, as in ``step_of``.
     """
 
-    def __init__(
-        self, parts: Sequence[Part], loss_of: LossFunction, *, device: torch.device, precision: Precision = "fp32"
-    ) -> None:
+    def __init__(self, parts: Sequence[Part], loss_of: LossFunction, *, precision: Precision = "fp32") -> None:
         self._parts = tuple(parts)
-        self._device = device
         self._precision: Precision = precision
         self._program = _Program(parts[0].modules, loss_of)
         named = [_Program(part.modules, loss_of) for part in parts]
@@ -119,12 +124,15 @@ class Stack:
             self._take_over(slab)
         self._handed_on = len(self._optimizer.state)
 
-    def step(self, inputs: Sequence[Sequence[Any]]) -> tuple[Tensor, dict[str, Tensor]]:
-        """One step of all members; see ``Together``. Raises RuntimeError where the loss has an operation without R."""
+    def step(self, *inputs: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """One step of all members, whose inputs have R in front; see ``several``.
+
+        Raises RuntimeError where the loss has an operation without R.
+        """
         for leaf in self._parameters.values():
             leaf.grad = None
         with step_in(self._precision):
-            losses, values = self.losses(inputs)
+            losses, values = self.losses(*inputs)
             # A member's loss depends on its own parameters alone: the sum's gradient holds every member's own.
             losses.sum().backward()
         for slab in self._slabs:
@@ -134,12 +142,11 @@ class Stack:
             self._hand_on()
         return losses.detach(), values
 
-    def losses(self, inputs: Sequence[Sequence[Any]]) -> tuple[Tensor, dict[str, Tensor]]:
+    def losses(self, *inputs: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """The members' losses and values, without a step."""
-        stacked = [_moved(side_by_side(each), self._device) for each in zip(*inputs, strict=True)]
-        places = tuple(None if each is None else 0 for each in stacked)
+        places = tuple(None if each is None else 0 for each in inputs)
         both: tuple[Tensor, dict[str, Tensor]] = vmap(self._loss, in_dims=(0, 0, *places))(
-            self._parameters, self._buffers, *stacked
+            self._parameters, self._buffers, *inputs
         )
         return both
 
@@ -248,7 +255,8 @@ def side_by_side(values: Sequence[Any]) -> Any:
 
 
 def _moved(value: Any, device: torch.device) -> Any:
-    return value.to(device) if isinstance(value, Tensor) else value
+    # A GPU is given the knobs, and not waited for until it has them.
+    return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
 
 
 def _parameters(program: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -13,16 +13,17 @@ from _bench.settings import config_of
 from hfvae_runner import build, lifecycle
 from hfvae_runner.datasets import as_float
 from hfvae_runner.runtime import step
+from hfvae_runner.runtime.graph import WARM_UP
 from hfvae_runner.runtime.precision import step_in
-from hfvae_runner.runtime.stack import Part, Results, Stack, alone
+from hfvae_runner.runtime.stack import Results
 from hfvae_runner.schema import Config
-from hfvae_runner.state import State
-from hfvae_runner.train import Run
+from hfvae_runner.train import inputs_of, steps_of
 from hfvae_runner.vocabulary import Precision
 
 # Calling it takes so many steps and says how many seconds they took.
 Turn = Callable[[int], float]
 PLAIN = "plain loop"
+GRAPH = "runtime.graph=true"
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,21 @@ class Way:
 
 
 def ways(device: torch.device, *, compiled: bool) -> dict[str, Way]:
-    """The plain loop first, then ours.
+    """The plain loop first, then ours; on a GPU recorded as well.
 
     Raises:
         ConfigError: compiled ones are asked for, and there is no compiler.
     """
     precisions: tuple[Precision, ...] = ("fp32", "tf32", "bf16") if device.type == "cuda" else ("fp32", "bf16")
-    found = [Way(PLAIN, None, "fp32"), *(Way(each, (f"precision={each}",), each) for each in precisions)]
+    kinds: dict[str, tuple[str, ...]] = {"": ()}
+    if device.type == "cuda":
+        kinds[", graph"] = (GRAPH,)
     if compiled:
         step.check_compiler(device)
-        found += [Way(f"{each}, compiled", (f"precision={each}", "runtime.compile=true"), each) for each in precisions]
+        kinds |= {f", compiled{kind}": ("runtime.compile=true", *own) for kind, own in kinds.items()}
+    found = [Way(PLAIN, None, "fp32")]
+    for kind, own in kinds.items():
+        found += [Way(f"{each}{kind}", (f"precision={each}", *own), each) for each in precisions]
     return {way.title: way for way in found}
 
 
@@ -106,20 +112,17 @@ def together(configs: Sequence[Config], layout: torch.memory_format = torch.chan
     states = [lifecycle.initial_state(run) for run in runs]
     for run in runs:
         run.model.to(memory_format=layout).train()
+        # They differ in their seeds: one copy of the data serves all, as in a group of runs.
+        run.batches.x = runs[0].batches.x
     first, device = runs[0], runs[0].device
-    if len(runs) == 1:
-        compiled = first.config.runtime.compile
-        one = step.step_of(first.loss, states[0].optimizer, precision=first.config.precision, compiled=compiled)
-        take_step = alone(one, device)
-    else:
-        parts = [Part((run.model, run.objective), state.optimizer) for run, state in zip(runs, states, strict=True)]
-        take_step = Stack(parts, first.loss, device=device, precision=first.config.precision).step
+    team = list(zip(runs, states, strict=True))
+    take_step = steps_of(team)
 
     def take(steps: int) -> float:
         synchronise(device)
         start = time.perf_counter()
         for _ in range(steps):
-            results = Results(*take_step([_inputs(run, state) for run, state in zip(runs, states, strict=True)]))
+            results = Results(*take_step([inputs_of(*each) for each in team]))
             # On a GPU the loop looks at the results only when something is due to be written.
             if device.type == "cpu" and not results.finite():
                 raise FloatingPointError(f"{first.config.choices} diverged at step {states[0].step}")
@@ -128,14 +131,10 @@ def together(configs: Sequence[Config], layout: torch.memory_format = torch.chan
         synchronise(device)
         return time.perf_counter() - start
 
+    if first.config.runtime.graph:
+        # The steps before it is recorded, and that, are no part of any turn.
+        take(WARM_UP + 1)
     return take
-
-
-def _inputs(run: Run, state: State) -> tuple[object, ...]:
-    x, labels = run.batches.at(state.step)
-    noise = run.model.latents.noise(len(x), state.generator)
-    own_noise = run.objective.noise(len(x), state.generator)
-    return x, labels, noise, own_noise, run.objective.knobs(state.step, torch.device("cpu"))
 
 
 def products_of(config: Config) -> Turn:

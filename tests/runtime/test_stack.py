@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hfvae_runner.runtime.stack import Part, Results, Stack, alone, separate, side_by_side
+from hfvae_runner.runtime.stack import Part, Results, Stack, alone, separate, several, side_by_side
 from hfvae_runner.runtime.step import step_of
 
 CPU = torch.device("cpu")
@@ -44,7 +44,7 @@ def pairs() -> tuple[list[Pair], list[Pair]]:
 
 
 def stack_of(members: Sequence[Pair]) -> Stack:
-    return Stack([member.part for member in members], members[0].loss, device=CPU)
+    return Stack([member.part for member in members], members[0].loss)
 
 
 def inputs(members: int, step: int) -> list[tuple[Tensor, None]]:
@@ -63,10 +63,10 @@ def same(members: Sequence[Pair], twins: Sequence[Pair]) -> None:
 
 def trained(members: Sequence[Pair], twins: Sequence[Pair], steps: range) -> None:
     """Steps of the stack and of each twin; what they give, and are afterwards, must be the same."""
-    stack = stack_of(members)
+    take_step = several(stack_of(members).step, CPU)
     for step in steps:
         given = inputs(len(members), step)
-        losses, values = stack.step(given)
+        losses, values = take_step(given)
         for index, twin in enumerate(twins):
             loss, own = step_of(twin.loss, twin.optimizer)(*given[index])
             torch.testing.assert_close(losses[index], loss)
@@ -118,7 +118,7 @@ def test_no_copy_lies_between_a_member_and_the_stack() -> None:
     """The member's parameters and moments are the stack's memory, and gradients come as the optimiser takes them."""
     members, _ = pairs()
     stack = stack_of(members)
-    stack.step(inputs(4, 0))
+    several(stack.step, CPU)(inputs(4, 0))
     weights = [member.network[0].weight for member in members]
     assert len({weight.untyped_storage().data_ptr() for weight in weights}) == 1
     moments = [member.optimizer.state[weight]["exp_avg"] for member, weight in zip(members, weights, strict=True)]
@@ -126,18 +126,18 @@ def test_no_copy_lies_between_a_member_and_the_stack() -> None:
     assert all(slab.values.is_contiguous() for slab in stack._slabs)
     assert all(slab.values.grad is None or slab.values.grad.is_contiguous() for slab in stack._slabs)
     before = copy.deepcopy(weights[0].detach())
-    stack.step(inputs(4, 1))
+    several(stack.step, CPU)(inputs(4, 1))
     assert not torch.equal(before, weights[0])
 
 
 def test_a_member_that_is_not_finite_spoils_no_other() -> None:
     members, twins = pairs()
-    stack = stack_of(members)
+    take_step = several(stack_of(members).step, CPU)
     for step in range(3):
         given = inputs(4, step)
         if step == 1:
             given[2] = (torch.full((16, 5), math.nan), None)
-        losses, _ = stack.step(given)
+        losses, _ = take_step(given)
         assert losses.isfinite().tolist() == [True, True, step == 0, True]
         for index in (0, 1, 3):
             step_of(twins[index].loss, twins[index].optimizer)(*given[index])
