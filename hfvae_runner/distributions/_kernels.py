@@ -391,3 +391,8 @@ def use_torch_s_threads() -> None:
     # The first call starts numba's threads, and sets OpenMP's number of them, which torch takes for its own.
     if torch.get_num_threads() != wanted:
         torch.set_num_threads(wanted)
+
+
+@_compiled()
+def wake() -> None:
+    """Nothing; but the first call of any loop lets numba import the rest of itself."""

@@ -7,9 +7,6 @@ import threading
 from functools import cache
 from importlib import import_module
 
-# torch's optimisers and operators ask for the first, the fused operators for the second.
-_NEEDED = ("torch._dynamo", "hfvae_runner.distributions._kernels")
-
 
 @cache
 def import_ahead() -> threading.Thread:
@@ -21,5 +18,6 @@ def import_ahead() -> threading.Thread:
 
 
 def _import() -> None:
-    for name in _NEEDED:
-        import_module(name)
+    # torch's optimisers and operators ask for the first, the fused operators for the second.
+    import_module("torch._dynamo")
+    import_module("hfvae_runner.distributions._kernels").wake()

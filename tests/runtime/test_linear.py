@@ -9,7 +9,7 @@ from hfvae_runner.runtime import linear
 from hfvae_runner.runtime.linear import Linear, is_onednns
 
 onednn = pytest.mark.skipif(not linear._HAS_ONEDNN, reason="needs oneDNN on an x86 processor")
-# Sizes that oneDNN takes, the weight's longer side first and last.
+# Sizes that oneDNN takes.
 SIZES = [(300, 400, 100), (300, 100, 400), (4000, 33, 100)]
 
 
