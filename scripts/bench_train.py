@@ -9,7 +9,8 @@ random bytes in MNIST's format, and sprites drawn by the program.
 
     plain loop   what scripts/_bench/plain.py has: the same networks, losses equal to ours, DataLoader, table, Adam
     fp32, …      a run's own steps by its precision; compiled as well with --compile; on CUDA recorded as a graph, too
-    products     the step's matrix products alone (scripts/_bench/floor.py), by their precision
+    products     the step's matrix products alone (scripts/_bench/floor.py), by their precision; in fp32 as torch takes
+                 them, too, where ours has others
 
     ex/s         examples a second
     ratio        to the plain loop's, in the same round: median [least, most]
@@ -142,6 +143,7 @@ def setting_lines(
     turns = {title: ways.turn_of(name, way, overrides) for title, way in known.items()}
     for precision in dict.fromkeys(way.precision for way in known.values()):
         turns[_products(precision)] = ways.products_of(config_of(name, [*overrides, f"precision={precision}"]))
+    turns[f"{_products(config.precision)}, torch's"] = ways.products_of(config, by_torch=True)
     seconds = ways.measured(turns, steps=steps or SETTINGS[name].steps, rounds=rounds)
     lines = [f"{SETTINGS[name].title:<34}{'ex/s':>10}{'ratio':>8}   {'[least, most]':<16}{'floor':>7}{'MB':>9}"]
     for title in turns:

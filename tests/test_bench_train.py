@@ -131,8 +131,8 @@ def test_the_tables(bench: SimpleNamespace, capsys: pytest.CaptureFixture[str]) 
     machine, head, *lines = capsys.readouterr().out.splitlines()
     assert "1 threads" in machine and f"torch {torch.__version__}" in machine
     assert head.startswith("HFVAE MNIST, MLP, B=512 ")
-    contestants, data, empty, stacked_head, *stacked = lines[:5], *lines[5:]
-    titles = ["plain loop", "fp32", "bf16", "products, fp32", "products, bf16"]
+    contestants, data, empty, stacked_head, *stacked = lines[:6], *lines[6:]
+    titles = ["plain loop", "fp32", "bf16", "products, fp32", "products, bf16", "products, fp32, torch's"]
     assert [line[2:34].rstrip() for line in contestants] == titles
     assert contestants[0].split()[3:6] == ["1.00", "[1.00,", "1.00]"]
     for line in contestants[:3]:

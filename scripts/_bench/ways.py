@@ -137,14 +137,18 @@ def together(configs: Sequence[Config], layout: torch.memory_format = torch.chan
     return take
 
 
-def products_of(config: Config) -> Turn:
-    """The matrix products of the config's steps, in its precision and in the layouts that its run has."""
+def products_of(config: Config, *, by_torch: bool = False) -> Turn:
+    """The matrix products of the config's steps, in its precision and in the layouts that its run has.
+
+    Args:
+        by_torch: as torch takes them, where our own layers may have something faster.
+    """
     build.use_threads(config)
     run = build.assemble(config)
     x, _ = run.batches.at(0)
     code = torch.randn(len(x), run.model.latents.n_code, device=run.device)
     dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
-    found = floor.products(run.model.encoder, run.model.decoder, as_float(x), code, dtype)
+    found = floor.products(run.model.encoder, run.model.decoder, as_float(x), code, dtype, by_torch=by_torch)
 
     def take(steps: int) -> float:
         synchronise(run.device)
