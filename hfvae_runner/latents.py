@@ -173,7 +173,9 @@ class Latents(nn.Module):
     @property
     def finest(self) -> Level:
         """The finest level at which all of the prior has marginals."""
-        return min((prior.finest for prior in self._priors()), key=lambda level: len(levels_to(level)))
+        known = {prior.finest for prior in self._priors()}
+        # Not by min() with a key, which torch.compile has not always known.
+        return next(level for level in levels_to("factor") if level in known)
 
     @property
     def n_code(self) -> int:

@@ -41,6 +41,7 @@ def divergence(folder: Path, alpha: float, seed: int) -> float:
         return InclusiveKL(latents, None)(evidence, draws).item()
 
 
+@pytest.mark.slow
 def test_alpha_raises_the_match(tmp_path: Path) -> None:
     means = {
         alpha: sum(divergence(tmp_path / f"{alpha}_{seed}", alpha, seed) for seed in SEEDS) / len(SEEDS)
