@@ -6,20 +6,19 @@ What is measured is added to the run's metrics.json, with the numbers that the r
 import argparse
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 
-from hydra.core.override_parser.types import ChoiceSweep, Override
+from hydra.core.override_parser.types import Override
 
 from hfvae_runner import record, schema
 from hfvae_runner.console import exit_code_of
 from hfvae_runner.errors import ConfigError, RunnerError
 from hfvae_runner.launch import jobs, resume
-from hfvae_runner.launch.composition import composed, parse_overrides
+from hfvae_runner.launch.composition import parse_overrides
 from hfvae_runner.schema import Config
 
-_GROUP = "metrics"
 # What changes no number.
 _MAY_CHANGE = ("device", "threads", "data_root", "dataset.root", "dataset.download", "train.progress", "debug")
 
@@ -57,9 +56,10 @@ def _run(folders: Sequence[str], given: Sequence[str]) -> int:
         # Before the first run is measured, all are looked at.
         configs = {Path(folder): _config(Path(folder), overrides) for folder in folders}
         for folder, config in configs.items():
-            jobs.tell(f"{folder}: {', '.join(config.metrics.chosen)}")
-            with record.locked(folder):
-                _measure(folder, config)
+            # Late, since torch takes seconds to import and a mistake in the arguments needs none of it.
+            from hfvae_runner.lifecycle import measure_again
+
+            measure_again(config, folder)
     except RunnerError as error:
         return jobs.report(error, debug)
     return 0
@@ -75,64 +75,16 @@ def _config(folder: Path, overrides: Sequence[Override]) -> Config:
     if record.inspect(folder) != "finished":
         raise ConfigError(f"{folder} holds no finished run; expected the folder of one")
     stored = deepcopy(record.load_config(folder))
-    about_metrics = [each for each in overrides if each.key_or_group.partition(".")[0] == _GROUP]
     for override in overrides:
-        if override not in about_metrics:
+        if not resume.is_about_metrics(override):
             if override.key_or_group not in _MAY_CHANGE:
                 raise ConfigError(
                     f"{override.input_line} would make another run of {folder}; expected metrics=NAME, "
                     f"metrics.NAME.OPTION=VALUE, or one of {', '.join(_MAY_CHANGE)}"
                 )
             resume.set_value(stored, override)
-    stored[_GROUP] = _metrics(stored, about_metrics)
+    resume.set_metrics(stored, overrides)
     return schema.parse(stored)
-
-
-def _metrics(stored: dict[str, object], overrides: Sequence[Override]) -> object:
-    """The section ``metrics``: chosen anew where a choice is given, else the run's own with new values."""
-    if not any(override.key_or_group == _GROUP for override in overrides):
-        for override in overrides:
-            resume.set_value(stored, override)
-        return stored.get(_GROUP)
-    section, own = composed([_as_list(override) for override in overrides])[_GROUP], stored.get(_GROUP)
-    assert isinstance(section, Mapping)
-    given = {override.key_or_group.removeprefix(f"{_GROUP}.") for override in overrides}
-    settings = own if isinstance(own, Mapping) else {}
-    kept = {key: settings[key] for key in schema.METRICS_SETTINGS if key in settings and key not in given}
-    return {**section, **kept}
-
-
-def _as_list(override: Override) -> str:
-    """``metrics=mig,dci``, which is a sweep to Hydra, as the list that is meant.
-
-    Raises:
-        ConfigError: any other sweep.
-    """
-    text, value = str(override.input_line), override.value()
-    if isinstance(value, ChoiceSweep) and value.simple_form and override.key_or_group == _GROUP:
-        return f"{_GROUP}=[{','.join(map(str, value.list))}]"
-    if override.is_sweep_override():
-        raise ConfigError(f"{text}: expected a single value; the metrics of several runs are those of one command each")
-    return text
-
-
-def _measure(folder: Path, config: Config) -> None:
-    """Encodes every split, measures it, and adds what was found to metrics.json."""
-    # Late, since torch takes seconds to import and a mistake in the arguments needs none of it.
-    from hfvae_runner import build, results
-
-    metrics = record.load_metrics(folder)
-    run = build.finished_run(config, folder)
-    for name, found in results.measured(run).items():
-        section = metrics.get(name)
-        before = dict(section) if isinstance(section, Mapping) else {}
-        for key in found:
-            # What was undefined under other options may not be now.
-            before.pop(f"{key}_why", None)
-        metrics[name] = {**before, **found}
-    how = metrics.get("measured")
-    metrics["measured"] = {**(how if isinstance(how, Mapping) else {}), **results.measured_how(run)}
-    record.write_metrics(folder, metrics)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One run from its config to its results: started, gone on with, trained, measured."""
+"""One run from its config to its results: started or resumed, trained, measured, and measured again."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -9,12 +9,12 @@ from typing import cast
 
 import torch
 
-from hfvae_runner import record
-from hfvae_runner.build import assemble, optimizer_of, use_threads
+from hfvae_runner import record, schema
+from hfvae_runner.build import assemble, finished_run, optimizer_of, use_threads
 from hfvae_runner.errors import CheckpointError, StorageError
 from hfvae_runner.record import LAST, RunFolder
 from hfvae_runner.restart import train_on
-from hfvae_runner.results import observed, results
+from hfvae_runner.results import measured_again, observed, results
 from hfvae_runner.runtime.memory import explained_exhaustion
 from hfvae_runner.runtime.seeds import derived
 from hfvae_runner.schema import RESUME_AUTO, Config
@@ -90,6 +90,44 @@ def finish(member: Member, stacked: int = 1) -> dict[str, object]:
     member.observer.results(metrics)
     logger.info("%s\nrun folder: %s", table(metrics), folder.path)
     return metrics
+
+
+@explained_exhaustion()
+def measure_again(config: Config, folder: Path) -> None:
+    """Measures a finished run with the config's metrics, without training it, and adds what is found to metrics.json.
+
+    Every number is the one that the run itself would have had at its end. The ELBO and its terms are evaluated again
+    where ``metrics.exact_limit`` has changed. Figures are drawn where the run has none and they are asked for.
+
+    Args:
+        config: the run's own, but for its metrics.
+        folder: of the run.
+
+    Raises:
+        RunnerError: the run cannot be measured so, or the folder cannot be written.
+    """
+    stored = record.load_config(folder)
+    before, asked = schema.parse(stored).metrics, config.metrics
+    with record.locked(folder):
+        metrics = record.load_metrics(folder)
+        run = finished_run(config, folder)
+        with RunFolder.finished(folder, stored) as run_folder, record.speaking(folder):
+            whole = asked.exact_limit != before.exact_limit or asked.figures > before.figures
+            for name, found in measured_again(run, run_folder, whole=whole).items():
+                section = metrics.get(name)
+                own = dict(section) if isinstance(section, Mapping) else {}
+                for key in found:
+                    # What was undefined under other options may not be now.
+                    own.pop(f"{key}_why", None)
+                metrics[name] = {**own, **found}
+            known = metrics.get("measured")
+            metrics["measured"] = {**(known if isinstance(known, Mapping) else {}), **asked.options}
+            record.write_metrics(folder, metrics)
+            logger.info("%s: measured %s", folder, ", ".join(asked.chosen) or "no metric of choice")
+        if whole:
+            own_metrics = cast(Mapping[str, object], stored["metrics"])
+            drawn = {"exact_limit": asked.exact_limit, "figures": asked.figures or before.figures}
+            record.write_config(folder, {**stored, "metrics": {**own_metrics, **drawn}})
 
 
 @dataclass(frozen=True)

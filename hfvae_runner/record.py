@@ -132,6 +132,12 @@ def load_config(folder: Path) -> dict[str, object]:
     return config
 
 
+def write_config(folder: Path, config: Mapping[str, object]) -> None:
+    """Writes ``config.yaml``, whole or not at all."""
+    # In ASCII: written as they are, some Unicode line breaks read back as others.
+    write_atomic(folder / _CONFIG, yaml.safe_dump(dict(config), sort_keys=False, width=120))
+
+
 def write_status(folder: Path, status: str, reason: str, exit_code: int) -> None:
     """Leaves ``status.json`` of a run that did not finish, making the folder where the run did not come that far."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -181,8 +187,7 @@ class RunFolder:
         self._figures = path / _FIGURES
         self.checkpoints.mkdir(exist_ok=True)
         self._figures.mkdir(exist_ok=True)
-        # In ASCII: written as they are, some Unicode line breaks read back as others.
-        write_atomic(path / _CONFIG, yaml.safe_dump(dict(config), sort_keys=False, width=120))
+        write_config(path, config)
         self.history = History(path / _HISTORY)
         self.evaluations = Evaluations(path / _EVALUATIONS)
         self._log = _LogFile(path / _LOG, encoding="utf-8")
@@ -230,6 +235,19 @@ class RunFolder:
             _remove([path / _METRICS, path / _STATUS])
             for folder in (path, path / _CHECKPOINTS, path / _FIGURES):
                 _remove(folder.glob(".*.tmp"))
+            return cls(path, config)
+        except OSError as error:
+            raise CheckpointError(f"run folder {path} cannot be written: {error.strerror}") from error
+
+    @classmethod
+    def finished(cls, path: Path, config: Mapping[str, object]) -> Self:
+        """The folder of a finished run, to measure it again; its results stay until others replace them.
+
+        Raises CheckpointError where there is no finished run, or where nothing can be written.
+        """
+        if inspect(path) != "finished":
+            raise CheckpointError(f"{path} holds no finished run; expected the folder of one")
+        try:
             return cls(path, config)
         except OSError as error:
             raise CheckpointError(f"run folder {path} cannot be written: {error.strerror}") from error

@@ -32,24 +32,16 @@ def results(run: Run, folder: RunFolder, state: State) -> dict[str, object]:
         Diverged: a value is not finite.
         RunnerError: a chosen metric cannot be had from these data.
     """
-    settings = run.config.metrics
-    encoded = {name: _encoded(run, name, split) for name, split in splits_of(run).items()}
+    encoded, representations = _encodings(run)
     try:
         evaluations = {name: _evaluated(run, name, each) for name, each in encoded.items()}
     except Diverged as error:
         raise _diverged(error, state, folder) from None
-    representations = {name: represented(each, run.dataset) for name, each in encoded.items()}
     for name, each in encoded.items():
         evaluations[name].metrics.update(_measured(run, name, each, representations))
-    of_text = _text_results(run, encoded, evaluations, folder) if run.dataset.vocabulary is not None else {}
-    if settings.figures:
-        # matplotlib takes a second to import.
-        from hfvae_runner.illustrate import figures
-
-        known = label_contributions(representations["test"], representations["train"])
-        test = encoded["test"], evaluations["test"], known
-        for name, figure in figures(run.model, run.dataset, *test, folder.history.read(), run.device):
-            folder.save_figure(name, figure)
+    of_text = _text_results(run, encoded, evaluations, folder)
+    if run.config.metrics.figures:
+        _draw(run, encoded["test"], evaluations["test"], representations, folder)
     return {
         "schema": SCHEMA,
         "status": "completed",
@@ -57,7 +49,7 @@ def results(run: Run, folder: RunFolder, state: State) -> dict[str, object]:
         "prior": {"name": run.config.choices["prior"], **run.model.latents.settings()},
         "likelihood": {"name": run.config.choices["likelihood"], **run.model.likelihood.settings()},
         "dataset": {"name": run.config.choices["dataset"], "notes": dict(run.dataset.notes)},
-        "measured": measured_how(run),
+        "measured": run.config.metrics.options,
         **{name: evaluation.metrics for name, evaluation in evaluations.items()},
         **of_text,
     }
@@ -96,21 +88,47 @@ def splits_of(run: Run) -> dict[str, Split]:
     return splits if run.dataset.holdout is None else {**splits, "holdout": run.dataset.holdout}
 
 
-def measured(run: Run) -> dict[str, dict[str, object]]:
-    """The chosen metrics alone, of every split.
+def measured_again(run: Run, folder: RunFolder, *, whole: bool) -> dict[str, dict[str, object]]:
+    """The chosen metrics of every split of a finished run.
+
+    Args:
+        run: with its trained parameters.
+        folder: where its figures go.
+        whole: whether the ELBO and its terms are evaluated again and the figures are drawn, where they are wanted.
+
+    Returns:
+        By the section of metrics.json that they belong to.
 
     Raises:
         RunnerError: a metric cannot be had from these data with these options.
     """
+    encoded, representations = _encodings(run)
+    sections = {name: _measured(run, name, each, representations) for name, each in encoded.items()}
+    if not whole:
+        return sections
+    evaluations = {name: _evaluated(run, name, each) for name, each in encoded.items()}
+    of_text = _text_results(run, encoded, evaluations, folder)
+    if run.config.metrics.figures:
+        _draw(run, encoded["test"], evaluations["test"], representations, folder)
+    return {**{name: {**evaluations[name].metrics, **found} for name, found in sections.items()}, **of_text}
+
+
+def _encodings(run: Run) -> tuple[dict[str, Encoded], dict[str, Representation]]:
+    """Every split as the encoder sees it, and as plain arrays."""
     encoded = {name: _encoded(run, name, split) for name, split in splits_of(run).items()}
-    representations = {name: represented(each, run.dataset) for name, each in encoded.items()}
-    return {name: _measured(run, name, each, representations) for name, each in encoded.items()}
+    return encoded, {name: represented(each, run.dataset) for name, each in encoded.items()}
 
 
-def measured_how(run: Run) -> dict[str, dict[str, object]]:
-    """The chosen metrics' options, by metric."""
-    chosen = run.config.metrics.chosen
-    return {name: {key: value for key, value in spec.items() if key != "_target_"} for name, spec in chosen.items()}
+def _draw(
+    run: Run, test: Encoded, evaluation: Evaluation, representations: Mapping[str, Representation], folder: RunFolder
+) -> None:
+    """Draws the figures of the test split into the folder."""
+    # matplotlib takes a second to import.
+    from hfvae_runner.illustrate import figures
+
+    known = label_contributions(representations["test"], representations["train"])
+    for name, figure in figures(run.model, run.dataset, test, evaluation, known, folder.history.read(), run.device):
+        folder.save_figure(name, figure)
 
 
 def _encoded(run: Run, name: str, split: Split) -> Encoded:
@@ -157,8 +175,13 @@ def _diverged(error: Diverged, state: State, folder: RunFolder) -> Diverged:
 
 def _text_results(
     run: Run, encoded: Mapping[str, Encoded], evaluations: Mapping[str, Evaluation], folder: RunFolder
-) -> dict[str, object]:
-    """The perplexities go to the splits' metrics, the figures to the folder; what is left is the section ``topics``."""
+) -> dict[str, dict[str, object]]:
+    """The section ``topics``, where the data are documents with topics; nothing elsewhere.
+
+    Adds the perplexities to the splits' metrics, and the figures to the folder.
+    """
+    if run.dataset.vocabulary is None:
+        return {}
     splits = splits_of(run)
     for name, evaluation in evaluations.items():
         of_split = splits[name], encoded[name], evaluation.elbo

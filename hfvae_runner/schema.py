@@ -43,6 +43,7 @@ RESUME_AUTO = "auto"
 
 _METRIC_SECTIONS = ("train", "test", "holdout")
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+_LARGEST_EXACT = 2**53  # from here on not every whole number is a float
 _LARGEST_SEED = 2**63 - 1
 _MOST_THREADS = 1024  # an operating system that refuses one more ends the process
 _WORDS: Mapping[str, tuple[str, ...]] = {
@@ -144,6 +145,13 @@ class MetricsConfig:
     every: int | None
     chosen: Mapping[str, Mapping[str, object]]
 
+    @property
+    def options(self) -> dict[str, dict[str, object]]:
+        """The chosen metrics' options, by metric; metrics.json has them as ``measured``."""
+        return {
+            name: {key: value for key, value in spec.items() if key != "_target_"} for name, spec in self.chosen.items()
+        }
+
 
 @dataclass(frozen=True)
 class Config:
@@ -204,6 +212,7 @@ def parse(resolved: Mapping[str, object]) -> Config:
         ConfigError: a key is missing or unknown, or a value has the wrong type or range; the message names the key, the
             value and what was expected.
     """
+    resolved = {key: _with_whole_numbers(value) for key, value in resolved.items()}
     root = Section("", resolved)
     choices = _choices(root.section("choices", ALL_GROUPS))
     knobs = {key: _knob(root, key) for key in resolved if key not in FIXED}
@@ -241,6 +250,15 @@ def parse(resolved: Mapping[str, object]) -> Config:
     if config.epochs is None and config.steps is None:
         raise ConfigError("epochs and steps are both null; expected one of them as a whole number from 1 on")
     return config
+
+
+def _with_whole_numbers(value: object) -> object:
+    """The value with each float that has no fraction as an int: 1e3 is 1000."""
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST_EXACT:
+        return int(value)
+    if isinstance(value, Mapping):
+        return {key: _with_whole_numbers(inner) for key, inner in value.items()}
+    return [_with_whole_numbers(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _device(root: Section) -> str:

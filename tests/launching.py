@@ -1,5 +1,6 @@
 """What the tests of the command line share: configs composed as Hydra does, and a build that trains nothing."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +11,7 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from hfvae_runner import record
+from hfvae_runner import record, schema
 from hfvae_runner.launch import main
 from hfvae_runner.launch.composition import CONFIG_NAME, VERSION_BASE, config_folder, resolve
 from hfvae_runner.schema import Config
@@ -22,6 +23,7 @@ class FakeBuild(ModuleType):
     Attributes:
         checked: the configs of every check.
         ran: the config and folder of every run.
+        measured: the config and folder of every finished run that was measured again.
         on_check, on_run: called with the config first; may raise.
     """
 
@@ -29,12 +31,16 @@ class FakeBuild(ModuleType):
         super().__init__("hfvae_runner.build")
         self.checked: list[Config] = []
         self.ran: list[tuple[Config, Path]] = []
+        self.measured: list[tuple[Config, Path]] = []
         self.on_check: Callable[[Config], None] = lambda config: None
         self.on_run: Callable[[Config], None] = lambda config: None
 
     def check(self, config: Config) -> None:
         self.checked.append(config)
         self.on_check(config)
+
+    def measure_again(self, config: Config, folder: Path) -> None:
+        self.measured.append((config, folder))
 
     def run(self, config: Config, folder: Path) -> dict[str, object]:
         self.ran.append((config, folder))
@@ -49,7 +55,8 @@ def leave_run(folder: Path, resolved: dict[str, object], *, finished: bool) -> N
     (folder / "checkpoints" / record.LAST).touch()
     (folder / "config.yaml").write_text(yaml.safe_dump(resolved))
     if finished:
-        (folder / "metrics.json").write_text("{}")
+        metrics = {"schema": record.SCHEMA, "measured": schema.parse(resolved).metrics.options}
+        (folder / "metrics.json").write_text(json.dumps(metrics))
 
 
 def compose(*overrides: str) -> DictConfig:

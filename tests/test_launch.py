@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import textwrap
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,18 @@ def test_what_does_not_make_another_run_is_left_out() -> None:
     assert run_name(["beta=12", *unnamed]) == run_name(["beta=12"])
     assert run_name(unnamed) == run_name([])
     assert re.fullmatch(r"default-[0-9a-f]{8}", run_name([]))
+
+
+def test_a_number_without_a_fraction_is_a_whole_number() -> None:
+    assert run_name(["batch_size=1e2"]) == run_name(["batch_size=100"])
+    assert run_name(["beta=4.0"]) == run_name(["beta=4"]) != run_name(["beta=4.5"])
+
+
+def test_how_a_run_is_measured_does_not_make_another_run() -> None:
+    name = run_name(["seed=1"])
+    assert (
+        run_name(["seed=1", "metrics=all", "metrics.figures=false", "+metrics.mine._target_=a.b", "threads=2"]) == name
+    )
 
 
 def test_names_can_be_read() -> None:
@@ -230,15 +243,26 @@ def test_help_and_refusals_need_no_torch(workplace: Path) -> None:
         from hfvae_runner.launch import main
 
         codes = [main(arguments.split()) for arguments in (
-            "--help", "--cfg job", "-m --cfg job", "bta=3", "objective=hfvea", "+gamma=4 objective=vae", "beta=four",
-            "+objective.terms.group_ct=1", "device=cdua", "-m gama=1,2", "resume=nowhere")]
-        assert codes == [0, 0] + 9 * [2], codes
+            "--help", "--version", "--cfg job", "-m --cfg job", "bta=3", "objective=hfvea", "+gamma=4 objective=vae",
+            "beta=four", "+objective.terms.group_ct=1", "device=cdua", "-m gama=1,2", "resume=nowhere")]
+        assert codes == [0, 0, 0] + 9 * [2], codes
         assert "torch" not in sys.modules
     """
     done = in_a_process(sys.executable, "-c", textwrap.dedent(code))
     assert done.returncode == 0, done.stderr
     assert "objective: " in done.stdout
     assert "objective=hfvae beta=12 gamma=4" in done.stdout
+
+
+def test_the_version_is_this_program_s(workplace: Path) -> None:
+    done = in_a_process(sys.executable, "-m", "hfvae_runner", "--version")
+    assert done.returncode == 0
+    expected = [
+        f"hfvae_runner {hfvae_runner.__version__}",
+        f"torch {version('torch')}",
+        f"hydra-core {version('hydra-core')}",
+    ]
+    assert done.stdout.splitlines() == expected
 
 
 def test_help_into_head(workplace: Path) -> None:

@@ -87,7 +87,7 @@ def test_resuming_a_finished_run_leaves_it_alone(
     [
         (["beta=7"], ["beta: 12.0 → 7"]),
         (["objective=vae", "seed=4"], ["objective: hfvae → vae", "seed: 0 → 4"]),
-        (["threads=2"], ["threads: null → 2"]),
+        (["threads=2"], ["threads=2: run is resumed with its own number, null", "expected none"]),
         (["train.log_every=7"], ["train.log_every: 50 → 7"]),
         (["bta=7"], ["bta=7: unknown key 'bta'", "did you mean 'beta'"]),
         (["checkpoints.kep=7"], ["unknown key 'kep'", "did you mean 'keep'"]),
@@ -117,3 +117,52 @@ def test_a_damaged_config_is_refused(workplace: Path, capsys: pytest.CaptureFixt
     assert "choices is missing" in refused(capsys, "resume=run")
     (workplace / "run" / "config.yaml").write_text("[")
     assert "config.yaml" in refused(capsys, "resume=run")
+
+
+@pytest.mark.parametrize(
+    "given", ["metrics=all", "metrics=[default,dci]", "metrics.figures=true", "metrics.exact_limit=1e7"]
+)
+def test_other_metrics_measure_a_finished_run_again(given: str, build: FakeBuild, workplace: Path) -> None:
+    leave_run(workplace / "run", resolved("steps=5", "metrics.figures=false"), finished=True)
+    asked = [] if given == "metrics.figures=true" else ["metrics.figures=false"]
+    assert main(["resume=auto", "hydra.run.dir=run", "steps=5", given, *asked]) == 0
+    assert not build.ran
+    ((config, folder),) = build.measured
+    assert (folder, config.steps) == (workplace / "run", 5)
+    assert len(build.checked) == 1
+
+
+def test_a_finished_run_is_measured_again_by_name(build: FakeBuild, workplace: Path) -> None:
+    leave_run(workplace / "run", resolved("steps=5", "beta=7"), finished=True)
+    assert main(["resume=run", "metrics=mig,dci"]) == 0
+    ((config, folder),) = build.measured
+    assert folder == Path("run")
+    assert config.knobs["beta"] == 7
+    assert set(config.metrics.chosen) == {"mig", "dci"}
+    assert not build.ran
+
+
+def test_what_was_measured_is_not_measured_again(build: FakeBuild, workplace: Path) -> None:
+    leave_run(workplace / "run", resolved("steps=5", "metrics=all"), finished=True)
+    assert main(["resume=auto", "hydra.run.dir=run", "steps=5", "metrics=hoyer", "threads=2"]) == 0
+    assert not build.ran
+    assert not build.measured
+
+
+def test_other_metrics_are_those_of_a_run_that_is_trained_on(build: FakeBuild, workplace: Path) -> None:
+    leave_run(workplace / "cut", resolved("steps=5"), finished=False)
+    leave_run(workplace / "done", resolved("steps=5"), finished=True)
+    assert main(["resume=auto", "hydra.run.dir=cut", "steps=5", "metrics=hoyer"]) == 0
+    assert main(["resume=auto", "hydra.run.dir=done", "steps=6", "metrics=hoyer"]) == 0
+    assert [set(config.metrics.chosen) for config, _ in build.ran] == [{"hoyer"}, {"hoyer"}]
+    assert not build.measured
+
+
+def test_a_run_is_resumed_with_its_own_threads(
+    build: FakeBuild, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leave_run(workplace / "run", resolved("threads=1"), finished=False)
+    assert main(["resume=auto", "hydra.run.dir=run", "threads=2"]) == 0
+    ((config, _),) = build.ran
+    assert (config.threads, config.resolved["threads"]) == (1, 1)
+    assert "resumed with its own threads=1" in capsys.readouterr().err

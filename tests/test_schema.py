@@ -93,6 +93,27 @@ def test_a_config_is_frozen() -> None:
 
 
 @pytest.mark.parametrize(
+    "path", ["seed", "steps", "epochs", "batch_size", "latents", "checkpoints.every", "metrics.every"]
+)
+def test_a_number_without_a_fraction_is_a_whole_number(path: str) -> None:
+    config = schema.parse(changed(path, 1e3))
+    value: object = config.resolved
+    for key in path.split("."):
+        assert isinstance(value, dict)
+        value = value[key]
+    assert (value, type(value)) == (1000, int)
+    with pytest.raises(ConfigError, match=f"{path}=1000.5"):
+        schema.parse(changed(path, 1000.5))
+
+
+def test_whole_numbers_are_found_at_any_depth() -> None:
+    config = schema.parse(changed("beta", {"linear": [0, 12.5, 2e3]}))
+    assert config.resolved["beta"] == {"linear": [0, 12.5, 2000]}
+    assert isinstance(config.resolved["beta"]["linear"][2], int)
+    assert schema.parse(changed("lr", 1.0)).lr == 1.0
+
+
+@pytest.mark.parametrize(
     ("path", "value"),
     [
         ("device", "cuda:1"),

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,6 +13,7 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.types import Override
 
+from hfvae_runner import __version__
 from hfvae_runner.console import exit_code_of
 from hfvae_runner.errors import ConfigError, RunnerError
 from hfvae_runner.launch import jobs, lease, plugins, resume
@@ -49,6 +51,9 @@ def _run(arguments: list[str]) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    if "--version" in arguments:  # before the parser, which would print Hydra's
+        print("\n".join(versions()))
+        return 0
     flags, texts = _split(arguments)
     overrides = parse_overrides(texts)
     prescribed = plugins.prescribed(overrides)
@@ -61,9 +66,15 @@ def _dispatch(arguments: list[str]) -> int:
         raise ConfigError(f"resume={folder} with {' '.join(flags)}: expected a single run, or resume=auto")
     job, folder = resume.stored_job(folder, overrides)
     if job is not None:
-        jobs.check(job)
+        jobs.check(job.config)
     jobs.run(job, folder)
     return 0
+
+
+def versions() -> list[str]:
+    """This program's version, then those of torch and Hydra; none of them is imported."""
+    others = (f"{package} {metadata.version(package)}" for package in ("torch", "hydra-core"))
+    return [f"hfvae_runner {__version__}", *others]
 
 
 class _Parser(argparse.ArgumentParser):

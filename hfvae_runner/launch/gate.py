@@ -34,7 +34,7 @@ class Gate(Callback):
             HydraConfig.instance().set_config(config)
             job = jobs.prepare(config, _folder(config, "hydra.run.dir"))
             if job is not None:
-                jobs.check(job)
+                jobs.check(job.config)
         except Exception as error:
             raise Stopped from error
 
@@ -117,7 +117,7 @@ def _grid(master: DictConfig, overrides: Sequence[Override]) -> list[tuple[str, 
             folders[folder] = label
             job = jobs.prepare(config, folder)
         if job is not None:
-            prepared.append((label, job))
+            prepared.append((label, job.config))
     return prepared
 
 

@@ -16,6 +16,7 @@ from hfvae_runner import record, schema
 from hfvae_runner.errors import ConfigError, Diverged, FolderInUse, RunnerError
 from hfvae_runner.launch import lease, plugins, resume, search
 from hfvae_runner.launch.composition import one_line, resolve
+from hfvae_runner.launch.resume import Job
 from hfvae_runner.schema import RESUME_AUTO, Config
 
 EXIT_BUG = 1
@@ -69,8 +70,14 @@ def parse(config: DictConfig) -> Config:
     return job
 
 
-def prepare(config: DictConfig, folder: Path) -> Config | None:
-    """The checked config of a job in this folder, or None where the folder already holds the finished run.
+def tell_of_threads(job: Job | None, config: DictConfig, folder: Path) -> None:
+    """Says where a run is resumed with another number of threads than is asked for."""
+    if job is not None and job.config.threads != config.threads:
+        tell(f"{folder}: resumed with its own threads={'null' if job.config.threads is None else job.config.threads}")
+
+
+def prepare(config: DictConfig, folder: Path) -> Job | None:
+    """The checked job in this folder, or None where the folder already holds what is asked for.
 
     Raises:
         ConfigError: the config is not usable, or not in this folder.
@@ -79,21 +86,25 @@ def prepare(config: DictConfig, folder: Path) -> Config | None:
     return resume.standing_job(parse(config), folder)
 
 
-def check(job: Config) -> None:
+def check(config: Config) -> None:
     """Checks what needs torch: classes and their arguments, pairings, data, device. Raises ConfigError or DataError."""
     from hfvae_runner.build import check
 
-    check(job)
+    check(config)
 
 
-def run(job: Config | None, folder: Path) -> None:
-    """Trains and evaluates; None, a finished run, is left alone."""
+def run(job: Job | None, folder: Path) -> None:
+    """Trains and measures a run, or measures a finished one again; None leaves the folder alone."""
     if job is None:
         tell(f"{folder}: finished, left as it is; raise steps (or epochs, where steps is null) to extend it")
         return
-    from hfvae_runner.lifecycle import run
+    from hfvae_runner import lifecycle
 
-    run(job, folder)
+    if job.measures_only:
+        tell(f"{folder}: finished, measured again")
+        lifecycle.measure_again(job.config, folder)
+    else:
+        lifecycle.run(job.config, folder)
 
 
 def task(config: DictConfig) -> float | None:
@@ -112,7 +123,9 @@ def task(config: DictConfig) -> float | None:
     # Hydra adds lines of its own to the exception of a single run, and ends a whole sweep on SystemExit.
     if hydra.mode == RunMode.RUN:
         try:
-            run(prepare(config, folder), folder)
+            job = prepare(config, folder)
+            tell_of_threads(job, config, folder)
+            run(job, folder)
         except Exception as error:
             raise Stopped from error
         return None
@@ -120,7 +133,10 @@ def task(config: DictConfig) -> float | None:
         tell(f"job {hydra.job.num}: {folder}")
         with of_a_sweep(config, folder):
             job = prepare(config, folder)
-            run(job if job is None or place is None else _beside_others(job, place), folder)
+            tell_of_threads(job, config, folder)
+            if job is not None and place is not None:
+                job = replace(job, config=_beside_others(job.config, place))
+            run(job, folder)
             return optimized(config, folder)
 
 
@@ -163,14 +179,14 @@ def _process_of_the_job(folder: Path) -> Iterator[int | None]:
         raise JobEnded(int(end.code or 0) if isinstance(end, SystemExit) else 128 + signal.SIGINT) from end
 
 
-def _beside_others(job: Config, place: int) -> Config:
-    """The job as one of several at once: without a bar on the terminal that is theirs as well, and on its own GPU."""
-    if job.device == "auto":
+def _beside_others(config: Config, place: int) -> Config:
+    """The config of one of several jobs at once: on its own GPU, and without a bar on the terminal that they share."""
+    if config.device == "auto":
         import torch
 
         if torch.cuda.is_available():
             torch.cuda.set_device(plugins.device_index(place, torch.cuda.device_count()))
-    return replace(job, train=replace(job.train, progress=False))
+    return replace(config, train=replace(config.train, progress=False))
 
 
 def report(error: RunnerError, debug: bool) -> int:

@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import ListConfig, OmegaConf
 
-# How long, where and whether a run goes on does not make it another run.
+# How long a run is, where, whether it is resumed, how it is measured and shown: none of these makes it another run.
 NOT_PART_OF_THE_NAME = (
     "resume",
     "steps",
@@ -21,8 +21,11 @@ NOT_PART_OF_THE_NAME = (
     "dataset.download",
     "optimized_metric",
     "on_divergence",
+    "threads",
+    "metrics",
     "trackers",
 )
+_SECTIONS = ("hydra.", "hydra/", "checkpoints.", "metrics.", "trackers.")
 
 _READABLE_LENGTH = 100
 
@@ -36,8 +39,7 @@ def run_name(overrides: Sequence[str]) -> str:
     named = {
         override.get_key_element(): override
         for override in OverridesParser.create().parse_overrides(list(overrides))
-        if override.key_or_group not in NOT_PART_OF_THE_NAME
-        and not override.key_or_group.startswith(("hydra.", "hydra/", "checkpoints.", "trackers."))
+        if override.key_or_group not in NOT_PART_OF_THE_NAME and not override.key_or_group.startswith(_SECTIONS)
     }
     identity = sorted(f"{key}={_canonical(override)}" for key, override in named.items())
     readable = "_".join(_readable(text) for text in identity)[:_READABLE_LENGTH].strip("._-")
@@ -60,6 +62,8 @@ def _canonical(override: Override) -> str:
     value = override.value()
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # 1e3 is 1000
     # repr tells the number 12 from the text '12', keeps line breaks out, and drops the quotes of Hydra's grammar.
     return repr(value)
 

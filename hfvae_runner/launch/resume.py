@@ -1,10 +1,11 @@
-"""Going on with a run: what may change on the way, and what is refused."""
+"""Resuming a run: what may change on the way, and what is refused."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import ChoiceSweep, Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -34,12 +35,29 @@ MAY_CHANGE = (
     "optimized_metric",
 )
 
-_TRACKERS = "trackers"  # all of its keys may change as well
+# All keys of these sections may change as well: what is measured, and where a run is shown.
+_TRACKERS, _METRICS = "trackers", "metrics"
+_THREADS = "threads"
 _SHOWN_DIFFERENCES = 6
 
 
-def standing_job(config: Config, folder: Path) -> Config | None:
-    """The config to run in this folder, or None where the folder already holds what is asked for.
+@dataclass(frozen=True)
+class Job:
+    """What there is to do in a run folder.
+
+    Attributes:
+        config: of the run.
+        measures_only: whether its training has finished, and only its metrics are asked for.
+    """
+
+    config: Config
+    measures_only: bool = False
+
+
+def standing_job(config: Config, folder: Path) -> Job | None:
+    """What is left to do in this folder; None where it already holds what is asked for.
+
+    A run is resumed with its own number of threads, so that it ends with the same numbers to the bit.
 
     Raises:
         ConfigError: a run stands there and `resume` was not given, or it was made with other values.
@@ -51,22 +69,25 @@ def standing_job(config: Config, folder: Path) -> Config | None:
             raise CheckpointError(
                 f"run folder {folder} holds {stranger.name!r}, which no run writes; expected a new name"
             )
-        return config
+        return Job(config)
     if config.resume is None:
         raise ConfigError(
             f"run folder {folder} holds a {standing} run; expected another folder, or resume=auto to go on with it"
         )
-    stored = record.load_config(folder)
-    _refuse_changes(stored, config.resolved, folder)
-    extended = _is_extended(schema.parse(stored), config, folder)
-    return config if extended or standing == "resumable" or config.resume != RESUME_AUTO else None
+    resolved = record.load_config(folder)
+    _refuse_changes(resolved, config.resolved, folder)
+    stored = schema.parse(resolved)
+    extended = _is_extended(stored, config, folder)
+    if extended or standing == "resumable" or config.resume != RESUME_AUTO:
+        return Job(_with_threads(config, stored.threads))
+    return None if _is_measured(stored, config, folder) else Job(config, measures_only=True)
 
 
-def stored_job(path: Path, overrides: Sequence[Override]) -> tuple[Config | None, Path]:
-    """The config of `resume=FOLDER`, the run's own with the overrides that may change it, and the run's folder.
+def stored_job(path: Path, overrides: Sequence[Override]) -> tuple[Job | None, Path]:
+    """The job of `resume=FOLDER`, the run's own config with the overrides that may change it, and the run's folder.
 
-    The path may be that of one of its checkpoints, which the run is then taken back to. None where the run has finished
-    and is not extended. A run that was killed before its first checkpoint starts again.
+    The path may be that of one of its checkpoints, from which the run then resumes. None where the run has finished and
+    nothing more is asked for. A run that was killed before its first checkpoint starts again.
 
     Raises:
         CheckpointError: there is no run to go on with.
@@ -79,15 +100,66 @@ def stored_job(path: Path, overrides: Sequence[Override]) -> tuple[Config | None
     if record.inspect(folder) == "absent":
         raise CheckpointError(f"resume={folder}: no run there; expected {RESUME_AUTO} or the folder of an earlier run")
     resolved = deepcopy(record.load_config(folder))
+    set_metrics(resolved, overrides)
     about_trackers = [each for each in overrides if each.key_or_group.partition(".")[0] == _TRACKERS]
     chosen_anew = any(each.key_or_group == _TRACKERS for each in about_trackers)
     if chosen_anew:
         resolved[_TRACKERS] = composed([str(each.input_line) for each in about_trackers])[_TRACKERS]
     for override in overrides:
-        if override.key_or_group != "resume" and not (chosen_anew and override in about_trackers):
+        if (
+            override.key_or_group != "resume"
+            and not is_about_metrics(override)
+            and not (chosen_anew and override in about_trackers)
+        ):
             set_value(resolved, override)
     resolved["resume"] = str(path) if of_file else RESUME_AUTO
-    return standing_job(schema.parse(resolved), folder), folder
+    config = schema.parse(resolved)
+    job = standing_job(config, folder)
+    if job is not None and not job.measures_only and job.config.threads != config.threads:
+        own = _shown(job.config.resolved, _THREADS)
+        raise ConfigError(
+            f"threads={config.threads}: {folder} is resumed with its own number, {own}, so that it ends with the same "
+            "numbers; expected none to be given"
+        )
+    return job, folder
+
+
+def is_about_metrics(override: Override) -> bool:
+    """Whether the override says what is measured, or how."""
+    return override.key_or_group.partition(".")[0] == _METRICS
+
+
+def set_metrics(resolved: dict[str, object], overrides: Sequence[Override]) -> None:
+    """Sets the section ``metrics`` of a stored config: chosen anew where a choice is given, else its own new values.
+
+    Raises:
+        ConfigError: there is no such metric or option, or an override is a sweep.
+    """
+    given = [each for each in overrides if is_about_metrics(each)]
+    if not any(override.key_or_group == _METRICS for override in given):
+        for override in given:
+            set_value(resolved, override)
+        return
+    section, own = composed([_as_list(override) for override in given])[_METRICS], resolved.get(_METRICS)
+    assert isinstance(section, Mapping)
+    names = {override.key_or_group.removeprefix(f"{_METRICS}.") for override in given}
+    settings = own if isinstance(own, Mapping) else {}
+    kept = {key: settings[key] for key in schema.METRICS_SETTINGS if key in settings and key not in names}
+    resolved[_METRICS] = {**section, **kept}
+
+
+def _as_list(override: Override) -> str:
+    """``metrics=mig,dci``, which is a sweep to Hydra, as the list that is meant.
+
+    Raises:
+        ConfigError: any other sweep.
+    """
+    text, value = str(override.input_line), override.value()
+    if isinstance(value, ChoiceSweep) and value.simple_form and override.key_or_group == _METRICS:
+        return f"{_METRICS}=[{','.join(map(str, value.list))}]"
+    if override.is_sweep_override():
+        raise ConfigError(f"{text}: expected a single value; the metrics of several runs are those of one command each")
+    return text
 
 
 def set_value(resolved: dict[str, object], override: Override) -> None:
@@ -136,12 +208,26 @@ def _refuse_changes(stored: Mapping[str, object], asked: Mapping[str, object], f
     more = len(listed) - _SHOWN_DIFFERENCES
     raise ConfigError(
         f"{folder} holds a run with other values ({', '.join(listed[:_SHOWN_DIFFERENCES])}"
-        f"{f' and {more} more' if more > 0 else ''}); expected the same, but for {', '.join(MAY_CHANGE[1:])}"
+        f"{f' and {more} more' if more > 0 else ''}); expected the same, but for {', '.join(MAY_CHANGE[1:])}, "
+        f"{_METRICS} and {_TRACKERS}"
     )
 
 
 def _may_change(key: str) -> bool:
-    return key in MAY_CHANGE or key.partition(".")[0] == _TRACKERS
+    return key in (*MAY_CHANGE, _THREADS) or key.partition(".")[0] in (_TRACKERS, _METRICS)
+
+
+def _with_threads(config: Config, threads: int | None) -> Config:
+    return replace(config, threads=threads, resolved={**config.resolved, _THREADS: threads})
+
+
+def _is_measured(stored: Config, asked: Config, folder: Path) -> bool:
+    """Whether a finished run holds the figures and every metric that are asked for, with the same options."""
+    if stored.metrics.exact_limit != asked.metrics.exact_limit or asked.metrics.figures > stored.metrics.figures:
+        return False
+    measured = record.load_metrics(folder).get("measured")
+    known = measured if isinstance(measured, Mapping) else {}
+    return all(known.get(name) == options for name, options in asked.metrics.options.items())
 
 
 def _is_extended(stored: Config, asked: Config, folder: Path) -> bool:

@@ -32,7 +32,8 @@ class Job:
 
     Attributes:
         config: composed, with Hydra's own node.
-        prepared: what is to be run; None where nothing is, or where it is refused, which running it alone will tell.
+        prepared: what is to be trained; None where nothing is, or where it is refused, which running it alone will
+            tell.
     """
 
     number: int
@@ -78,9 +79,10 @@ class Launch:
         HydraConfig.instance().set_config(config)
         folder = Path(os.path.abspath(os.path.join(*(str(OmegaConf.select(config, key)) for key in (_DIR, _SUBDIR)))))
         try:
-            return Job(number, config, folder, jobs.prepare(config, folder))
+            standing = jobs.prepare(config, folder)
         except RunnerError:
-            return Job(number, config, folder, None)
+            standing = None
+        return Job(number, config, folder, None if standing is None or standing.measures_only else standing.config)
 
     def _run_kind(self, kind: Sequence[Job]) -> Iterator[tuple[Job, JobReturn]]:
         if kind[0].prepared is None:
