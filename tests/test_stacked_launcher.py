@@ -57,7 +57,9 @@ class FakeTogether(ModuleType):
             error = self.on_run(config)
             if error is None:
                 leave_run(folder, dict(config.resolved), finished=True)
-                (folder / "metrics.json").write_text(json.dumps({"schema": 1, "test": {"elbo": -config.knobs["beta"]}}))  # type: ignore[operator]
+                metrics = json.loads((folder / "metrics.json").read_text())
+                metrics["test"] = {"elbo": -config.knobs["beta"]}  # type: ignore[operator]
+                (folder / "metrics.json").write_text(json.dumps(metrics))
             ended(index, error)
 
     def stacked(self, key: str) -> list[list[object]]:

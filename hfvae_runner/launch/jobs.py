@@ -98,13 +98,15 @@ def run(job: Job | None, folder: Path) -> None:
     if job is None:
         tell(f"{folder}: finished, left as it is; raise steps (or epochs, where steps is null) to extend it")
         return
-    from hfvae_runner import lifecycle
-
     if job.measures_only:
+        from hfvae_runner.lifecycle import measure_again
+
         tell(f"{folder}: finished, measured again")
-        lifecycle.measure_again(job.config, folder)
+        measure_again(job.config, folder)
     else:
-        lifecycle.run(job.config, folder)
+        from hfvae_runner.lifecycle import run
+
+        run(job.config, folder)
 
 
 def task(config: DictConfig) -> float | None:
