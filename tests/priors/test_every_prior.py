@@ -246,7 +246,7 @@ def test_the_divergence_from_q_z_is_the_plain_double_sum_over_its_draws(variant:
     generator = torch.Generator().manual_seed(derived(5, "metric", "inclusive_kl", "test"))
     with torch.no_grad():
         z = latents.prior_sample(latents.prior_noise(300, generator, torch.float64), hard=True)
-        log_q = naive_log_q(latents, "joint", posterior, z, torch.full((300, 7), 1 / 7).double())
+        log_q = naive_log_q(latents, "joint", posterior, z, torch.full((300, 7), 1 / 7, dtype=torch.float64))
         ratios = latents.log_prior("joint", z) - log_q
     found = inclusive_kl_of(latents, posterior, draws=300, seed=5)
     assert found["inclusive_kl"] == pytest.approx(ratios.mean().item(), rel=1e-9)
