@@ -15,7 +15,8 @@ def inclusive_kl(subject: Subject, *, draws: int) -> Result:
     standard error over the draws, `inclusive_kl_se`.
 
     All latent variables together; a discrete one counts by the probabilities of the category drawn. The estimate is
-    unbiased, and so may fall below 0 where the divergence is near it.
+    unbiased, and so may fall below 0 where the divergence is near it. q(z) is that of the split: with fewer examples it
+    has fewer components, and the divergence is larger.
 
     Where posteriors are much narrower than the prior, few draws come near any of them: log q(z_s) is then very low and
     varies greatly between draws, and the standard error is too small for as long as no draw has fallen where q(z) is
