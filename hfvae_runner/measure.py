@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hfvae_runner.aggregate import ExactAggregate
 from hfvae_runner.datasets import Dataset, Split, as_float
 from hfvae_runner.evaluation import Encoded
 from hfvae_runner.metrics import Categories, Metric, Representation, Subject, Truth
@@ -81,6 +82,7 @@ def measure(
             train=representations[1],
             seed=derived(seed, "metric", metric_name, name),
             prior_sample=lambda n, seed: _prior_sample(model, n, seed),
+            prior_log_ratios=lambda n, seed: _prior_log_ratios(encoded, n, seed, show_progress),
             log_weights=lambda rows, draws, seed: _log_weights(model, split, encoded, rows, draws, seed, batch_size),
             supervised=supervised,
             show_progress=show_progress,
@@ -126,6 +128,17 @@ def _prior_sample(model: VAE, n: int, seed: int) -> np.ndarray:
     noise = latents.prior_noise(n, torch.Generator(device).manual_seed(seed), torch.float64)
     drawn = zip(latents.blocks, latents.prior_sample(noise), strict=True)
     return _columns([z for block, z in drawn if not block.discrete], n)
+
+
+@torch.no_grad()
+def _prior_log_ratios(encoded: Encoded, n: int, seed: int, show_progress: bool) -> np.ndarray:
+    """log p(z) − log q(z) at n draws from the prior, [n], nats."""
+    latents, like = encoded.latents, encoded.posterior[0]
+    noise = latents.prior_noise(n, torch.Generator(like.device).manual_seed(seed), like.dtype)
+    sample = latents.prior_sample(noise, hard=True)
+    aggregate = ExactAggregate(latents, encoded.posterior, sample, show_progress=show_progress)
+    log_q = aggregate.log_prob("joint", range(len(latents.blocks)))
+    return _array(latents.log_prior("joint", sample).double() - log_q.double())
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ _ROWS = {
     "within_tc": "TC within groups",
     "dimension_kl": "KL per dimension",
     "total_correlation": "total correlation",
+    "inclusive_kl": "KL(p(z) ‖ q(z))",
     "perplexity": "perplexity per word",
     "label_information_gap": "label information gap",
     "mig": "mutual information gap",

@@ -41,12 +41,13 @@ def represented(
 
 
 def subject(encoded: Representation, *, train: Representation | None = None, seed: int = 0) -> Subject:
-    """To measure; the prior is standard normal, and every importance weight 1."""
+    """To measure; the prior is standard normal, and every importance weight and density ratio 1."""
     return Subject(
         encoded=encoded,
         train=encoded if train is None else train,
         seed=seed,
         prior_sample=lambda n, seed: np.random.default_rng(seed).standard_normal((n, len(encoded.names))),
+        prior_log_ratios=lambda n, seed: np.zeros(n),
         log_weights=_no_weights,
     )
 

@@ -43,8 +43,6 @@ DRAWS_FROM_PRIOR = {"alpha_beta inclusive_kl", "alpha_beta mmd", "info_vae", "wa
 WITH_DISCRETE = {"normal_concrete"}
 WITHOUT_FACTORS = {"isa", "lp_nested"}
 LEARNED_DRAWS_CARRY_NO_GRADIENT = {"generalised_normal", "isa", "lp_nested", "student_t"}
-# The mixture's means are points of the plane.
-FACTORS = {"mixture": 2}
 # What takes long and is of the same kind when it is smaller.
 SMALLER_PRIOR = {"flow": {"steps": 3}}
 
@@ -85,15 +83,14 @@ def combined(
     """
     name, *divergence = objective.split()
     base = composed(f"objective={name}", *(f"divergence={each}" for each in divergence))
-    size = FACTORS.get(prior, 4)
     spec = {
         **base,
-        "prior": {**composed(f"prior={prior}", f"latents={size}")["prior"], **SMALLER_PRIOR.get(prior, {})},
+        "prior": {**composed(f"prior={prior}", "latents=4")["prior"], **SMALLER_PRIOR.get(prior, {})},
         "likelihood": composed(f"likelihood={likelihood}")["likelihood"],
         "model": {"_target_": "tiny_parts.networks"},
         "dataset": {"_target_": f"tiny_parts.{values}"},
         "choices": {**base["choices"], "prior": prior, "likelihood": likelihood, "dataset": values},
-        "latents": size,
+        "latents": 4,
         "batch_size": 8,
         "steps": 3,
         "device": "cpu",
@@ -178,7 +175,7 @@ def test_nothing_is_left_out() -> None:
     """The table names nothing that does not exist, and every likelihood fits some data."""
     named = NEEDS_DISCRETE | NEEDS_FACTORS | DRAWS_FROM_PRIOR
     assert named <= set(OBJECTIVES)
-    assert WITH_DISCRETE | WITHOUT_FACTORS | FACTORS.keys() | SMALLER_PRIOR.keys() <= set(PRIORS)
+    assert WITH_DISCRETE | WITHOUT_FACTORS | SMALLER_PRIOR.keys() <= set(PRIORS)
     assert set(LEARNED) >= LEARNED_DRAWS_CARRY_NO_GRADIENT
     assert set().union(*FITTING.values()) == set(LIKELIHOODS) == {family.name for family in FAMILIES}
 

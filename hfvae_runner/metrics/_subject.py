@@ -95,6 +95,8 @@ class Subject:
         train: the training split, which fixes bins and the like for every split; ``encoded`` itself where it is that.
         seed: of this metric on this split: whatever else is measured, and in whatever order, changes nothing.
         prior_sample: draws of the continuous factors from the prior, (how many, seed) -> [n, D].
+        prior_log_ratios: (how many, seed) -> log p(z) − log q(z) at draws z of all latent variables from the prior,
+            [n], nats; q(z) is the mixture of the split's N posteriors, with categories by their probabilities.
         log_weights: (examples [B], draws, seed) -> log p(x, z) − log q(z|x) of so many samples each, [B, draws], nats.
         supervised: the discrete variable whose category k was trained to be label k.
         show_progress: whether bars are wanted.
@@ -104,6 +106,7 @@ class Subject:
     train: Representation
     seed: int
     prior_sample: Callable[[int, int], Floats]
+    prior_log_ratios: Callable[[int, int], Floats]
     log_weights: Callable[[Integers, int, int], Floats]
     supervised: str | None = None
     show_progress: bool = False

@@ -92,6 +92,7 @@ METRICS = (
     Metric("KL", _test("kl"), "nats"),
     INFORMATION,
     CORRELATION,
+    Metric("KL(p ‖ q)", _test("inclusive_kl"), "nats", "lower"),
     Metric("I(y; c)", discrete_information, "nats"),
     Metric("I(y; c) gap", _test("label_information_gap"), "nats"),
     *GAPS,

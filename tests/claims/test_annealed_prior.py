@@ -49,7 +49,9 @@ def cases() -> dict[str, Case]:
     return {
         "normal": Case(normal(size=1), Normal(number(0.0), number(1.0))),
         "laplace": Case(laplace(size=1, scale=1.0, learned=False), Laplace(number(0.0), number(1.0))),
-        "mixture": Case(mixture(size=1, means=[[-1], [1]], variance=0.25, weights=None), two),
+        "mixture": Case(
+            mixture(size=1, components=2, radius=1.0, means=None, variance=0.25, weights=None, learned=False), two
+        ),
     }
 
 

@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from hfvae_runner.priors.normal_concrete import normal_concrete
 BERNOULLI, GAUSSIAN = BernoulliLikelihood(), GaussianLikelihood(scale="predicted")
 TEN_TEN = normal_concrete(continuous=10, categories=10, temperature=0.66, n_classes=None)
 TWO = normal(size=2)
+PAPER = [32, 32, 64]
 
 
 def count(module: nn.Module) -> int:
@@ -59,7 +61,7 @@ def layers(module: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
 
 
 def test_conv_joint32_is_jointvaes_pair_for_32_pixels() -> None:
-    networks = conv_joint32(input_shape=(1, 32, 32), latents=TEN_TEN, likelihood=BERNOULLI)
+    networks = conv_joint32(channels=PAPER, input_shape=(1, 32, 32), latents=TEN_TEN, likelihood=BERNOULLI)
     check_shapes(networks, (1, 32, 32), TEN_TEN, 1)
     encoder, decoder = layers(networks.encoder, nn.Conv2d), layers(networks.decoder, nn.ConvTranspose2d)
     assert [layer.out_channels for layer in encoder] == [32, 32, 64]
@@ -70,7 +72,30 @@ def test_conv_joint32_is_jointvaes_pair_for_32_pixels() -> None:
 
 
 def test_conv_joint32_takes_colours() -> None:
-    check_shapes(conv_joint32(input_shape=(3, 32, 32), latents=TWO, likelihood=BERNOULLI), (3, 32, 32), TWO, 1)
+    networks = conv_joint32(channels=PAPER, input_shape=(3, 32, 32), latents=TWO, likelihood=BERNOULLI)
+    check_shapes(networks, (3, 32, 32), TWO, 1)
+
+
+def test_conv_joint32_with_other_channels_is_the_released_model() -> None:
+    """jointvae/models.py of Schlumberger/joint-vae at 32×32: weights in the order in which the data pass them."""
+    networks = conv_joint32(channels=[32, 64, 64], input_shape=(1, 32, 32), latents=TEN_TEN, likelihood=BERNOULLI)
+    check_shapes(networks, (1, 32, 32), TEN_TEN, 1)
+    shapes = [
+        [tuple(weight.shape) for weight in half.parameters() if weight.ndim > 1]
+        for half in (networks.encoder, networks.decoder)
+    ]
+    # Their heads are three layers: 10 means, 10 log variances, 10 logits.
+    assert shapes[0] == [(32, 1, 4, 4), (64, 32, 4, 4), (64, 64, 4, 4), (256, 1024), (30, 256)]
+    assert shapes[1] == [(256, 20), (1024, 256), (64, 32, 4, 4), (32, 32, 4, 4), (32, 1, 4, 4)]
+
+
+@pytest.mark.parametrize(
+    "channels", [[32, 64], [32, 64, 64, 64], [32, 0, 64], [32, 64.0, 64], [32, True, 64], 32, None]
+)
+def test_conv_joint32_refuses_other_channels(channels: object) -> None:
+    message = re.escape(f"model.channels={channels!r}: expected three whole numbers from 1 on, as [32, 32, 64] or")
+    with pytest.raises(ConfigError, match=message):
+        conv_joint32(channels=channels, input_shape=(1, 32, 32), latents=TWO, likelihood=BERNOULLI)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +108,7 @@ def test_conv_joint32_takes_colours() -> None:
 )
 def test_conv_joint32_refuses_other_data(input_shape: tuple[int, ...], expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
-        conv_joint32(input_shape=input_shape, latents=TEN_TEN, likelihood=BERNOULLI)
+        conv_joint32(channels=PAPER, input_shape=input_shape, latents=TEN_TEN, likelihood=BERNOULLI)
 
 
 def test_mlp_pinwheel_is_the_alpha_beta_papers_table() -> None:

@@ -225,11 +225,58 @@ def test_the_mixture_is_torchs_and_so_are_its_marginals() -> None:
         torch.testing.assert_close(latents.log_prior("factor", sample)[:, d], marginal, rtol=1e-6, atol=1e-6)
 
 
-def test_the_mixture_is_that_of_the_pinwheel() -> None:
-    settings = made("mixture").settings()
-    assert settings["means"] == [[0, 1], [0, -1], [1, 0], [-1, 0]]
-    assert settings["variance"] == 0.03
-    assert settings["weights"] == [0.25] * 4
+def test_the_mixture_in_the_plane_is_that_of_the_pinwheel() -> None:
+    assert made("mixture").settings() == {
+        "means": [[1, 0], [-1, 0], [0, 1], [0, -1]],
+        "variances": [[0.03, 0.03]] * 4,
+        "weights": [0.25] * 4,
+        "learned": False,
+    }
+    given = made("mixture", means=[[0, 1], [0, -1], [1, 0], [-1, 0]]).double()
+    sample = points(given)
+    torch.testing.assert_close(joint(made("mixture").double(), sample), joint(given, sample))
+
+
+@pytest.mark.parametrize(
+    ("size", "components", "radius"), [(1, None, None), (3, None, 2.5), (10, None, None), (4, 5, 0.5)]
+)
+def test_the_mixtures_means_lie_on_the_axes_as_far_apart_as_they_can(
+    size: int, components: int | None, radius: float | None
+) -> None:
+    count, distance = components or 2 * size, radius or 1.0
+    means = torch.tensor(made("mixture", size, components=components, radius=radius).settings()["means"])
+    assert means.shape == (count, size)
+    torch.testing.assert_close(means.norm(dim=1), torch.full((count,), distance))
+    apart = torch.cdist(means, means)[~torch.eye(count, dtype=torch.bool)]
+    if count > 1:
+        assert apart.min().item() == pytest.approx(distance * math.sqrt(2) if size > 1 else 2 * distance)
+    # e_1, −e_1, e_2, −e_2 and so on.
+    for c, point in enumerate(means.tolist()):
+        assert point[c // 2] == distance * (-1) ** c
+
+
+def test_with_all_its_axes_the_mixture_has_mean_0_and_equal_variances() -> None:
+    """Of every factor, r²/D + σ², by the law of total variance."""
+    (z,) = draw(made("mixture", 5, radius=2.0, variance=0.5).double(), 100_000)
+    torch.testing.assert_close(z.mean(0), torch.zeros(5).double(), atol=0.02, rtol=0)
+    torch.testing.assert_close(z.T.cov(), (4 / 5 + 0.5) * torch.eye(5).double(), atol=0.03, rtol=0)
+
+
+def test_a_learned_mixture_is_equation_9_with_a_variance_for_each_component_and_factor() -> None:
+    means, weights = torch.tensor([[0.5, -1.0], [2.0, 0.3]]).double(), torch.tensor([0.3, 0.7]).double()
+    scales = torch.tensor([[0.2, 1.0], [0.7, 0.4]]).double()
+    latents = made("mixture", components=2, weights=[0.3, 0.7], learned=True).double()
+    with torch.no_grad():
+        for name, parameter in latents.named_parameters():
+            parameter.copy_(means if name.endswith("means") else scales.log())
+    sample = points(latents)
+    expected = MixtureSameFamily(Categorical(weights), Independent(Normal(means, scales), 1))
+    torch.testing.assert_close(joint(latents, sample), expected.log_prob(sample[0]), rtol=1e-6, atol=1e-6)
+    found = latents.settings()["variances"]
+    torch.testing.assert_close(torch.tensor(found), scales.float() ** 2, rtol=1e-6, atol=0)
+    (z,) = draw(latents, 100_000)
+    torch.testing.assert_close(z.mean(0), weights @ means, atol=0.02, rtol=0)
+    assert sorted(name.rsplit(".", 1)[1] for name, _ in latents.named_parameters()) == ["log_scales", "means"]
 
 
 # Lp-nested

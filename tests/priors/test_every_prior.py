@@ -9,7 +9,8 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from engine import a_posterior, standard_error
+from engine import a_posterior, naive_log_q, standard_error
+from measuring import inclusive_kl_of
 from scipy.stats import chisquare, kstest
 from torch import Tensor
 from variants import AS_GIVEN, EVERY, LARGER, NAMES, PLANE, Variant, built, draw, made, on_the_plane
@@ -17,11 +18,14 @@ from variants import AS_GIVEN, EVERY, LARGER, NAMES, PLANE, Variant, built, draw
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.latents import FactorialPrior, Latents
 from hfvae_runner.priors.two_groups import PairedNormal
+from hfvae_runner.runtime.seeds import derived
 from hfvae_runner.vocabulary import Level, levels_to
 
 LEVELS: tuple[Level, ...] = get_args(Level)
 INTEGRABLE = [variant for variant in AS_GIVEN + PLANE if on_the_plane(variant)]
 LEARNED = [variant for variant in EVERY if any(p.requires_grad for p in built(variant).parameters())]
+# Those with an option ``learned``.
+SWITCHED = {"anisotropic", "student_t", "laplace", "generalised_normal", "mixture", "isa", "lp_nested"}
 DRAWS = 50_000
 
 # z = 0.05·sinh(t): fine around 0, where some priors are narrow, and far out, where some have tails.
@@ -235,6 +239,21 @@ def test_everything_moves_with_the_module(variant: Variant) -> None:
 
 
 @every
+def test_the_divergence_from_q_z_is_the_plain_double_sum_over_its_draws(variant: Variant) -> None:
+    """The metric ``inclusive_kl`` of 300 draws and 7 examples, whatever depends on what."""
+    latents = built(variant)
+    posterior = a_posterior(latents, 7, seed=3)
+    generator = torch.Generator().manual_seed(derived(5, "metric", "inclusive_kl", "test"))
+    with torch.no_grad():
+        z = latents.prior_sample(latents.prior_noise(300, generator, torch.float64), hard=True)
+        log_q = naive_log_q(latents, "joint", posterior, z, torch.full((300, 7), 1 / 7, dtype=torch.float64))
+        ratios = latents.log_prior("joint", z) - log_q
+    found = inclusive_kl_of(latents, posterior, draws=300, seed=5)
+    assert found["inclusive_kl"] == pytest.approx(ratios.mean().item(), rel=1e-9)
+    assert found["inclusive_kl_se"] == pytest.approx((ratios.std() / math.sqrt(300)).item(), rel=1e-9)
+
+
+@every
 def test_settings_are_strict_json(variant: Variant) -> None:
     settings = built(variant).settings()
     assert json.loads(json.dumps(settings, allow_nan=False)) == settings
@@ -251,7 +270,9 @@ def test_the_log_densitys_gradient_towards_parameters_is_that_of_finite_differen
     assert_gradient(latents, value)
 
 
-@pytest.mark.parametrize("variant", [v for v in LEARNED if v.name in ("anisotropic", "laplace", "flow")], ids=str)
+@pytest.mark.parametrize(
+    "variant", [v for v in LEARNED if v.name in ("anisotropic", "laplace", "mixture", "flow")], ids=str
+)
 def test_the_draws_gradient_is_that_of_finite_differences(variant: Variant) -> None:
     latents = variant.build()
     noise = latents.prior_noise(10, torch.Generator().manual_seed(0), torch.float64)
@@ -305,7 +326,7 @@ def test_noise_of_reparameterised_priors_is_free_of_parameters(variant: Variant)
 
 def test_learned_is_what_the_option_says() -> None:
     switched = [name for name in NAMES if "learned" in built(Variant(name, 2)).settings() and name != "flow"]
-    assert {"anisotropic", "student_t", "laplace", "generalised_normal", "isa", "lp_nested"} == set(switched)
+    assert set(switched) == SWITCHED
     for name in switched:
         for value in (False, True):
             latents = made(name, learned=value)
@@ -315,7 +336,7 @@ def test_learned_is_what_the_option_says() -> None:
 
 
 def test_the_start_does_not_depend_on_whether_it_is_learned() -> None:
-    for name in ("anisotropic", "student_t", "laplace", "generalised_normal", "isa", "lp_nested"):
+    for name in sorted(SWITCHED):
         fixed, trained = (made(name, learned=value).settings() for value in (False, True))
         assert fixed == trained | {"learned": False}
 

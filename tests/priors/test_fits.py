@@ -18,6 +18,22 @@ KNOWN = [
     ("laplace", 2, {}, {"scale": 0.4}, {"scale": 1.0}, "scale"),
     ("student_t", 2, {}, {"nu": 3.0}, {"nu": 10.0}, "nu"),
     ("generalised_normal", 2, {}, {"exponent": 1.5}, {"exponent": 2.5}, "exponent"),
+    (
+        "mixture",
+        2,
+        {"weights": [0.3, 0.7]},
+        {"means": [[1.5, 0.5], [-0.8, -1.2]], "variance": 0.2},
+        {"means": [[1.0, 0.2], [-1.0, -0.2]], "variance": 0.5},
+        "means",
+    ),
+    (
+        "mixture",
+        2,
+        {"weights": [0.3, 0.7]},
+        {"means": [[1.5, 0.5], [-0.8, -1.2]], "variance": 0.2},
+        {"means": [[1.0, 0.2], [-1.0, -0.2]], "variance": 0.5},
+        "variances",
+    ),
     ("isa", 6, {"subspaces": 3}, {"exponents": [1.5, 3.0]}, {"exponents": 2.0}, "exponents"),
     (
         "lp_nested",
@@ -43,7 +59,9 @@ def fit(latents: Latents, sample: list[Tensor], iterations: int = 40) -> None:
     optimizer.step(closure)
 
 
-@pytest.mark.parametrize(("name", "size", "both", "truth", "start", "setting"), KNOWN, ids=[row[0] for row in KNOWN])
+@pytest.mark.parametrize(
+    ("name", "size", "both", "truth", "start", "setting"), KNOWN, ids=[f"{row[0]} {row[-1]}" for row in KNOWN]
+)
 def test_a_fit_finds_the_parameters_that_made_the_data(
     name: str, size: int, both: dict[str, object], truth: dict[str, object], start: dict[str, object], setting: str
 ) -> None:
@@ -60,7 +78,7 @@ def test_a_fit_finds_the_parameters_that_made_the_data(
 
 def test_a_flow_finds_a_density_with_two_peaks() -> None:
     latents = made("flow", 1, steps=16).double()
-    source = made("mixture", 1, means=[[-1.5], [1.5]], variance=0.3).double()
+    source = made("mixture", 1, radius=1.5, variance=0.3).double()
     sample, fresh = draw(source, 1000), draw(source, 20_000, seed=1)
     fit(latents, sample, iterations=60)
     with torch.no_grad():

@@ -9,7 +9,6 @@ from hfvae_runner.errors import ConfigError
 
 pytestmark = pytest.mark.usefixtures("workplace")
 REFUSED = {
-    ("digits", "mixture"): "expected latents=10 of them, or latents=2",  # its means are points of the plane
     ("pinwheel", "normal_concrete"): "the data set has no classes",
 }
 
