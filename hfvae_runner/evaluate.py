@@ -7,7 +7,6 @@ import argparse
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from pathlib import Path
 
 from hydra.core.override_parser.types import ChoiceSweep, Override
@@ -21,7 +20,7 @@ from hfvae_runner.schema import Config
 
 _GROUP = "metrics"
 # What changes no number.
-_MAY_CHANGE = ("device", "threads", "data_root", "dataset.root", "dataset.download", "train.progress", "debug")
+_MAY_CHANGE = ("device", "threads", "data_root", "dataset.root", "dataset.download", "train.progress", "trust", "debug")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,7 +73,7 @@ def _config(folder: Path, overrides: Sequence[Override]) -> Config:
     """
     if record.inspect(folder) != "finished":
         raise ConfigError(f"{folder} holds no finished run; expected the folder of one")
-    stored = deepcopy(record.load_config(folder))
+    stored = resume.stored_config(folder, overrides)
     about_metrics = [each for each in overrides if each.key_or_group.partition(".")[0] == _GROUP]
     for override in overrides:
         if override not in about_metrics:

@@ -13,6 +13,7 @@ from omegaconf import ListConfig, OmegaConf
 # How long, where and whether a run goes on does not make it another run.
 NOT_PART_OF_THE_NAME = (
     "resume",
+    "trust",
     "steps",
     "epochs",
     "device",
