@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from types import SimpleNamespace
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 import torch
 from torch import Tensor
@@ -34,6 +35,7 @@ from hfvae_runner.runtime.memory import explained_exhaustion
 from hfvae_runner.runtime.seeds import derived
 from hfvae_runner.schema import Config, RuntimeConfig, SupervisionConfig
 from hfvae_runner.state import restore_model
+from hfvae_runner.stored import NOTHING, Allowed
 from hfvae_runner.supervision import some_labels
 from hfvae_runner.trackers import Tracking
 from hfvae_runner.train import Run
@@ -169,7 +171,9 @@ def dataset_of(config: Config) -> Dataset:
     Raises:
         RunnerError: its files are not there, an option is not one of its own, or a run that it names cannot be used.
     """
-    return _dataset(json.dumps(config.dataset), config.choices["dataset"], config.device, config.metrics.batch_size)
+    allowed = Allowed.by(config.trust, config.resolved)
+    own = json.dumps(config.dataset)
+    return _dataset(own, config.choices["dataset"], config.device, config.metrics.batch_size, allowed)
 
 
 def finished_run(config: Config, folder: Path) -> Run:
@@ -186,7 +190,7 @@ def finished_run(config: Config, folder: Path) -> Run:
     return run
 
 
-def finished_model(folder: Path, choice: str, dataset: Dataset, device: str) -> VAE:
+def finished_model(folder: Path, choice: str, dataset: Dataset, device: str, allowed: Allowed = NOTHING) -> VAE:
     """The model of a finished run, for data of the set that it was trained on; the global random state stays as it is.
 
     Args:
@@ -194,13 +198,14 @@ def finished_model(folder: Path, choice: str, dataset: Dataset, device: str) -> 
         choice: the data set's name.
         dataset: its examples, perhaps others than the run's.
         device: where the model goes, as a config names it.
+        allowed: what the run's config may name beside the installed choices.
 
     Raises:
-        RunnerError: no finished run is there, or one of another data set.
+        RunnerError: no finished run is there, or one of another data set, or with a function that is not allowed.
     """
     if record.inspect(folder) != "finished":
         raise ConfigError(f"{folder} holds no finished run; expected the folder of one")
-    config = schema.parse(record.load_config(folder))
+    config = schema.parse(record.load_config(folder, allowed))
     if config.choices["dataset"] != choice:
         raise ConfigError(f"{folder} holds a run of dataset={config.choices['dataset']}; expected dataset={choice}")
     with torch.random.fork_rng(devices=[]):
@@ -210,13 +215,13 @@ def finished_model(folder: Path, choice: str, dataset: Dataset, device: str) -> 
 
 
 @lru_cache(maxsize=1)
-def _dataset(spec: str, choice: str, device: str, batch_size: int) -> Dataset:
+def _dataset(spec: str, choice: str, device: str, batch_size: int, allowed: Allowed) -> Dataset:
     """Kept, since a run is checked before it starts and a sweep's jobs mostly share their data."""
     own = json.loads(spec)
     sampling, holdout = own.pop("sampling", None), own.pop("holdout", None)
     whole = restricted(_published(own, choice), sampling)
     # Many conditions may name one run.
-    means = lru_cache(maxsize=1)(lambda folder: _latent_means(Path(folder), choice, whole, device, batch_size))
+    means = lru_cache(maxsize=1)(lambda folder: _latent_means(Path(folder), choice, whole, device, batch_size, allowed))
 
     def latent_means(folder: str, factor: str) -> Tensor:
         of_factors = means(folder)
@@ -231,9 +236,11 @@ def _dataset(spec: str, choice: str, device: str, batch_size: int) -> Dataset:
 
 
 @torch.no_grad()
-def _latent_means(folder: Path, choice: str, dataset: Dataset, device: str, batch_size: int) -> dict[str, Tensor]:
+def _latent_means(
+    folder: Path, choice: str, dataset: Dataset, device: str, batch_size: int, allowed: Allowed
+) -> dict[str, Tensor]:
     """A finished run's posterior means of the training examples: each continuous factor's, [N], by its name."""
-    model = finished_model(folder, choice, dataset, device)
+    model = finished_model(folder, choice, dataset, device, allowed)
     blocks = model.latents.blocks
     continuous = [g for g, block in enumerate(blocks) if not block.discrete]
     names = [name for g in continuous for name in blocks[g].factor_names]
@@ -281,6 +288,7 @@ def _called(
     """What the group's ``_target_`` returns for its arguments and the sizes derived from other parts."""
     where = f"{group}={choices.get(group)}"
     factory, arguments, taken = _signed(where, group, spec, tuple(derived))
+    _check_kind(where, spec, factory, kind)
     made = factory(**arguments, **{name: derived[name] for name in taken})
     if not isinstance(made, kind):
         raise ConfigError(f"{where}: {spec['_target_']} returns {type(made).__name__}; expected {kind.__name__}")
@@ -293,8 +301,13 @@ def _metric(name: str, spec: Mapping[str, object]) -> Metric:
     function, options, taken = _signed(where, where, spec, ("subject",))
     if taken != ["subject"]:
         raise ConfigError(f"{where}: {spec['_target_']} takes no subject; expected a metric")
-    annotations = get_type_hints(function)
+    # An argument called subject says what the function is; where it takes anything, or says what it returns, that does.
+    if "subject" not in inspect.signature(function).parameters or _returned(function) is not None:
+        _check_kind(where, spec, function, Mapping)
+    annotations = get_type_hints(function) if options else {}
     for option, value in options.items():
+        if option not in annotations:
+            raise ConfigError(f"{where}: {spec['_target_']} does not say of which type {option} is; expected it to")
         check_option(f"{where}.{option}", value, annotations[option])
     return partial(function, **options)
 
@@ -303,6 +316,7 @@ def _tracking(name: str, spec: Mapping[str, object]) -> Tracking:
     """The tracker's options, checked; nothing is opened."""
     where = f"trackers.{name}"
     factory, options, _ = _signed(where, where, spec, ())
+    _check_kind(where, spec, factory, Tracking)
     tracking = factory(**options)
     if not isinstance(tracking, Tracking):
         raise ConfigError(f"{where}: {spec['_target_']} returns {type(tracking).__name__}; expected a Tracking")
@@ -334,6 +348,33 @@ def _signed(
         if parameter.default is parameter.empty and name not in arguments and name not in derived:
             raise ConfigError(f"{where} needs {prefix}.{name}, which the config does not give")
     return factory, arguments, [name for name in derived if name in parameters or open_ended]
+
+
+def _check_kind(where: str, spec: Mapping[str, object], factory: Callable[..., object], kind: type) -> None:
+    """Raises ConfigError for what is not of its kind, by what it says of itself: it must not be called to find out."""
+    returned = _returned(factory)
+    origin = get_origin(returned) or returned
+    if isinstance(origin, type) and issubclass(origin, kind):
+        return
+    says = f"returns {origin.__name__}" if isinstance(origin, type) else "does not say what it returns"
+    expected = f"{kind.__name__}, as a class or by an annotation: -> {kind.__name__}"
+    raise ConfigError(f"{where}: {spec['_target_']} {says}; expected {expected}")
+
+
+def _returned(function: Callable[..., object]) -> object:
+    """A class itself, or what a function's annotation says; None where it says nothing that can be understood."""
+    if isinstance(function, type):
+        return function
+    inner = inspect.unwrap(function)
+    annotations = getattr(inner, "__annotations__", {})
+    if "return" not in annotations:
+        return None
+    # The arguments' annotations may say what only a type checker understands.
+    said = SimpleNamespace(__annotations__={"return": annotations["return"]})
+    try:
+        return get_type_hints(said, globalns=getattr(inner, "__globals__", {}))["return"]
+    except (NameError, SyntaxError, TypeError, AttributeError):
+        return None
 
 
 def _located(path: str, where: str) -> Callable[..., object]:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
@@ -17,6 +18,12 @@ def progress(items: Iterable[T], what: str, *, wanted: bool, total: int | None =
     # None: only where stderr is a terminal.
     disable = None if wanted else True
     return iter(tqdm(items, desc=what, total=total, delay=_SECONDS, leave=False, dynamic_ncols=True, disable=disable))
+
+
+def spelt_out(text: str) -> str:
+    """The text with the characters that steer a terminal, and with bytes that are no text, as escapes."""
+    encoded = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if unicodedata.category(c) != "Cc" or c in "\n\t" else ascii(c)[1:-1] for c in encoded)
 
 
 def exit_code_of(command: Callable[[], int]) -> int:

@@ -7,7 +7,6 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from copy import deepcopy
 from pathlib import Path
 
 from hydra.core.override_parser.types import Override
@@ -20,7 +19,7 @@ from hfvae_runner.launch.composition import parse_overrides
 from hfvae_runner.schema import Config
 
 # What changes no number.
-_MAY_CHANGE = ("device", "threads", "data_root", "dataset.root", "dataset.download", "train.progress", "debug")
+_MAY_CHANGE = ("device", "threads", "data_root", "dataset.root", "dataset.download", "train.progress", "trust", "debug")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,7 +73,7 @@ def _config(folder: Path, overrides: Sequence[Override]) -> Config:
     """
     if record.inspect(folder) != "finished":
         raise ConfigError(f"{folder} holds no finished run; expected the folder of one")
-    stored = deepcopy(record.load_config(folder))
+    stored = resume.stored_config(folder, overrides)
     for override in overrides:
         if not resume.is_about_metrics(override):
             if override.key_or_group not in _MAY_CHANGE:

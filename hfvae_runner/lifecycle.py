@@ -106,7 +106,7 @@ def measure_again(config: Config, folder: Path) -> None:
     Raises:
         RunnerError: the run cannot be measured so, or the folder cannot be written.
     """
-    stored = record.load_config(folder)
+    stored = record.read_config(folder)
     before, asked = schema.parse(stored).metrics, config.metrics
     with record.locked(folder):
         metrics = record.load_metrics(folder)

@@ -20,9 +20,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Self, TextIO
 import yaml
 from filelock import FileLock, Timeout
 
+from hfvae_runner import stored
+from hfvae_runner.console import spelt_out
 from hfvae_runner.errors import CheckpointError, FolderInUse, RunnerError
 from hfvae_runner.history import Evaluations, History
 from hfvae_runner.storage import atomic, flush_folder, strict_json, write_atomic
+from hfvae_runner.stored import NOTHING, Allowed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,10 +67,11 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises:
         FolderInUse: another process holds it.
-        CheckpointError: the folder cannot be written.
+        CheckpointError: the folder cannot be written, or a link in there leads out of it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _refuse_ways_out(folder)
         lock = FileLock(folder / _LOCK)
         lock.acquire(blocking=False)
     except Timeout:
@@ -118,18 +122,37 @@ def foreign(folder: Path) -> Path | None:
     return None
 
 
-def load_config(folder: Path) -> dict[str, object]:
-    """The resolved config that a run folder was made with; raises CheckpointError where it cannot be read."""
-    path = folder / _CONFIG
-    if not path.is_file():
-        raise CheckpointError(f"{path} is missing; expected the folder of an earlier run")
-    try:
-        config = yaml.safe_load(path.read_bytes())
-    except yaml.YAMLError as error:
-        raise CheckpointError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{path} holds {type(config).__name__}; expected a mapping of config keys")
-    return config
+def _refuse_ways_out(folder: Path) -> None:
+    """Raises CheckpointError where a run's files would be written to other places, or to what is no file.
+
+    A folder that came from elsewhere may hold a ``run.log`` that is a link to some start-up script of the user's.
+    """
+    home = folder.resolve()
+    for inner in (folder, folder / _CHECKPOINTS, folder / _FIGURES, folder / _TRACKERS):
+        for path in sorted(inner.iterdir()) if inner.is_dir() else ():
+            if path.is_symlink() and not path.resolve().is_relative_to(home):
+                raise CheckpointError(f"{path} is a link out of the run folder; expected files of its own")
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise CheckpointError(f"{path} is neither a file nor a folder; expected one of them")
+
+
+def load_config(folder: Path, allowed: Allowed = NOTHING) -> dict[str, object]:
+    """The resolved config that a run folder was made with, to be used.
+
+    Args:
+        folder: of the run.
+        allowed: what it may name beside the installed choices.
+
+    Raises:
+        CheckpointError: it cannot be read.
+        ConfigError: it names another function.
+    """
+    return stored.guarded(read_config(folder), folder / _CONFIG, allowed)
+
+
+def read_config(folder: Path) -> dict[str, object]:
+    """The config as it stands there, to be shown and no more; raises CheckpointError where it cannot be read."""
+    return stored.read(folder / _CONFIG)
 
 
 def write_config(folder: Path, config: Mapping[str, object]) -> None:
@@ -152,7 +175,7 @@ def load_metrics(folder: Path) -> dict[str, object]:
         raise CheckpointError(f"{path} is missing; expected the folder of a finished run")
     try:
         metrics = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is not JSON: {error}") from error
     if not isinstance(metrics, dict) or metrics.get("schema") != SCHEMA:
         raise CheckpointError(f"{path} is not a run's results; expected a mapping with schema {SCHEMA}")
@@ -313,6 +336,9 @@ class _LogFile(logging.FileHandler):
 
 class _Terminal(logging.StreamHandler[TextIO]):
     """Plain lines on stderr, above a progress bar if there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return spelt_out(super().format(record))
 
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm

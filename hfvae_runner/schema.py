@@ -13,6 +13,7 @@ from hfvae_runner import schedules
 from hfvae_runner.errors import ConfigError, nearest
 from hfvae_runner.penalties import PenaltySpec, parse_terms
 from hfvae_runner.sections import Section, shown
+from hfvae_runner.stored import modules
 from hfvae_runner.vocabulary import DiscreteDensity, Estimator, Kernel, Precision, Statistic
 
 GROUPS = ("dataset", "model", "likelihood", "prior", "objective")
@@ -34,6 +35,7 @@ SETTINGS = (
     "precision",
     "on_divergence",
     "resume",
+    "trust",
     "optimized_metric",
     "debug",
 )
@@ -166,6 +168,7 @@ class Config:
         precision: of the networks' products in training.
         on_divergence: `stop`, or `restart` from the last checkpoint with a smaller learning rate.
         resume: None starts anew, `auto` goes on where the run folder holds a checkpoint; else that checkpoint's path.
+        trust: modules whose functions a config that came with a folder may name.
         optimized_metric: the dotted path of a number in metrics.json, such as `test.elbo`, that a search goes by.
         choices: the name of the chosen file of each group.
         knobs: the objective's own top-level values, such as `beta`.
@@ -187,6 +190,7 @@ class Config:
     precision: Precision
     on_divergence: str
     resume: str | None
+    trust: tuple[str, ...]
     optimized_metric: str | None
     debug: bool
     choices: Mapping[str, str]
@@ -230,6 +234,8 @@ def parse(resolved: Mapping[str, object]) -> Config:
         precision=cast(Precision, root.word("precision", get_args(Precision))),
         on_divergence=root.word("on_divergence", ("stop", "restart")),
         resume=None if root.value("resume") is None else root.text("resume"),
+        # Not in folders of earlier versions; what stands in a folder counts for nothing anyway.
+        trust=modules(root.value("trust")) if root.has("trust") else (),
         optimized_metric=_optimized_metric(root),
         debug=root.boolean("debug"),
         choices=choices,

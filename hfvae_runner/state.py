@@ -214,6 +214,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is missing; expected a checkpoint")
     try:
         with zipfile.ZipFile(path) as archive:
+            # torch stores all as it is: what unpacks to more than the file holds would only fill the memory.
+            if sum(record.file_size for record in archive.infolist()) > path.stat().st_size:
+                raise zipfile.BadZipFile("its records unpack to more than the file holds")
             damaged = archive.testzip()
         if damaged is None:
             content = torch.load(path, map_location="cpu", weights_only=True)

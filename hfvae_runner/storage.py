@@ -29,7 +29,9 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
     temporary = path.with_name(f".{path.name}.tmp")
     with writing(path):
         try:
-            with temporary.open("wb") as stream:
+            # Never through a link that somebody has put there.
+            temporary.unlink(missing_ok=True)
+            with temporary.open("xb") as stream:
                 yield stream
                 stream.flush()
                 os.fsync(stream.fileno())

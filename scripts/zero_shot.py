@@ -26,7 +26,9 @@ from hfvae_runner.errors import ConfigError, RunnerError
 from hfvae_runner.launch import jobs
 from hfvae_runner.launch import main as train
 from hfvae_runner.launch.composition import composed, parse_overrides, quoted
+from hfvae_runner.schema import Config
 from hfvae_runner.storage import write_atomic
+from hfvae_runner.stored import Allowed
 
 HOLDOUT = "dataset.holdout"
 _ROWS = {
@@ -53,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = train([*overrides, f"hydra.run.dir={quoted(str(chosen.folder / name))}", "resume=auto"])
             if code:
                 return code
-        print(_scored(chosen.folder))
+        print(_scored(chosen.folder, schema.parse(composed([*everything, holdout]))))
     except RunnerError as error:
         return jobs.report(error, debug=False)
     return 0
@@ -84,12 +86,18 @@ def _names_a_run(condition: object) -> bool:
     return isinstance(condition, list) and any(map(_names_a_run, condition))
 
 
-def _scored(folder: Path) -> str:
-    """Writes zero_shot.json; the table of it."""
+def _scored(folder: Path, asked: Config) -> str:
+    """Writes zero_shot.json; the table of it.
+
+    Args:
+        folder: of both runs.
+        asked: the config of the command line.
+    """
     # Late, since torch takes seconds to import and a mistake in the arguments needs none of it.
     from hfvae_runner import build, results
 
-    config = schema.parse(record.load_config(folder / "pruned"))
+    stored = record.load_config(folder / "pruned", Allowed.by(asked.trust, asked.resolved))
+    config = schema.parse({**stored, "trust": list(asked.trust)})
     note = build.dataset_of(config).notes["holdout"]
     on_holdout, on_test = {}, {}
     for name in ("full", "pruned"):

@@ -15,8 +15,8 @@ ROOT = Path(hfvae_runner.__file__).parent
 
 # From the bottom up; a unit is a module or a package. Units of one line do not know each other.
 LAYERS = (
-    ("__init__", "console", "errors", "vocabulary"),
-    ("schedules", "distributions", "datasets", "options", "storage", "sections"),
+    ("__init__", "console", "errors", "openmp", "vocabulary"),
+    ("schedules", "distributions", "datasets", "options", "storage", "sections", "stored"),
     ("metrics", "figures", "runtime", "supervision"),
     ("blocks", "likelihoods", "estimators"),
     ("latents",),
@@ -105,6 +105,7 @@ def test_only_the_outermost_layer_knows_hydra(path: str) -> None:
             "sections",
             "schema",
             "storage",
+            "stored",
             "history",
         ),
         *("record", "launch", "terms"),

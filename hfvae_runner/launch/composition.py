@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 
 import hydra
 import yaml
@@ -15,9 +14,9 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-import hfvae_runner
 from hfvae_runner.errors import ConfigError, nearest
 from hfvae_runner.schema import BROUGHT_GROUPS, FIXED, GROUPS, SETTINGS
+from hfvae_runner.stored import config_folder as config_folder
 
 CONFIG_NAME = "config"
 VERSION_BASE = "1.3"
@@ -25,13 +24,6 @@ VERSION_BASE = "1.3"
 _OPEN = ("dataset", "model", "likelihood", "prior")
 _COULD_NOT_OVERRIDE = re.compile(r"Could not (?:override|delete from config\.) '([^'@]+)'")
 _REFERENCE = re.compile(r"\$\{\s*(?:oc\.select\s*:\s*)?(\w+)\s*(?!\w|:)")
-
-
-def config_folder() -> Path:
-    """The folder of config.yaml: inside the package where it is installed, beside it in a checkout."""
-    package = Path(hfvae_runner.__file__).resolve().parent
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:

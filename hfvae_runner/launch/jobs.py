@@ -13,6 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from hfvae_runner import record, schema
+from hfvae_runner.console import spelt_out
 from hfvae_runner.errors import ConfigError, Diverged, FolderInUse, RunnerError
 from hfvae_runner.launch import lease, plugins, resume, search
 from hfvae_runner.launch.composition import one_line, resolve
@@ -200,7 +201,7 @@ def report(error: RunnerError, debug: bool) -> int:
 
 
 def tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(spelt_out(line), file=sys.stderr, flush=True)
 
 
 def _record_failure(error: Exception, folder: Path, debug: bool) -> int:

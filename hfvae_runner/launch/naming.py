@@ -13,6 +13,7 @@ from omegaconf import ListConfig, OmegaConf
 # How long a run is, where, whether it is resumed, how it is measured and shown: none of these makes it another run.
 NOT_PART_OF_THE_NAME = (
     "resume",
+    "trust",
     "steps",
     "epochs",
     "device",

@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import signal
 import socket
 import threading
@@ -35,14 +36,17 @@ class _Plugin:
     values: tuple[str, ...] = ()
 
 
+# submitit unpickles what it finds in its folder under a job's number: nobody can have put anything there before.
+_SUBMITIT_FOLDER = f"hydra.launcher.submitit_folder='${{hydra.sweep.dir}}/.submitit/{secrets.token_hex(8)}/%j'"
+
 _PLUGINS = {
     # One job at a time for a process: auto would leave many to one of them, once finished jobs were skipped in no time.
     "hydra/launcher=joblib": _Plugin("joblib", "hydra_joblib_launcher", ("hydra.launcher.batch_size=1",)),
     # In minutes: after its hour a job would be killed.
     "hydra/launcher=submitit_local": _Plugin(
-        "submitit", "hydra_submitit_launcher", ("hydra.launcher.timeout_min=43200",)
+        "submitit", "hydra_submitit_launcher", ("hydra.launcher.timeout_min=43200", _SUBMITIT_FOLDER)
     ),
-    "hydra/launcher=submitit_slurm": _Plugin("submitit", "hydra_submitit_launcher"),
+    "hydra/launcher=submitit_slurm": _Plugin("submitit", "hydra_submitit_launcher", (_SUBMITIT_FOLDER,)),
     "hydra/launcher=ray": _Plugin("ray", "hydra_ray_launcher"),
     # Each trial knows of those before it, and one that diverges does not end the search.
     "hydra/sweeper=optuna": _Plugin(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.types import ChoiceSweep, Override
 from omegaconf import DictConfig, OmegaConf
@@ -13,6 +14,7 @@ from hfvae_runner import record, schema
 from hfvae_runner.errors import CheckpointError, ConfigError
 from hfvae_runner.launch.composition import composed, config_folder, explain, leaves, unknown_key
 from hfvae_runner.schema import ALL_GROUPS, RESUME_AUTO, Config
+from hfvae_runner.stored import Allowed, check_destinations, modules
 
 # None of these touches the numbers of a run that goes on; `steps` and `epochs` only add to them. `dataset.root` is what
 # data sets call the folder that `data_root` names.
@@ -25,6 +27,7 @@ MAY_CHANGE = (
     "dataset.root",
     "dataset.download",
     "debug",
+    "trust",
     "runtime.graph",
     "train.progress",
     "train.restarts",
@@ -35,6 +38,7 @@ MAY_CHANGE = (
     "optimized_metric",
 )
 
+_TRUST = "trust"
 # All keys of these sections may change as well: what is measured, and where a run is shown.
 _TRACKERS, _METRICS = "trackers", "metrics"
 _THREADS = "threads"
@@ -74,7 +78,7 @@ def standing_job(config: Config, folder: Path) -> Job | None:
         raise ConfigError(
             f"run folder {folder} holds a {standing} run; expected another folder, or resume=auto to go on with it"
         )
-    resolved = record.load_config(folder)
+    resolved = record.load_config(folder, Allowed.by(config.trust, config.resolved))
     _refuse_changes(resolved, config.resolved, folder)
     stored = schema.parse(resolved)
     extended = _is_extended(stored, config, folder)
@@ -91,7 +95,8 @@ def stored_job(path: Path, overrides: Sequence[Override]) -> tuple[Job | None, P
 
     Raises:
         CheckpointError: there is no run to go on with.
-        ConfigError: an override is unknown, malformed, or would make another run of it.
+        ConfigError: an override is unknown, malformed, or would make another run of it; the run's own config names
+            functions or places that this command line does not allow.
     """
     of_file = path.suffix == ".pt" and not path.is_dir()
     folder = path.parent.parent if of_file else path
@@ -99,7 +104,7 @@ def stored_job(path: Path, overrides: Sequence[Override]) -> tuple[Job | None, P
         raise CheckpointError(f"resume={path}: no such checkpoint; expected a file, or the folder of an earlier run")
     if record.inspect(folder) == "absent":
         raise CheckpointError(f"resume={folder}: no run there; expected {RESUME_AUTO} or the folder of an earlier run")
-    resolved = deepcopy(record.load_config(folder))
+    resolved = stored_config(folder, overrides)
     set_metrics(resolved, overrides)
     about_trackers = [each for each in overrides if each.key_or_group.partition(".")[0] == _TRACKERS]
     chosen_anew = any(each.key_or_group == _TRACKERS for each in about_trackers)
@@ -112,6 +117,7 @@ def stored_job(path: Path, overrides: Sequence[Override]) -> tuple[Job | None, P
             and not (chosen_anew and override in about_trackers)
         ):
             set_value(resolved, override)
+    check_destinations(resolved, folder / "config.yaml", [each.key_or_group for each in overrides])
     resolved["resume"] = str(path) if of_file else RESUME_AUTO
     config = schema.parse(resolved)
     job = standing_job(config, folder)
@@ -160,6 +166,30 @@ def _as_list(override: Override) -> str:
     if override.is_sweep_override():
         raise ConfigError(f"{text}: expected a single value; the metrics of several runs are those of one command each")
     return text
+
+
+def stored_config(folder: Path, overrides: Sequence[Override]) -> dict[str, object]:
+    """The config of a run folder as this command line allows it; the overrides are not put in their places.
+
+    Raises:
+        CheckpointError: it cannot be read.
+        ConfigError: it names a function that is neither installed, nor typed again, nor in a trusted module.
+    """
+    trust: tuple[str, ...] = ()
+    typed: dict[str, Any] = {}
+    for override in overrides:
+        if override.is_sweep_override() or override.is_delete():
+            continue
+        if override.key_or_group == _TRUST:
+            trust = modules(override.value())
+        *parents, key = override.key_or_group.split(".")
+        section = typed
+        for parent in parents:
+            if not isinstance(section.get(parent), dict):
+                section[parent] = {}
+            section = section[parent]
+        section[key] = override.value()
+    return {**deepcopy(record.load_config(folder, Allowed.by(trust, typed))), _TRUST: []}
 
 
 def set_value(resolved: dict[str, object], override: Override) -> None:

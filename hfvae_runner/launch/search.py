@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import yaml
 from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig, ListConfig
 
-from hfvae_runner import record
+from hfvae_runner import record, stored
 from hfvae_runner.errors import ConfigError, nearest
 from hfvae_runner.launch.composition import leaves
 
@@ -71,7 +71,7 @@ def best(sweep: Path) -> str | None:
     path = sweep / _RESULT
     if not path.is_file():
         return None
-    found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    found: Any = stored.read(path)
     values = " ".join(f"{key}={value}" for key, value in found["best_params"].items())
     return f"best of the search: {found['best_value']:.6g} with {values}; {path}"
 

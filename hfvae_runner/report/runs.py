@@ -2,14 +2,14 @@
 
 import json
 import os
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from hfvae_runner.console import spelt_out
 from hfvae_runner.errors import CheckpointError, DataError
-from hfvae_runner.record import load_config
+from hfvae_runner.record import read_config
 from hfvae_runner.report.settings import natural
 from hfvae_runner.schema import GROUPS
 
@@ -18,10 +18,10 @@ _FAILURES = ("failed", "diverged")
 _CONFIG, _METRICS, _STATUS = "config.yaml", "metrics.json", "status.json"
 _SCHEMA = 1
 _SECTIONS = ("run", "train", "test")
-_MOST_BYTES = {_CONFIG: 1 << 20, _METRICS: 1 << 25, _STATUS: 1 << 20}
+_MOST_BYTES = {_METRICS: 1 << 25, _STATUS: 1 << 20}
 _MOST_VALUES, _DEEPEST = 1_000_000, 40
 _MALFORMED = (ValueError, LookupError, AttributeError, RecursionError)
-"""What the parsers raise, beside their own errors, for text that only looks like theirs."""
+"""What the parser raises, beside its own errors, for text that only looks like JSON."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,7 @@ def collect(folders: Sequence[Path]) -> list[Run]:
 
 def shown(path: str | Path) -> str:
     """The path as text that can be written anywhere, even where its bytes are no text or steer a terminal."""
-    text = str(path).encode("utf-8", "backslashreplace").decode()
-    return "".join(c if unicodedata.category(c) != "Cc" or c in "\n\t" else ascii(c)[1:-1] for c in text)
+    return spelt_out(str(path))
 
 
 def _search(folder: Path, seen: set[Path]) -> Iterator[Path]:
@@ -115,15 +114,9 @@ def _read(path: Path, name: str) -> Run:
 
 
 def _config(path: Path) -> Mapping[str, object]:
-    _check_size(path / _CONFIG)
-    try:
-        config = _plain(load_config(path), _CONFIG)
-    except _MALFORMED as error:
-        raise DataError(f"{_CONFIG} is not YAML: {_one_line(error)}") from error
+    config = _plain(read_config(path), _CONFIG)
     assert isinstance(config, Mapping)
     choices = config.get("choices")
-    if strange := [key for key in config if not isinstance(key, str)]:
-        raise DataError(f"{_CONFIG} has the key {strange[0]!r}; expected text")
     if not isinstance(choices, Mapping) or not all(isinstance(choices.get(group), str) for group in GROUPS):
         raise DataError(f"{_CONFIG} does not say what was chosen for {', '.join(GROUPS)}")
     return config

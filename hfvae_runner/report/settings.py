@@ -20,6 +20,7 @@ _NO_MATTER = {
     "data_root",
     "threads",
     "resume",
+    "trust",
     "debug",
     "optimized_metric",
     "dataset.root",

@@ -15,7 +15,7 @@ Status = Literal["completed", "failed", "interrupted"]
 Row = Mapping[str, float | int]
 _FOLDER = "trackers"
 # Neither says anything about the run's numbers.
-_NOT_HYPERPARAMETERS = ("trackers", "debug", "resume")
+_NOT_HYPERPARAMETERS = ("trackers", "debug", "resume", "trust")
 _NOT_RESULTS = ("schema", "measured")
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -18,6 +19,7 @@ from hfvae_runner.trackers._tracker import About, Row, Status, Tracker, Tracking
 logger = logging.getLogger(__name__)
 
 Mode = Literal["offline", "online"]
+_IDENTIFIER = re.compile(r"[\w-]{1,64}", re.ASCII)
 _SECONDS_TO_FINISH = 20  # what is not uploaded by then stays in the run folder, for `wandb sync`
 
 
@@ -124,7 +126,11 @@ class _Note:
         if not path.exists():
             return cls(path, secrets.token_hex(8), {})
         content = json.loads(path.read_bytes())
-        return cls(path, content["id"], content["parts"])
+        identifier = content["id"]
+        # It becomes part of a pattern of folders to remove.
+        if not isinstance(identifier, str) or not _IDENTIFIER.fullmatch(identifier):
+            raise ConfigError(f"{path}: id={identifier!r}; expected letters, digits, - and _")
+        return cls(path, identifier, content["parts"])
 
     def write(self, part: str, last: int | None) -> None:
         self._parts[part] = last

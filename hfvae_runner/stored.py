@@ -1,0 +1,231 @@
+"""Configs that came with a folder: read within limits, and held to the functions that the installed choices name.
+
+Such a config is data. A function that it names is looked up in the table of conf/ before anything is imported; another
+one needs a person who types it again, or who trusts its module. Nothing in it is resolved or executed.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Self
+
+import yaml
+
+import hfvae_runner
+from hfvae_runner.errors import CheckpointError, ConfigError, nearest
+
+TARGET = "_target_"
+KINDS = ("dataset", "model", "likelihood", "prior")
+"""Sections of one function each."""
+NAMED_KINDS = ("metrics", "trackers")
+"""Sections of any number of them, by name."""
+
+_MOST_BYTES = 1 << 20
+_MOST_VALUES, _DEEPEST = 1_000_000, 40
+_MALFORMED = (ValueError, LookupError, AttributeError, RecursionError)  # what PyYAML raises beside its own errors
+# What a tracker's entries are called there; every other option may say where they go.
+_LABELS = ("project", "experiment", "tags")
+
+Place = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What a person allows a stored config to name beside the installed choices.
+
+    Attributes:
+        trust: modules, whose functions and submodules count.
+        typed: kind and function of what this command line names itself; the kind is None within other sections.
+    """
+
+    trust: tuple[str, ...] = ()
+    typed: frozenset[tuple[str | None, str]] = frozenset()
+
+    @classmethod
+    def by(cls, trust: Iterable[str], typed: Mapping[str, object]) -> Self:
+        """From ``trust`` and the values of a command line, or the config that they made."""
+        named = ((kind, target) for kind, _, target in targets(typed) if isinstance(target, str))
+        return cls(tuple(trust), frozenset(each for each in named if not _is_installed(*each)))
+
+    def covers(self, kind: str | None, target: object) -> bool:
+        if not isinstance(target, str):
+            return False
+        module = target.rpartition(".")[0]
+        trusted = any(module == each or module.startswith(f"{each}.") for each in self.trust)
+        return trusted or (kind, target) in self.typed
+
+
+NOTHING = Allowed()
+
+
+def config_folder() -> Path:
+    """The folder of config.yaml: inside the package where it is installed, beside it in a checkout."""
+    package = Path(hfvae_runner.__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+@cache
+def installed(kind: str) -> Mapping[str, Mapping[str, object]]:
+    """The functions that the files of conf/KIND name, each with its file's options."""
+    found: dict[str, Mapping[str, object]] = {}
+    for file in sorted((config_folder() / kind).glob("*.yaml")):
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        section = content.get(kind, content) if isinstance(content, dict) else {}
+        if TARGET in section:
+            found[section[TARGET]] = section
+    return found
+
+
+def targets(config: Mapping[str, object]) -> Iterator[tuple[str | None, Place, object]]:
+    """Every function that a config names, at any depth: its kind, its section's place, and what is given.
+
+    The kind is None where no function belongs.
+    """
+    for place, section in _sections(config, ()):
+        if TARGET in section:
+            yield _kind(place), place, section[TARGET]
+
+
+def read(path: Path) -> dict[str, object]:
+    """The content of a config.yaml: numbers, text, lists and mappings.
+
+    Raises:
+        CheckpointError: it is missing, no such file, or beyond all measure.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing; expected the folder of an earlier run")
+    try:
+        # Read no further than the limit, whatever its size is said to be.
+        with path.open("rb") as stream:
+            text = stream.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
+    if len(text) > _MOST_BYTES:
+        raise CheckpointError(f"{path} has {path.stat().st_size} bytes; expected at most {_MOST_BYTES}")
+    try:
+        config = yaml.load(text, _Loader)
+    except (yaml.YAMLError, *_MALFORMED) as error:
+        raise CheckpointError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path} holds {type(config).__name__}; expected a mapping of config keys")
+    if strange := [key for key in config if not isinstance(key, str)]:
+        raise CheckpointError(f"{path} has the key {strange[0]!r}; expected text")
+    _check_measure(path, config)
+    return config
+
+
+def guarded(config: Mapping[str, object], path: Path, allowed: Allowed) -> dict[str, object]:
+    """The stored config, without its ``trust``, which is for each command line to give.
+
+    Args:
+        config: from ``read``.
+        path: of the file that it stands in.
+        allowed: by the person who gives the command.
+
+    Raises:
+        ConfigError: it names a function that is neither installed as one of its kind nor allowed.
+    """
+    for kind, place, target in targets(config):
+        if _is_installed(kind, target) or allowed.covers(kind, target):
+            continue
+        where = f"{'.'.join(map(str, place))}.{TARGET}".lstrip(".")
+        known = {} if kind is None else installed(kind)
+        expected = "no function there" if kind is None else f"a function that the files of conf/{kind} name"
+        module = str(target).rpartition(".")[0] or target
+        typed = f"{'+' if kind in NAMED_KINDS else ''}{where}={target}"
+        raise ConfigError(
+            f"{path}: {where}={target!r}: expected {expected}; to run that code all the same, type {typed} or "
+            f"trust=[{module}] on this command line{nearest(target, known)}"
+        )
+    return {key: value for key, value in config.items() if key != "trust"}
+
+
+def check_destinations(config: Mapping[str, object], path: Path, typed: Iterable[str]) -> None:
+    """Whether a stored config's trackers send a run only where the installed files do.
+
+    Args:
+        config: the stored one, with the values of this command line in place.
+        path: of the file.
+        typed: the dotted keys that this command line gives.
+
+    Raises:
+        ConfigError: an option that may say where rows go comes from the file, and is not the installed one.
+    """
+    trackers, given = config.get("trackers"), tuple(typed)
+    for name, section in (trackers if isinstance(trackers, Mapping) else {}).items():
+        target = section.get(TARGET) if isinstance(section, Mapping) else None
+        if not isinstance(target, str) or not _is_installed("trackers", target):
+            continue
+        usual = installed("trackers")[target]
+        for option, value in section.items():
+            where = f"trackers.{name}.{option}"
+            own = any(where == each or where.startswith(f"{each}.") for each in given)
+            if option not in _LABELS and value != usual.get(option) and not own:
+                raise ConfigError(
+                    f"{path}: {where}={value!r} may send the run elsewhere; expected that typed again, as "
+                    f"{where}=…, or trackers=[] to go on without"
+                )
+
+
+def modules(value: object) -> tuple[str, ...]:
+    """The value of ``trust``; raises ConfigError where it is no list of modules."""
+    if isinstance(value, list | tuple) and all(isinstance(each, str) and _is_dotted(each) for each in value):
+        return tuple(value)
+    raise ConfigError(f"trust={value!r}: expected a list of modules such as [my_module]")
+
+
+def _is_dotted(text: str) -> bool:
+    return all(part.isidentifier() for part in text.split("."))
+
+
+def _is_installed(kind: str | None, target: object) -> bool:
+    return kind is not None and isinstance(target, str) and target in installed(kind)
+
+
+def _kind(place: Place) -> str | None:
+    kinds = {1: KINDS, 2: NAMED_KINDS}.get(len(place), ())
+    return str(place[0]) if place and place[0] in kinds else None
+
+
+def _sections(value: object, place: Place) -> Iterator[tuple[Place, Mapping[str, object]]]:
+    if isinstance(value, Mapping):
+        yield place, value
+        for key, inner in value.items():
+            yield from _sections(inner, (*place, key))
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _sections(inner, (*place, index))
+
+
+def _check_measure(path: Path, config: object) -> None:
+    """Raises CheckpointError for what a few lines can stand for, each an alias of several others."""
+    left = _MOST_VALUES
+
+    def count(value: object, depth: int) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0 or depth > _DEEPEST:
+            raise CheckpointError(
+                f"{path} holds more than {_MOST_VALUES} values, or is nested deeper than {_DEEPEST} times"
+            )
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                count(key, depth + 1)
+                count(inner, depth + 1)
+        elif isinstance(value, list):
+            for inner in value:
+                count(inner, depth + 1)
+        elif value is not None and not isinstance(value, str | bool | int | float):
+            raise CheckpointError(f"{path} holds {type(value).__name__}; expected numbers, text, lists and mappings")
+
+    count(config, 0)
+
+
+class _Loader(yaml.SafeLoader):
+    """Without merge keys, a few lines of which can stand for more than any memory holds."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+            raise yaml.YAMLError(f"a merge key{node.start_mark}")
