@@ -13,6 +13,6 @@ _OWN = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 
 
 def limit_spinning(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Sets ``GOMP_SPINCOUNT``, unless the user's environment says how threads wait; processes started later inherit it."""
+    """Sets ``GOMP_SPINCOUNT``, unless the user's environment says how threads wait; later processes inherit it."""
     if not any(name in environment for name in _OWN):
         environment["GOMP_SPINCOUNT"] = SPIN_COUNT

@@ -1,7 +1,7 @@
 """From a command line to checked configs and started runs: all that knows Hydra.
 
-Importing this package registers the `run_name` resolver that conf/config.yaml uses, and limits how long OpenMP's threads
-spin, in each process of a command and before torch is loaded there.
+Importing this package registers the `run_name` resolver that conf/config.yaml uses. It also limits how long OpenMP's
+threads spin, in each process of a command and before torch is loaded there.
 """
 
 from hfvae_runner.launch.command import main
