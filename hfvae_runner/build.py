@@ -3,13 +3,11 @@
 import inspect
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
-from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, TypeVar, get_origin, get_type_hints
+from typing import TypeVar, get_type_hints
 
 import torch
 from torch import Tensor
@@ -37,14 +35,23 @@ from hfvae_runner.schema import Config, RuntimeConfig, SupervisionConfig
 from hfvae_runner.state import restore_model
 from hfvae_runner.stored import NOTHING, Allowed
 from hfvae_runner.supervision import some_labels
+from hfvae_runner.targets import check_kind, returned_by, signed
 from hfvae_runner.trackers import Tracking
 from hfvae_runner.train import Run
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 _THREADS = torch.get_num_threads()
+_GROUPS: Mapping[str, tuple[type, tuple[str, ...]]] = {
+    "dataset": (Dataset, ()),
+    "model": (Networks, ("input_shape", "latents", "likelihood")),
+    "likelihood": (Likelihood, ()),
+    "prior": (Latents, ("n_classes", "examples")),
+}
+"""What a group's function returns, and which arguments are derived from other parts."""
+_OF_EVERY_DATASET = ("sampling", "holdout")
+"""Options of the section ``dataset`` that are not its function's own."""
 _VALUES = {"unit_interval": "values from 0 to 1", "real": "real numbers", "counts": "counts"}
-_STARRED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 @explained_exhaustion()
@@ -72,6 +79,7 @@ def assemble(config: Config) -> Run:
         graph.check(device)
     metrics = {name: _metric(name, spec) for name, spec in config.metrics.chosen.items()}
     trackers = {name: _tracking(name, spec) for name, spec in config.trackers.items()}
+    check_before_reading(config)
     import_ahead()
     dataset = dataset_of(config)
     torch.manual_seed(derived(config.seed, "parameters"))
@@ -85,6 +93,23 @@ def assemble(config: Config) -> Run:
     batches = Batches(dataset.train.x.to(device), config.batch_size, config.seed, given, dataset.train.weights)
     total = config.steps if config.steps is not None else (config.epochs or 0) * batches.steps_per_epoch
     return Run(config, dataset, model.to(device), weighed, batches, metrics, trackers, device, total, block)
+
+
+def check_before_reading(config: Config) -> None:
+    """Raises ConfigError for what the config alone shows to be wrong: to read or fetch the data may take minutes."""
+    for group, (kind, derived_sizes) in _GROUPS.items():
+        section: Mapping[str, object] = getattr(config, group)
+        spec = {key: value for key, value in section.items() if key not in _OF_EVERY_DATASET}
+        where = f"{group}={config.choices[group]}"
+        factory, _, _ = signed(where, group, spec, derived_sizes)
+        check_kind(where, spec, factory, kind)
+    _called("likelihood", config.likelihood, config.choices, Likelihood)  # type: ignore[type-abstract]
+    subset = config.dataset.get("subset")
+    if isinstance(subset, int) and 0 < subset < config.batch_size:
+        raise ConfigError(
+            f"batch_size={config.batch_size}: dataset.subset={subset} leaves {subset} training examples; expected at "
+            "most that"
+        )
 
 
 def use_threads(config: Config) -> None:
@@ -218,7 +243,7 @@ def finished_model(folder: Path, choice: str, dataset: Dataset, device: str, all
 def _dataset(spec: str, choice: str, device: str, batch_size: int, allowed: Allowed) -> Dataset:
     """Kept, since a run is checked before it starts and a sweep's jobs mostly share their data."""
     own = json.loads(spec)
-    sampling, holdout = own.pop("sampling", None), own.pop("holdout", None)
+    sampling, holdout = (own.pop(key, None) for key in _OF_EVERY_DATASET)
     whole = restricted(_published(own, choice), sampling)
     # Many conditions may name one run.
     means = lru_cache(maxsize=1)(lambda folder: _latent_means(Path(folder), choice, whole, device, batch_size, allowed))
@@ -287,8 +312,8 @@ def _called(
 ) -> T:
     """What the group's ``_target_`` returns for its arguments and the sizes derived from other parts."""
     where = f"{group}={choices.get(group)}"
-    factory, arguments, taken = _signed(where, group, spec, tuple(derived))
-    _check_kind(where, spec, factory, kind)
+    factory, arguments, taken = signed(where, group, spec, tuple(derived))
+    check_kind(where, spec, factory, kind)
     made = factory(**arguments, **{name: derived[name] for name in taken})
     if not isinstance(made, kind):
         raise ConfigError(f"{where}: {spec['_target_']} returns {type(made).__name__}; expected {kind.__name__}")
@@ -298,12 +323,12 @@ def _called(
 def _metric(name: str, spec: Mapping[str, object]) -> Metric:
     """The metric with its options."""
     where = f"metrics.{name}"
-    function, options, taken = _signed(where, where, spec, ("subject",))
+    function, options, taken = signed(where, where, spec, ("subject",))
     if taken != ["subject"]:
         raise ConfigError(f"{where}: {spec['_target_']} takes no subject; expected a metric")
     # An argument called subject says what the function is; where it takes anything, or says what it returns, that does.
-    if "subject" not in inspect.signature(function).parameters or _returned(function) is not None:
-        _check_kind(where, spec, function, Mapping)
+    if "subject" not in inspect.signature(function).parameters or returned_by(function) is not None:
+        check_kind(where, spec, function, Mapping)
     annotations = get_type_hints(function) if options else {}
     for option, value in options.items():
         if option not in annotations:
@@ -315,78 +340,12 @@ def _metric(name: str, spec: Mapping[str, object]) -> Metric:
 def _tracking(name: str, spec: Mapping[str, object]) -> Tracking:
     """The tracker's options, checked; nothing is opened."""
     where = f"trackers.{name}"
-    factory, options, _ = _signed(where, where, spec, ())
-    _check_kind(where, spec, factory, Tracking)
+    factory, options, _ = signed(where, where, spec, ())
+    check_kind(where, spec, factory, Tracking)
     tracking = factory(**options)
     if not isinstance(tracking, Tracking):
         raise ConfigError(f"{where}: {spec['_target_']} returns {type(tracking).__name__}; expected a Tracking")
     return tracking
-
-
-def _signed(
-    where: str, prefix: str, spec: Mapping[str, object], derived: Sequence[str]
-) -> tuple[Callable[..., Any], dict[str, object], list[str]]:
-    """The function that ``_target_`` names, its arguments from the config, and which of the derived ones it takes.
-
-    Raises:
-        ConfigError: there is no such function, or it takes other arguments.
-    """
-    factory = _located(str(spec["_target_"]), where)
-    arguments = {key: value for key, value in spec.items() if key != "_target_"}
-    try:
-        signature = inspect.signature(factory)
-    except ValueError:
-        raise ConfigError(f"{where}: {spec['_target_']} does not say what it takes; expected a function") from None
-    parameters = {name: parameter for name, parameter in signature.parameters.items() if parameter.kind not in _STARRED}
-    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in signature.parameters.values())
-    own = [name for name in parameters if name not in derived]
-    for key in arguments:
-        if key not in own and not open_ended:
-            known = ", ".join(own) or "no options"
-            raise ConfigError(f"{where} does not take {prefix}.{key}; it takes {known}{nearest(key, own)}")
-    for name, parameter in parameters.items():
-        if parameter.default is parameter.empty and name not in arguments and name not in derived:
-            raise ConfigError(f"{where} needs {prefix}.{name}, which the config does not give")
-    return factory, arguments, [name for name in derived if name in parameters or open_ended]
-
-
-def _check_kind(where: str, spec: Mapping[str, object], factory: Callable[..., object], kind: type) -> None:
-    """Raises ConfigError for what is not of its kind, by what it says of itself: it must not be called to find out."""
-    returned = _returned(factory)
-    origin = get_origin(returned) or returned
-    if isinstance(origin, type) and issubclass(origin, kind):
-        return
-    says = f"returns {origin.__name__}" if isinstance(origin, type) else "does not say what it returns"
-    expected = f"{kind.__name__}, as a class or by an annotation: -> {kind.__name__}"
-    raise ConfigError(f"{where}: {spec['_target_']} {says}; expected {expected}")
-
-
-def _returned(function: Callable[..., object]) -> object:
-    """A class itself, or what a function's annotation says; None where it says nothing that can be understood."""
-    if isinstance(function, type):
-        return function
-    inner = inspect.unwrap(function)
-    annotations = getattr(inner, "__annotations__", {})
-    if "return" not in annotations:
-        return None
-    # The arguments' annotations may say what only a type checker understands.
-    said = SimpleNamespace(__annotations__={"return": annotations["return"]})
-    try:
-        return get_type_hints(said, globalns=getattr(inner, "__globals__", {}))["return"]
-    except (NameError, SyntaxError, TypeError, AttributeError):
-        return None
-
-
-def _located(path: str, where: str) -> Callable[..., object]:
-    module_name, _, attribute = path.rpartition(".")
-    try:
-        module = import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"{where}: there is no module {error.name!r} for _target_={path}") from None
-    found: Callable[..., object] | None = getattr(module, attribute, None)
-    if not callable(found):
-        raise ConfigError(f"{where}: {module_name} has no {attribute!r} to call{nearest(attribute, dir(module))}")
-    return found
 
 
 def _device(name: str) -> torch.device:

@@ -4,7 +4,6 @@ What is measured is added to the run's metrics.json, with the numbers that the r
 """
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,5 +86,4 @@ def _config(folder: Path, overrides: Sequence[Override]) -> Config:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     sys.exit(main())

@@ -162,6 +162,37 @@ def test_what_does_not_fit_is_refused_in_one_line(case: str) -> None:
     assert refusal.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["dataset.subset=100", "batch_size=128"],
+            "batch_size=128: dataset.subset=100 leaves 100 training examples; expected at most that",
+        ),
+        (["+dataset.image_sise=8"], "dataset=digits does not take dataset.image_sise"),
+        (["+prior.temprature=1"], "did you mean 'temperature'?"),
+        (["+model.hidden=3"], "model=mlp_mnist does not take model.hidden"),
+        (["model._target_=fractions.Fraction"], "fractions.Fraction returns Fraction; expected Networks"),
+        (["likelihood=gaussian", "likelihood.scale=0"], "likelihood.scale=0: expected predicted, learned or a"),
+        (["metrics.mig.samples=0"], "metrics.mig.samples=0: expected a whole number from 1 on"),
+        (["device=cuda:99"], "device=cuda:99: this machine has"),
+    ],
+)
+def test_what_the_config_alone_can_tell_comes_before_the_data_are_read(
+    overrides: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Config] = []
+    monkeypatch.setattr(build, "dataset_of", read.append)
+    with pytest.raises(RunnerError) as refusal:
+        build.check(config(*overrides))
+    assert message in str(refusal.value)
+    assert not read
+
+
+def test_a_subset_of_the_batch_s_size_is_read() -> None:
+    assert len(build.assemble(config("dataset.subset=128", "batch_size=128")).dataset.train) == 128
+
+
 @pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist"])
 def test_missing_files_are_named(dataset: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="train-images-idx3-ubyte is missing: run ") as refusal:

@@ -16,7 +16,7 @@ ROOT = Path(hfvae_runner.__file__).parent
 # From the bottom up; a unit is a module or a package. Units of one line do not know each other.
 LAYERS = (
     ("__init__", "console", "errors", "openmp", "vocabulary"),
-    ("schedules", "distributions", "datasets", "options", "storage", "sections", "stored"),
+    ("schedules", "distributions", "datasets", "options", "storage", "sections", "stored", "targets"),
     ("metrics", "figures", "runtime", "supervision"),
     ("blocks", "likelihoods", "estimators"),
     ("latents",),
