@@ -22,6 +22,8 @@ def progress(items: Iterable[T], what: str, *, wanted: bool, total: int | None =
 
 def spelt_out(text: str) -> str:
     """The text with the characters that steer a terminal, and with bytes that are no text, as escapes."""
+    if text.isascii() and text.isprintable():
+        return text
     encoded = text.encode("utf-8", "backslashreplace").decode()
     return "".join(c if unicodedata.category(c) != "Cc" or c in "\n\t" else ascii(c)[1:-1] for c in encoded)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import yaml
 
@@ -223,7 +223,14 @@ def _check_measure(path: Path, config: object) -> None:
     count(config, 0)
 
 
-class _Loader(yaml.SafeLoader):
+if TYPE_CHECKING:
+    from yaml import SafeLoader as _SafeLoader
+else:
+    # The parser in C reads a config in a tenth of the time; not every PyYAML has it.
+    _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_SafeLoader):
     """Without merge keys, a few lines of which can stand for more than any memory holds."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:

@@ -10,9 +10,9 @@ import yaml
 from PIL import Image
 
 from hfvae_runner.report import main, plots
+from hfvae_runner.report.collect import collect
 from hfvae_runner.report.dots import Plot
-from hfvae_runner.report.runs import collect
-from hfvae_runner.report.settings import compare, settings_of
+from hfvae_runner.report.settings import compare
 from hfvae_runner.report.table import group
 
 THIRD = 1 / 3
@@ -106,8 +106,8 @@ def refused(capsys: pytest.CaptureFixture[str], *folders: Path) -> str:
 
 def drawn(home: Path) -> dict[str, Plot]:
     """The figures that the runs below a folder allow, by name, without the files."""
-    runs = collect([home])
-    settings = group(runs, compare([settings_of(run.config) for run in runs if run.config]))
+    runs, _ = collect([home])
+    settings = group(runs, compare([run.texts for run in runs if run.config]))
     return {plot.name: plot for plot in plots.plots(settings)}
 
 

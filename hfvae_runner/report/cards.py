@@ -1,51 +1,70 @@
-"""The runs' own figures on the page: a thumbnail each, and links to all of them in full."""
+"""Runs' own figures on the page: a thumbnail each, and links to all of them in full."""
 
 import base64
-import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from html import escape
+from itertools import islice
 from pathlib import Path
 
 from hfvae_runner.errors import DataError
 from hfvae_runner.report import pictures
-from hfvae_runner.report.html import address, description
+from hfvae_runner.report.html import address, description, short_name
 from hfvae_runner.report.runs import COMPLETED, Run, shown
-from hfvae_runner.report.settings import Comparison, as_text, natural, settings_of
+from hfvae_runner.report.selection import best_first, headline
+from hfvae_runner.report.settings import Comparison, as_text, natural
+from hfvae_runner.report.table import Setting
 
 _PREFERRED = ("traversals", "aggregate_posterior", "topic_words", "reconstructions")
-_SIDE, _SMALLEST = 480, 160
-_RUNS = 100
-"""How many runs have thumbnails of full size; more share the same room on the page."""
+_SIDE = 480
+_MOST_CARDS = 100
+_AT_ONCE = 2
+"""Pictures that are unpacked at the same time; each takes up to 160 MB."""
 
 
-def cards(home: Path, runs: Sequence[Run], comparison: Comparison) -> Iterator[str]:
-    """A card per run that has figures: one of them embedded in small, traversals where it has them."""
-    found = [(run, figures) for run in runs if (figures := _figures(run))]
-    side = max(_SMALLEST, round(_SIDE * min(1.0, math.sqrt(_RUNS / max(1, len(found))))))
+def cards(home: Path, runs: Sequence[Run], settings: Sequence[Setting], comparison: Comparison) -> Iterator[str]:
+    """A card per run that has figures: one of them embedded in small, traversals where it has them.
+
+    Of more than a hundred runs, the completed ones of the best settings have one, and the page says so.
+    """
+    found = [(run, figures) for run in _with_a_card(runs, settings) if (figures := _figures(run))]
+    # Pillow unpacks and scales without holding Python back.
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        thumbnails = list(pool.map(partial(_thumbnail, home), [figures for _, figures in found]))
     if found:
-        yield '<h2>Figures of each run</h2>\n<div class="cards">'
-    for run, figures in found:
-        yield f'<article>\n<h3><a href="{address(run.path, home)}/">{escape(run.name)}</a></h3>'
-        settings = settings_of(run.config)
-        values = {key: as_text(settings[key]) for key in comparison.varying if key in settings}
+        yield f"<h2>Figures of {'each run' if len(runs) <= _MOST_CARDS else 'the best runs'}</h2>"
+    if found and len(runs) > _MOST_CARDS:
+        yield f'<p class="quiet">{len(found)} of {len(runs):,} runs: one of each setting by descending mean of '
+        yield f"{escape(headline(settings).title)}, then the next one of each. Every other run has its figures in its "
+        yield "folder, which its row above links.</p>"
+    if found:
+        yield '<div class="cards">'
+    for (run, figures), thumbnail in zip(found, thumbnails, strict=True):
+        yield f"<article>\n<h3>{short_name(run.name, address(run.path, home))}</h3>"
+        values = {key: run.texts[key] for key in comparison.varying if key in run.texts}
         yield description(values | ({"seed": as_text(run.config["seed"])} if "seed" in run.config else {}))
         if run.status != COMPLETED:
             yield f'<p class="failed">{escape(run.status)}</p>'
-        yield _thumbnail(home, figures, side)
+        yield thumbnail
         yield f"<p>{' · '.join(_link(home, path) for path in figures)}</p>\n</article>"
     if found:
         yield "</div>"
+
+
+def _with_a_card(runs: Sequence[Run], settings: Sequence[Setting]) -> Sequence[Run]:
+    return runs if len(runs) <= _MOST_CARDS else list(islice(best_first(settings), _MOST_CARDS))
 
 
 def _figures(run: Run) -> list[Path]:
     return sorted((run.path / "figures").glob("*.png"), key=lambda path: natural(path.stem))
 
 
-def _thumbnail(home: Path, figures: Sequence[Path], side: int) -> str:
+def _thumbnail(home: Path, figures: Sequence[Path]) -> str:
     by_name = {path.stem: path for path in figures}
     path = next((by_name[name] for name in _PREFERRED if name in by_name), figures[0])
     try:
-        jpeg, width, height = pictures.thumbnail(path, side)
+        jpeg, width, height = pictures.thumbnail(path, _SIDE)
     except DataError as error:
         return f'<p class="failed">{escape(shown(str(error)))}</p>'
     source = f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

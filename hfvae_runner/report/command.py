@@ -4,22 +4,24 @@ import argparse
 import io
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from hfvae_runner.console import exit_code_of
 from hfvae_runner.errors import ConfigError, DataError, RunnerError
-from hfvae_runner.report import table
-from hfvae_runner.report.page import Picture, page
+from hfvae_runner.report import cache, table
+from hfvae_runner.report.collect import collect
+from hfvae_runner.report.html import count
 from hfvae_runner.report.results import results_csv, settings_csv
-from hfvae_runner.report.runs import COMPLETED, Run, collect, is_run, shown
-from hfvae_runner.report.settings import Comparison, compare, settings_of
+from hfvae_runner.report.runs import COMPLETED, Run, is_run, shown
+from hfvae_runner.report.settings import Comparison, compare
 from hfvae_runner.report.table import Setting
 from hfvae_runner.storage import write_atomic
 
 _UNLIMITED = 1_000_000
 _DPI = 150
+_FIGURES = "figures"
 _PIXELS = 66  # per inch of a figure, on the page
 
 _DESCRIPTION = """\
@@ -32,7 +34,10 @@ Collect the runs below the folders into the first one:
                 objective; learned exponents; two-dimensional aggregate
                 posteriors side by side
   report.html   tables that sort, these figures, and each run's traversals, in
-                one page that needs no other file
+                one page that needs no other file; of more runs than it
+                has room for the best
+  .report.jsonl.gz
+                what was read: the next report reads only what has changed
 and print a line per setting: mean and [least, most] over the seeds."""
 
 
@@ -70,16 +75,17 @@ def report(folders: Sequence[Path]) -> None:
         DataError: a folder is missing or holds no run, or the first is a run's own or cannot be written.
     """
     first = folders[0]
-    runs = collect(folders)
+    runs, kept = collect(folders)
     if is_run(first):
         raise DataError(f"{shown(first)} is a run's own folder; give the folder above it first, for the report's files")
     if not runs:
         where = ", ".join(shown(folder) for folder in folders)
         raise DataError(f"no run at or below {where}; expected folders with a config.yaml, as runs leave them")
-    comparison = compare([settings_of(run.config) for run in runs if run.config])
+    comparison = compare([run.texts for run in runs if run.config])
     settings = table.group(runs, comparison)
+    home = first.resolve()
     try:
-        figures = _write(first.resolve(), runs, settings, comparison)
+        written = kept.written if kept.is_current(home, runs) else _write(home, runs, settings, comparison)
     except OSError as error:
         # Of a rename it is the second name that a person knows.
         path = error.filename2 or error.filename or first
@@ -91,29 +97,35 @@ def report(folders: Sequence[Path]) -> None:
         print("\nnot completed:")
     for run in rest:
         print(f"  {run.name}: {run.status}{': ' if run.reason else ''}{run.reason}")
-    print(f"{shown(first)}: results.csv, settings.csv, report.html, {figures} in figures/", file=sys.stderr)
+    figures = count(sum(name.startswith(_FIGURES) for name in written), "figure")
+    state = ", nothing new" if written is kept.written else ""
+    print(f"{shown(first)}: results.csv, settings.csv, report.html, {figures} in {_FIGURES}/{state}", file=sys.stderr)
 
 
-def _write(home: Path, runs: Sequence[Run], settings: Sequence[Setting], comparison: Comparison) -> str:
-    """Writes all files; returns how many figures there are, in words."""
-    # matplotlib takes a second to import.
+def _write(
+    home: Path, runs: Sequence[Run], settings: Sequence[Setting], comparison: Comparison
+) -> Mapping[str, object]:
+    """Writes all files; returns them by name, as the cache keeps them."""
+    # matplotlib takes half a second to import.
+    from hfvae_runner.report.page import Picture, page
     from hfvae_runner.report.plots import NAMES, plots
 
     write_atomic(home / "results.csv", results_csv(runs, comparison))
     write_atomic(home / "settings.csv", settings_csv(settings, comparison))
-    folder = home / "figures"
-    written: dict[Path, Picture] = {}
+    folder = home / _FIGURES
+    pictures: dict[Path, Picture] = {}
     for plot in plots(settings):
         stream = io.BytesIO()
         width = round(_PIXELS * plot.figure.get_figwidth())
         plot.figure.savefig(stream, format="png", dpi=_DPI)
-        written[folder / f"{plot.name}.png"] = Picture(plot.caption, stream.getvalue(), width)
-    if written:
+        pictures[folder / f"{plot.name}.png"] = Picture(plot.caption, stream.getvalue(), width)
+    if pictures:
         folder.mkdir(exist_ok=True)
-    for path, picture in written.items():
+    for path, picture in pictures.items():
         write_atomic(path, picture.png)
     # An earlier report's figures that the runs of today do not allow.
-    for stale in {path for name in NAMES for path in folder.glob(f"{name}.png")} - written.keys():
+    for stale in {path for name in NAMES for path in folder.glob(f"{name}.png")} - pictures.keys():
         stale.unlink()
-    write_atomic(home / "report.html", page(home, runs, settings, comparison, list(written.values())))
-    return f"{len(written)} figure{'' if len(written) == 1 else 's'}"
+    write_atomic(home / "report.html", page(home, runs, settings, comparison, list(pictures.values())))
+    names = ["results.csv", "settings.csv", "report.html", *(f"{_FIGURES}/{path.name}" for path in pictures)]
+    return cache.save(home, runs, names)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from hfvae_runner.figures.looks import SHAPES, Floats, Key
 from hfvae_runner.report.metrics import METRICS, Metric
 from hfvae_runner.report.runs import Run
-from hfvae_runner.report.settings import as_number, natural, settings_of
+from hfvae_runner.report.settings import as_number, natural
 from hfvae_runner.report.table import Setting
 
 
@@ -44,7 +44,7 @@ class Keys(NamedTuple):
 def dots_of(settings: Sequence[Setting]) -> list[Dot]:
     """All runs of the settings, whatever became of them."""
     return [
-        Dot(run, setting.values, number, settings_of(run.config))
+        Dot(run, setting.values, number, run.settings)
         for number, setting in enumerate(settings)
         for run in setting.runs
     ]

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import NamedTuple
 from urllib.parse import quote_from_bytes
 
 from hfvae_runner.report.settings import MISSING
+
+_HASHED = re.compile(r".{16,}-([0-9a-f]{8})")
+"""A run folder that is named after its overrides: the columns beside it show these."""
 
 
 class Cell(NamedTuple):
@@ -19,6 +23,7 @@ class Cell(NamedTuple):
         number: what it is sorted by, if not by its text.
         small: a line below, in small letters.
         link: an address that the text leads to.
+        title: what is shown where the pointer rests on the link.
         kind: the names of its CSS classes.
     """
 
@@ -26,6 +31,7 @@ class Cell(NamedTuple):
     number: float | None = None
     small: str = ""
     link: str = ""
+    title: str = ""
     kind: str = ""
 
 
@@ -63,6 +69,17 @@ def address(path: Path, home: Path) -> str:
     return escape(quote_from_bytes(os.fsencode(os.path.relpath(path, home))))
 
 
+def short_text(name: str) -> str:
+    """A run's name on the page: of a long one that its settings make, the hash at its end."""
+    hashed = _HASHED.fullmatch(name)
+    return f"…{hashed[1]}" if hashed else name
+
+
+def short_name(name: str, link: str) -> str:
+    """A link to a run's folder, with its whole name as the title."""
+    return f'<a href="{link}/" title="{escape(name)}">{escape(short_text(name))}</a>'
+
+
 def count(number: int, what: str) -> str:
     """The number with its noun."""
     return f"{number} {what}{'' if number == 1 else 's'}"
@@ -76,7 +93,8 @@ def _cell(cell: Cell) -> str:
         order = f' data-number="{cell.number!r}"'
     text = escape(cell.text)
     if cell.link:
-        text = f'<a href="{cell.link}">{text}</a>'
+        title = f' title="{escape(cell.title)}"' if cell.title else ""
+        text = f'<a href="{cell.link}"{title}>{text}</a>'
     small = f"<small>{escape(cell.small)}</small>" if cell.small else ""
     return f"<td{_kind(cell.kind)}{order}>{text}{small}</td>"
 

@@ -4,17 +4,21 @@ import base64
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from hfvae_runner.report.cards import cards
-from hfvae_runner.report.html import Cell, address, count, description, setting, table
+from hfvae_runner.report.html import Cell, address, count, description, setting, short_text, table
 from hfvae_runner.report.metrics import METRICS, WALL, Metric
 from hfvae_runner.report.runs import COMPLETED, Run, shown
-from hfvae_runner.report.settings import MISSING, Comparison, as_text, settings_of
+from hfvae_runner.report.selection import best_first, headline, ranked
+from hfvae_runner.report.settings import MISSING, Comparison, as_text
 from hfvae_runner.report.table import Setting, Spread, are_words, as_texts, columns, count_title
 
 _PHONE = 600
+_MOST_ROWS = 1000
+"""Of a table: with more, a page is slow to open and to sort. The files beside it have all rows."""
 _SETTINGS = "Settings: mean, and [least, most] over the runs of a setting"
 _RUNS = "Runs: a row each"
 _SPLIT = "test split, information in nats per example"
@@ -38,9 +42,9 @@ def page(
             *_head(title),
             f"<body>\n<h1>{escape(title)}</h1>",
             *_overview(runs, settings, comparison),
-            *_runs(home, runs, comparison),
+            *_runs(home, runs, settings, comparison),
             *_sweep(pictures),
-            *cards(home, runs, comparison),
+            *cards(home, runs, settings, comparison),
             f"<script>{_asset('page.js')}</script>",
             "</body>\n</html>\n",
         ]
@@ -79,11 +83,25 @@ def _overview(runs: Sequence[Run], settings: Sequence[Setting], comparison: Comp
     if comparison.where_defined:
         yield f'<p class="quiet">The same where it is defined:</p>\n{description(comparison.where_defined)}'
     if settings:
-        measured = columns(settings)
-        heads = {key: are_words([each.values[key] for each in settings]) for key in comparison.varying}
+        best, rule = _settings_with_a_row(settings)
+        measured = columns(best)
+        heads = {key: are_words([each.values[key] for each in best]) for key in comparison.varying}
         heads |= dict.fromkeys((count_title(settings), *measured), False)
-        rows = (_setting(row, each, measured) for row, each in enumerate(settings))
-        yield from table(f"{_SETTINGS}; {_SPLIT}.", heads, rows)
+        rows = (_setting(row, each, measured) for row, each in enumerate(best))
+        yield from table(f"{_SETTINGS}; {_SPLIT}.{rule}", heads, rows)
+
+
+def _settings_with_a_row(settings: Sequence[Setting]) -> tuple[Sequence[Setting], str]:
+    """As many settings as a table has room for, in their own order, and the rule if these are not all."""
+    if len(settings) <= _MOST_ROWS:
+        return settings, ""
+    best = {id(setting) for setting in ranked(settings)[:_MOST_ROWS]}
+    rule = f" Of {len(settings):,} settings {_best(_MOST_ROWS, settings)}; all of them are in settings.csv."
+    return [setting for setting in settings if id(setting) in best], rule
+
+
+def _best(number: int, settings: Sequence[Setting]) -> str:
+    return f"the {number:,} best by mean {headline(settings).title}"
 
 
 def _setting(row: int, own: Setting, measured: Mapping[str, Sequence[Spread | None]]) -> list[Cell]:
@@ -104,24 +122,36 @@ def _setting(row: int, own: Setting, measured: Mapping[str, Sequence[Spread | No
 _BY_TITLE = {metric.title: metric for metric in (*METRICS, WALL)}
 
 
-def _runs(home: Path, runs: Sequence[Run], comparison: Comparison) -> Iterator[str]:
+def _runs(home: Path, all_runs: Sequence[Run], settings: Sequence[Setting], comparison: Comparison) -> Iterator[str]:
+    runs, rule = _with_a_row(all_runs, settings)
     measured = {metric: _texts(metric, runs) for metric in (*METRICS, WALL)}
     measured = {metric: texts for metric, texts in measured.items() if any(text != MISSING for text in texts)}
-    chosen = [settings_of(run.config) for run in runs]
-    given = {key: [as_text(each[key]) if key in each else MISSING for each in chosen] for key in (*comparison.varying,)}
+    given = {key: [run.texts.get(key, MISSING) for run in runs] for key in comparison.varying}
     given["seed"] = [as_text(run.config["seed"]) if "seed" in run.config else MISSING for run in runs]
     heads = {"run": True, "status": True} | {key: are_words(texts) for key, texts in given.items()}
     heads |= {metric.title: False for metric in measured}
     rows = []
     for index, run in enumerate(runs):
         kind = "words" if run.status == COMPLETED else "words long failed"
-        row = [Cell(run.name, link=address(run.path, home) + "/", kind="words long")]
+        row = [Cell(short_text(run.name), link=address(run.path, home) + "/", title=run.name, kind="words name")]
         row += [Cell(run.status, small=run.reason, kind=kind)]
         row += [setting(texts[index]) for texts in given.values()]
         row += [Cell(texts[index], metric.of(run)) for metric, texts in measured.items()]
         rows.append(row)
     yield "<h2>Runs</h2>"
-    yield from table(f"{_RUNS}, with a link to its folder; {_SPLIT}.", heads, rows)
+    yield from table(f"{_RUNS}, with a link to its folder; {_SPLIT}.{rule}", heads, rows)
+
+
+def _with_a_row(runs: Sequence[Run], settings: Sequence[Setting]) -> tuple[Sequence[Run], str]:
+    """As many runs as a table has room for, in their own order, and the rule if these are not all."""
+    if len(runs) <= _MOST_ROWS:
+        return runs, ""
+    failed = [run for run in runs if run.status != COMPLETED][: _MOST_ROWS // 2]
+    best = list(islice(best_first(settings), _MOST_ROWS - len(failed)))
+    chosen = {id(run) for run in (*failed, *best)}
+    rule = f" Of {len(runs):,} runs {_best(len(best), settings)}"
+    rule += f", and {len(failed):,} that did not complete" if failed else ""
+    return [run for run in runs if id(run) in chosen], f"{rule}; all of them are in results.csv."
 
 
 def _texts(metric: Metric, runs: Sequence[Run]) -> list[str]:

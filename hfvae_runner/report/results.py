@@ -2,13 +2,16 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from hfvae_runner.report.metrics import places
 from hfvae_runner.report.runs import Run
-from hfvae_runner.report.settings import Comparison, as_number, as_text, knobs_of, natural, settings_of
+from hfvae_runner.report.settings import Comparison, as_number, as_text, knobs_of, natural
 from hfvae_runner.report.table import Setting
 from hfvae_runner.schema import GROUPS
+
+Place = tuple[str, ...]
+"""Section, name, and the name within."""
 
 _FIRST = ("folder", "status", "reason", *GROUPS, "seed")
 _EXTENT = ("steps", "epochs", "batch_size")
@@ -22,21 +25,26 @@ def results_csv(runs: Sequence[Run], comparison: Comparison) -> str:
     own = (*_FIRST, *_EXTENT, *_COST)
     knobs = sorted({key for run in runs for key in knobs_of(run.config)})
     others = [key for key in comparison.keys if key not in knobs and key not in own]
-    metrics = [list(_metrics(run)) for run in runs]
-    columns = [*_FIRST, *(_heading(key) for key in knobs), *_EXTENT, *others, *_COST, *_metric_columns(metrics)]
+    metrics = [dict(_metrics(run)) for run in runs]
+    measured = _metric_columns(metrics)
     stream = io.StringIO()
-    table = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
-    table.writeheader()
+    table = csv.writer(stream, lineterminator="\n")
+    headings = (*_FIRST, *map(_heading, knobs), *_EXTENT, *others, *_COST, *map("/".join, measured))
+    table.writerow(headings)
     for run, leaves in zip(runs, metrics, strict=True):
-        settings = settings_of(run.config)
-        values = {"seed": run.config.get("seed")} | {key: settings.get(key) for key in (*GROUPS, *others)}
-        values |= {_heading(key): value for key, value in knobs_of(run.config).items()}
-        described = run.section("run")
-        values |= {key: described.get(key, run.config.get(key)) for key in _EXTENT}
-        values |= {key: described.get(key) for key in _COST}
-        values |= {"/".join(place): value for place, value in leaves}
-        cells = {key: "" if value is None else _as_cell(value) for key, value in values.items()}
-        table.writerow({"folder": run.name, "status": run.status, "reason": run.reason} | cells)
+        described, config, settings = run.section("run"), run.config, run.settings
+        table.writerow(
+            [
+                *(run.name, run.status, run.reason),
+                *(_as_cell(settings.get(key)) for key in GROUPS),
+                _as_cell(config.get("seed")),
+                *(_as_cell(config.get(key)) for key in knobs),
+                *(_as_cell(described.get(key, config.get(key))) for key in _EXTENT),
+                *(_as_cell(settings.get(key)) for key in others),
+                *(_as_cell(described.get(key)) for key in _COST),
+                *(_as_cell(leaves.get(place)) for place in measured),
+            ]
+        )
     return stream.getvalue()
 
 
@@ -53,28 +61,33 @@ def settings_csv(settings: Sequence[Setting], comparison: Comparison) -> str:
     headings = {key: key for key in GROUPS} | {key: _heading(key) for key in knobs} | {key: key for key in others}
     rows, measured = [], []
     for index, setting in enumerate(settings):
-        own = settings_of(setting.runs[0].config)
-        row = {title: "" if own.get(key) is None else _as_cell(own[key]) for key, title in headings.items()}
+        own = setting.runs[0].settings
+        row = {title: _as_cell(own.get(key)) for key, title in headings.items()}
         rows.append(row | dict(zip(_COUNTS, (len(setting.runs), len(setting.completed)), strict=True)))
-        measured += [{"": index} | _test_numbers(run) for run in setting.completed]
+        measured += [(index, _test_numbers(run)) for run in setting.completed]
     table = pd.DataFrame(rows, columns=[*headings.values(), *_COUNTS])
-    columns = _metric_columns([[(tuple(place.split("/", 1)), 0) for place in row if place] for row in measured])
-    if columns:
-        spread = pd.DataFrame(measured).groupby("")[columns].agg(["mean", "std", "count"]).reindex(table.index)
+    kept = _metric_columns([numbers for _, numbers in measured])
+    if kept:
+        columns = list(map("/".join, kept))
+        numbers = pd.DataFrame([[row.get(place) for place in kept] for _, row in measured], columns=columns)
+        own_setting = [index for index, _ in measured]
+        spread = numbers.groupby(own_setting).agg(["mean", "std", "count"]).reindex(table.index)
         spread.columns = ["/".join(pair) for pair in spread.columns]
         counts = [f"{column}/count" for column in columns]
         table = table.join(spread.astype(dict.fromkeys(counts, "Int64")).fillna(dict.fromkeys(counts, 0)))
     return table.to_csv(index=False, lineterminator="\n")
 
 
-def _test_numbers(run: Run) -> dict[str, float]:
-    found = {"/".join(place): as_number(value) for place, value in places(run.section("test"), ("test",))}
-    return {place: value for place, value in found.items() if value is not None and not place.endswith("]")}
+def _test_numbers(run: Run) -> dict[Place, float]:
+    found = {place: as_number(value) for place, value in places(run.section("test"), ("test",))}
+    return {place: value for place, value in found.items() if value is not None and not place[-1].endswith("]")}
 
 
 def _as_cell(value: object) -> str:
-    """The value as text that reads back to the same number."""
-    return repr(value) if isinstance(value, float) else as_text(value)
+    """The value as text that reads back to the same number; nothing for none."""
+    if isinstance(value, float):
+        return repr(value)
+    return "" if value is None else as_text(value)
 
 
 def _heading(knob: str) -> str:
@@ -83,7 +96,7 @@ def _heading(knob: str) -> str:
     return f"knob/{knob}" if taken else knob
 
 
-def _metrics(run: Run) -> Iterator[tuple[tuple[str, ...], object]]:
+def _metrics(run: Run) -> Iterator[tuple[Place, object]]:
     """Every value of the sections with its place; the prior's and the likelihood's names are settings."""
     for section in _SECTIONS:
         for place, value in places(run.section(section), (section,)):
@@ -91,17 +104,17 @@ def _metrics(run: Run) -> Iterator[tuple[tuple[str, ...], object]]:
                 yield place, value
 
 
-def _metric_columns(runs: Sequence[Sequence[tuple[tuple[str, ...], object]]]) -> list[str]:
+def _metric_columns(runs: Sequence[Mapping[Place, object]]) -> list[Place]:
     """All places, the test split's first; metrics as metrics.json has them, what is nested in one by name."""
-    found = list(dict.fromkeys(place for leaves in runs for place, _ in leaves))
+    found = list(dict.fromkeys(place for leaves in runs for place in leaves))
     metrics = list(dict.fromkeys(_metric(place) for place in found))
 
-    def rank(place: tuple[str, ...]) -> tuple[int, int, list[tuple[int, float, str]]]:
+    def rank(place: Place) -> tuple[int, int, list[tuple[int, float, str]]]:
         return _SECTIONS.index(place[0]), metrics.index(_metric(place)), natural("/".join(place[1:]))
 
-    return ["/".join(place) for place in sorted(found, key=rank)]
+    return sorted(found, key=rank)
 
 
-def _metric(place: tuple[str, ...]) -> str:
+def _metric(place: Place) -> str:
     """What a place is of, be it nested or one of a list."""
     return place[1].partition("[")[0]

@@ -1,20 +1,23 @@
 """Finding run folders and reading what stands in them."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NoReturn
 
 from hfvae_runner.console import spelt_out
 from hfvae_runner.errors import CheckpointError, DataError
 from hfvae_runner.record import read_config
-from hfvae_runner.report.settings import natural
+from hfvae_runner.report.settings import as_text, settings_of
 from hfvae_runner.schema import GROUPS
 
 COMPLETED, UNFINISHED, UNREADABLE = "completed", "unfinished", "unreadable"
 _FAILURES = ("failed", "diverged")
+STATUSES = (COMPLETED, *_FAILURES, UNFINISHED, UNREADABLE)
 _CONFIG, _METRICS, _STATUS = "config.yaml", "metrics.json", "status.json"
 _SCHEMA = 1
 _SECTIONS = ("run", "train", "test")
@@ -35,6 +38,7 @@ class Run:
         reason: why it is not completed; empty where it is, or where nobody knows.
         config: the resolved config; empty where there is none that can be read.
         metrics: the content of metrics.json; empty unless completed.
+        signature: changes whenever a file that a report reads there does.
     """
 
     path: Path
@@ -43,6 +47,17 @@ class Run:
     reason: str
     config: Mapping[str, object]
     metrics: Mapping[str, object]
+    signature: str
+
+    @cached_property
+    def settings(self) -> Mapping[str, object]:
+        """The config's settings, of `settings_of`."""
+        return settings_of(self.config)
+
+    @cached_property
+    def texts(self) -> Mapping[str, str]:
+        """The settings as a person would type them."""
+        return {key: as_text(value) for key, value in self.settings.items()}
 
     def section(self, name: str) -> Mapping[str, object]:
         """``run``, ``train`` or ``test`` of the metrics; empty unless completed."""
@@ -57,22 +72,20 @@ def is_run(folder: Path) -> bool:
     return started or (folder / _METRICS).is_file() or (folder / _STATUS).is_file()
 
 
-def collect(folders: Sequence[Path]) -> list[Run]:
-    """The runs below the folders, each once, by name as seen from the first folder.
+def find(folders: Sequence[Path]) -> list[Path]:
+    """The run folders at or below the folders, each once, without symbolic links in its path.
 
     Raises:
         DataError: a folder is missing or cannot be read.
     """
-    home = folders[0].resolve()
-    paths: set[Path] = set()
+    paths: dict[Path, None] = {}
     seen: set[Path] = set()
     for folder in folders:
         if not folder.is_dir():
             what = "is a file" if folder.exists() else "is missing"
             raise DataError(f"{shown(folder)} {what}; expected a folder with runs below it")
-        paths.update(_search(folder.resolve(), seen))
-    runs = [_read(path, shown(os.path.relpath(path, home))) for path in paths]
-    return sorted(runs, key=lambda run: natural(run.name))
+        paths.update(dict.fromkeys(_search(folder.resolve(), seen)))
+    return list(paths)
 
 
 def shown(path: str | Path) -> str:
@@ -89,41 +102,75 @@ def _search(folder: Path, seen: set[Path]) -> Iterator[Path]:
         if is_run(folder):
             yield folder
             return
-        inner = [entry.path for entry in os.scandir(folder) if entry.is_dir()]
+        with os.scandir(folder) as entries:
+            inner = sorted((entry.name, entry.is_symlink()) for entry in entries if entry.is_dir())
     except OSError as error:
         raise DataError(f"{shown(folder)} cannot be read: {error.strerror}") from error
-    for path in sorted(inner):
-        yield from _search(Path(path).resolve(), seen)
+    for name, is_link in inner:
+        yield from _search((folder / name).resolve() if is_link else folder / name, seen)
 
 
-def _read(path: Path, name: str) -> Run:
+def signature(path: Path) -> str:
+    """A digest of when and as what the files of a run were written that a report reads, its figures among them."""
+    stats = [(name, file_stat(path / name)) for name in (_CONFIG, _METRICS, _STATUS)]
+    try:
+        with os.scandir(path / "figures") as entries:
+            stats += sorted((entry.name, file_stat(entry.path)) for entry in entries)
+    except OSError:
+        pass  # most often there are none
+    return hashlib.sha256(ascii(stats).encode()).hexdigest()
+
+
+def file_stat(path: str | Path) -> tuple[int, ...]:
+    """What a file's number, size and times are; nothing where it is missing."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def read(path: Path, name: str) -> Run:
+    """The run in a folder, whatever its state; ``name`` is what it is called."""
+    # Before the files are read: what changes meanwhile is read again the next time.
+    own = signature(path)
     config: Mapping[str, object] = {}
+    status, reason, metrics = UNFINISHED, "", dict[str, object]()
     try:
         if (path / _STATUS).is_file() and not (path / _CONFIG).exists():
-            return Run(path, name, *_failure(path), config, {})
-        config = _config(path)
-        if (path / _METRICS).exists():
-            return Run(path, name, COMPLETED, "", config, _metrics(path))
-        if (path / _STATUS).exists():
-            return Run(path, name, *_failure(path), config, {})
+            status, reason = _failure(path)
+        else:
+            config = _config(path)
+            if (path / _METRICS).exists():
+                status, metrics = COMPLETED, _metrics(path)
+            elif (path / _STATUS).exists():
+                status, reason = _failure(path)
     except (CheckpointError, DataError) as error:
-        return Run(path, name, UNREADABLE, _one_line(error), config, {})
+        status, reason = UNREADABLE, _one_line(error)
     except OSError as error:
-        return Run(path, name, UNREADABLE, f"{shown(error.filename)}: {error.strerror}", config, {})
-    return Run(path, name, UNFINISHED, "", config, {})
+        status, reason = UNREADABLE, f"{shown(error.filename)}: {error.strerror}"
+    return Run(path, name, status, reason, config, metrics, own)
 
 
 def _config(path: Path) -> Mapping[str, object]:
-    config = _plain(read_config(path), _CONFIG)
-    assert isinstance(config, Mapping)
-    choices = config.get("choices")
+    return checked_config(plain(read_config(path), _CONFIG))
+
+
+def checked_config(config: object) -> Mapping[str, object]:
+    """The content of a config.yaml, if it says what was chosen; raises DataError where it does not."""
+    choices = config.get("choices") if isinstance(config, Mapping) else None
     if not isinstance(choices, Mapping) or not all(isinstance(choices.get(group), str) for group in GROUPS):
         raise DataError(f"{_CONFIG} does not say what was chosen for {', '.join(GROUPS)}")
+    assert isinstance(config, Mapping)
     return config
 
 
-def _metrics(path: Path) -> Mapping[str, object]:
-    metrics = _load(path / _METRICS)
+def _metrics(path: Path) -> dict[str, object]:
+    return checked_metrics(_load(path / _METRICS))
+
+
+def checked_metrics(metrics: dict[str, object]) -> dict[str, object]:
+    """The content of a metrics.json, if it has the sections of one; raises DataError where it has not."""
     if metrics.get("schema") != _SCHEMA:
         raise DataError(f"{_METRICS} has schema {metrics.get('schema')!r}; expected {_SCHEMA}")
     for section in _SECTIONS:
@@ -142,10 +189,10 @@ def _failure(path: Path) -> tuple[str, str]:
     return status, _one_line(reason)
 
 
-def _load(path: Path) -> Mapping[str, object]:
+def _load(path: Path) -> dict[str, object]:
     _check_size(path)
     try:
-        content = _plain(json.loads(path.read_bytes(), parse_constant=_refuse), path.name)
+        content = plain(json.loads(path.read_bytes(), parse_constant=_refuse), path.name)
     except _MALFORMED as error:
         raise DataError(f"{path.name} is not JSON: {error}") from error
     if not isinstance(content, dict):
@@ -158,8 +205,8 @@ def _check_size(path: Path) -> None:
         raise DataError(f"{path.name} has {path.stat().st_size} bytes; expected at most {_MOST_BYTES[path.name]}")
 
 
-def _plain(content: object, file: str) -> object:
-    """The content with text that can be written anywhere; raises DataError where it is beyond all measure.
+def plain(content: object, file: str) -> object:
+    """What JSON holds or could, with text that can be written anywhere; raises DataError if it is beyond all measure.
 
     A few lines of YAML can stand for more values than any memory holds, each an alias of several others.
     """
@@ -167,16 +214,18 @@ def _plain(content: object, file: str) -> object:
 
     def copied(value: object, depth: int) -> object:
         nonlocal left
-        left -= 1
+        if isinstance(value, str):
+            return spelt_out(value)
+        if not isinstance(value, dict | list):
+            return value
+        left -= len(value)
         if left < 0 or depth > _DEEPEST:
             raise DataError(f"{file} holds more than {_MOST_VALUES} values, or is nested deeper than {_DEEPEST} times")
-        if isinstance(value, Mapping):
-            return {copied(key, depth + 1): copied(inner, depth + 1) for key, inner in value.items()}
-        if isinstance(value, list):
-            return [copied(inner, depth + 1) for inner in value]
-        return shown(value) if isinstance(value, str) else value
+        if isinstance(value, dict):
+            return {spelt_out(str(key)): copied(inner, depth + 1) for key, inner in value.items()}
+        return [copied(inner, depth + 1) for inner in value]
 
-    return copied(content, 0)
+    return copied(content, 1)
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -4,7 +4,7 @@ Values are compared as text, so that 12 and 12.0 are the same.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import yaml
@@ -72,7 +72,7 @@ def knobs_of(config: Mapping[str, object]) -> dict[str, object]:
 
 
 def compare(runs: Sequence[Mapping[str, object]]) -> Comparison:
-    """Sorts the settings (from `settings_of`) of the runs into those that vary and those that do not.
+    """Sorts the settings of the runs (from `settings_of`, or as text) into those that vary and those that do not.
 
     A nested setting counts where runs that are alike in all others still differ in it: mostly it follows from a choice
     or a knob. Two runs that differ in anything that counts differ in a varying setting.
@@ -81,18 +81,22 @@ def compare(runs: Sequence[Mapping[str, object]]) -> Comparison:
     keys = sorted(dict.fromkeys(key for settings in texts for key in settings), key=_rank)
     nested = [key for key in keys if "." in key]
     counted = [key for key in keys if "." not in key]
+    kinds = _numbered(tuple(map(settings.get, counted)) for settings in texts)
     for key in nested:
-        if not _follows(texts, key, counted):
+        finer = _numbered(zip(kinds, (settings.get(key) for settings in texts), strict=True))
+        # Else it follows from the others.
+        if max(finer) > max(kinds):
             counted.append(key)
+            kinds = finer
+    chosen = _numbered(tuple(map(settings.get, ALL_GROUPS)) for settings in texts)
     varying: list[str] = []
     shared: dict[str, str] = {}
     where_defined: dict[str, str] = {}
     for key in counted:
         values = {settings.get(key) for settings in texts}
         present = values - {None}
-        if len(present) > 1 or (
-            len(values) > 1 and not _follows([_presence(each, key) for each in texts], key, ALL_GROUPS)
-        ):
+        is_there = _numbered(zip(chosen, (key in settings for settings in texts), strict=True))
+        if len(present) > 1 or (len(values) > 1 and max(is_there) > max(chosen)):
             varying.append(key)
         else:
             (shared if len(values) == 1 else where_defined)[key] = str(next(iter(present)))
@@ -144,15 +148,7 @@ def _leaves(section: Mapping[str, object], path: str) -> Iterator[tuple[str, obj
             yield f"{path}.{key}", value
 
 
-def _presence(settings: Mapping[str, str], key: str) -> dict[str, str]:
-    return {**settings, key: str(key in settings)}
-
-
-def _follows(runs: Iterable[Mapping[str, str]], key: str, others: Sequence[str]) -> bool:
-    """Whether the runs that are alike in the others are alike in the key, too."""
-    known: dict[tuple[str | None, ...], str | None] = {}
-    for settings in runs:
-        others_of = tuple(settings.get(other) for other in others)
-        if known.setdefault(others_of, settings.get(key)) != settings.get(key):
-            return False
-    return True
+def _numbered(rows: Iterable[Hashable]) -> list[int]:
+    """A number for each row, from 0: the same one for equal rows."""
+    known: dict[Hashable, int] = {}
+    return [known.setdefault(row, len(known)) for row in rows]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from hfvae_runner.report.metrics import METRICS, WALL, Metric
 from hfvae_runner.report.runs import COMPLETED, Run
-from hfvae_runner.report.settings import MISSING, Comparison, as_text, natural, settings_of
+from hfvae_runner.report.settings import MISSING, Comparison, as_text, natural
 
 _LARGE = 100
 _GAP = 2
@@ -54,8 +54,7 @@ def group(runs: Sequence[Run], comparison: Comparison) -> list[Setting]:
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
         if run.config:
-            settings = settings_of(run.config)
-            values = tuple(as_text(settings[key]) if key in settings else MISSING for key in comparison.varying)
+            values = tuple(run.texts.get(key, MISSING) for key in comparison.varying)
             groups.setdefault(values, []).append(run)
     return [
         Setting(dict(zip(comparison.varying, values, strict=True)), tuple(sorted(groups[values], key=_by_seed)))
