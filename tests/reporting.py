@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 
 from hfvae_runner.report import main, plots
-from hfvae_runner.report.collect import collect
+from hfvae_runner.report.collect import collect, look
 from hfvae_runner.report.dots import Plot
 from hfvae_runner.report.settings import compare
 from hfvae_runner.report.table import group
@@ -106,7 +106,7 @@ def refused(capsys: pytest.CaptureFixture[str], *folders: Path) -> str:
 
 def drawn(home: Path) -> dict[str, Plot]:
     """The figures that the runs below a folder allow, by name, without the files."""
-    runs, _ = collect([home])
+    runs = collect(look([home]), {})
     settings = group(runs, compare([run.texts for run in runs if run.config]))
     return {plot.name: plot for plot in plots.plots(settings)}
 

@@ -158,13 +158,47 @@ def test_traversals_are_the_thumbnail_and_it_is_small(tmp_path: Path) -> None:
     assert len(source) < 100_000
 
 
-def test_more_runs_share_the_same_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hfvae_runner.report.cards._RUNS", 1)
-    for seed in range(4):
-        run = leave(tmp_path / str(seed), config(seed=seed), metrics())
-        Image.new("RGB", (960, 600)).save(run / "figures" / "traversals.png")
+def test_of_many_runs_the_best_of_each_setting_have_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hfvae_runner.report.cards._MOST_CARDS", 3)
+    for beta, gap in {1: 0.2, 4: 0.4, 16: 0.3}.items():
+        for seed in range(2):
+            leave(tmp_path / f"{beta},{seed}", config(seed=seed, beta=beta), metrics(mig=gap + seed), figures=["x"])
+    leave(tmp_path / "failed", config(beta=2), status={"status": "failed", "reason": "x"}, figures=["x"])
     main([str(tmp_path)])
-    assert re.findall(r'width="(\d+)" height="(\d+)"', Page(tmp_path).text) == [("240", "150")] * 4
+    page = Page(tmp_path)
+    assert re.findall(r'<h3><a href="([^"]*)"', page.text) == ["4%2C0/", "16%2C0/", "1%2C0/"]
+    assert "3 of 7 runs: one of each setting by descending mean of MIG" in " ".join(page.text.split())
+    assert len(page.images) == 3
+
+
+def test_of_many_runs_the_best_have_rows_and_some_that_did_not_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hfvae_runner.report.page._MOST_ROWS", 4)
+    for seed in range(5):
+        leave(tmp_path / f"run{seed}", config(seed=0, beta=seed), metrics(elbo=-seed))
+    for seed in range(3):
+        leave(tmp_path / f"bad{seed}", config(seed=seed), status={"status": "failed", "reason": "x"})
+    main([str(tmp_path)])
+    page = Page(tmp_path)
+    settings, runs = page.tables
+    assert [row[0].strip() for row in settings[1:]] == ["0", "1", "2", "3"]
+    assert [row[0].strip() for row in runs[1:]] == ["bad0", "bad1", "run0", "run1"]
+    assert "Of 6 settings the 4 best by mean ELBO; all of them are in settings.csv." in page.text
+    assert (
+        "Of 8 runs the 2 best by mean ELBO, and 2 that did not complete; all of them are in results.csv." in page.text
+    )
+    assert len(rows(tmp_path)) == 8
+
+
+def test_a_name_that_its_settings_make_is_a_link_by_its_hash(tmp_path: Path) -> None:
+    name = "batch_size-128_beta-1_objective-beta_tcvae_seed-0-a5b9f5c3"
+    for each in (name, "mine"):
+        leave(tmp_path / each, config(beta=len(each)), metrics(), figures=["x"])
+    main([str(tmp_path)])
+    page = Page(tmp_path)
+    assert [row[0].strip() for row in page.tables[-1][1:]] == ["…a5b9f5c3", "mine"]
+    assert page.text.count(f'<a href="{name}/" title="{name}">…a5b9f5c3</a>') == 2
 
 
 def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from reporting import config, leave, metrics, rows
 
 from hfvae_runner.errors import DataError
 from hfvae_runner.report import main, pictures, plots
-from hfvae_runner.report.collect import collect
+from hfvae_runner.report.collect import collect, look
 
 BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 40))
 CHOICES = yaml.safe_dump({"choices": config()["choices"]})
@@ -71,7 +71,7 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytes
     run = leave(tmp_path / "run", config())
     with (run / "metrics.json").open("wb") as stream:
         stream.truncate(1 << 40)
-    (found,), _ = collect([tmp_path])
+    (found,) = collect(look([tmp_path]), {})
     assert (found.status, found.reason) == (
         "unreadable", "metrics.json has 1099511627776 bytes; expected at most 33554432",
     )  # fmt: skip

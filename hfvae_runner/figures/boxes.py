@@ -26,12 +26,13 @@ def boxes(panels: Mapping[str, Floats], kinds: Key) -> Figure:
     upright = sum(map(len, kinds.ranked)) > _LONG
     figure, grid = looks.panels(len(panels), height=4.2 if upright else 3.3, sharex=True)
     look = Looks(len(kinds.labels), kinds)
+    of_kind = dict(looks.groups(np.array(kinds.labels)))
     for axes, (name, values) in zip(grid, panels.items(), strict=True):
         axes.grid(axis="y")
         for place, kind in enumerate(kinds.ranked):
-            members = np.array([label == kind for label in kinds.labels]) & ~np.isnan(values)
-            if members.any():
-                _box(axes, place, values[members], look.colors[kinds.labels.index(kind)])
+            members = of_kind[kind][~np.isnan(values[of_kind[kind]])]
+            if len(members):
+                _box(axes, place, values[members], look.colors[members[0]])
         axes.set_title(name, fontsize=12, pad=8)
         names = [looks.literal(kind) for kind in kinds.ranked]
         axes.set_xticks(range(len(names)), names, rotation=90 if upright else 0)

@@ -1,7 +1,7 @@
 """What the figures of many runs share: colours, markers and sizes that tell settings apart, and panels side by side."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import matplotlib
@@ -84,6 +84,13 @@ def panels(count: int, height: float = 3.3, sharex: bool = False) -> tuple[Figur
     return figure, grid[:count]
 
 
+def groups(numbers: NDArray[np.generic]) -> Iterator[tuple[Any, NDArray[np.intp]]]:
+    """Every different number, ascending, and the indices at which it stands; numbers: [R]."""
+    order = np.argsort(numbers, kind="stable")
+    different, starts = np.unique(numbers[order], return_index=True)
+    yield from zip(different.tolist(), np.split(order, starts[1:]), strict=True)
+
+
 def deviation(values: Floats) -> float:
     """The standard deviation of the sample; 0 of a single value."""
     return float(values.std(ddof=1)) if len(values) > 1 else 0.0
@@ -97,7 +104,8 @@ def _palette(colors: int) -> Sequence[str]:
 
 
 def _chosen(key: Key, looks: Sequence[T]) -> list[T]:
-    return [looks[key.ranked.index(label)] for label in key.labels]
+    by_label = dict(zip(key.ranked, looks, strict=False))
+    return [by_label[label] for label in key.labels]
 
 
 def _entry(key: Key, label: str, **look: Any) -> Line2D:

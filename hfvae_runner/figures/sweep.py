@@ -35,11 +35,10 @@ def against(
     look = Looks(len(x), color, shape)
     for axes, (name, values) in zip(grid, panels.items(), strict=True):
         axes.grid(axis="y")
-        for line in dict.fromkeys(lines):
-            members = np.array([each == line for each in lines]) & ~np.isnan(values)
-            if members.any():
-                first = int(np.flatnonzero(members)[0])
-                _line(axes, x[members], values[members], look.colors[first], look.shapes[first])
+        present = np.flatnonzero(~np.isnan(values))
+        for _, members in looks.groups(np.asarray(lines)[present]):
+            runs = present[members]
+            _line(axes, x[runs], values[runs], look.colors[runs[0]], look.shapes[runs[0]])
         axes.set_title(name, fontsize=12, pad=8)
         _place_ticks(axes, x, ticks or {})
     figure.supxlabel(looks.literal(title), fontsize=13)
@@ -49,9 +48,10 @@ def against(
 
 def _line(axes: Axes, x: Floats, values: Floats, color: str, shape: Shape) -> None:
     marker, dash = shape
-    at = np.unique(x)
-    means = np.array([values[x == each].mean() for each in at])
-    spread = np.array([looks.deviation(values[x == each]) for each in at])
+    places = dict(looks.groups(x))
+    at = np.array(list(places))
+    means = np.array([values[members].mean() for members in places.values()])
+    spread = np.array([looks.deviation(values[members]) for members in places.values()])
     if spread.any():
         axes.fill_between(at, means - spread, means + spread, color=color, alpha=0.16, linewidth=0)
     axes.plot(at, means, dash, color=color, linewidth=2)

@@ -1,11 +1,13 @@
 """Two metrics of many runs against each other (Chen et al. 2018, Fig. 2 and 4; Stühmer et al. 2019, Fig. 5)."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
 from hfvae_runner.figures import looks, style
@@ -62,8 +64,10 @@ def trade_off(
 
 def means(values: Floats, settings: Sequence[int]) -> dict[int, float]:
     """The mean over the runs of each setting, of those with a value; values, settings: [R]."""
-    numbers, present = np.asarray(settings), ~np.isnan(values)
-    return {int(each): float(values[(numbers == each) & present].mean()) for each in np.unique(numbers[present])}
+    present = ~np.isnan(values)
+    return {
+        each: float(values[present][members].mean()) for each, members in looks.groups(np.asarray(settings)[present])
+    }
 
 
 def front(x: Axis, y: Axis, settings: Sequence[int]) -> list[int]:
@@ -73,12 +77,14 @@ def front(x: Axis, y: Axis, settings: Sequence[int]) -> list[int]:
     numbers = np.asarray(settings)[both].tolist()
     across, up = means(x.values[both], numbers), means(y.values[both], numbers)
     places = {each: (signs[0] * across[each], signs[1] * up[each]) for each in across}
-    kept = [each for each, place in places.items() if not any(_beats(other, place) for other in places.values())]
+    kept: list[int] = []
+    best = (-math.inf, -math.inf)
+    # From the best x on: there a setting is beaten unless its y is better than all before, or its place the last one's.
+    for each in sorted(places, key=lambda each: places[each], reverse=True):
+        if places[each][1] > best[1] or places[each] == best:
+            kept.append(each)
+            best = places[each]
     return sorted(kept, key=lambda each: (across[each], up[each]))
-
-
-def _beats(other: tuple[float, float], place: tuple[float, float]) -> bool:
-    return other != place and other[0] >= place[0] and other[1] >= place[1]
 
 
 def _described(axis: Axis) -> str:
@@ -86,22 +92,26 @@ def _described(axis: Axis) -> str:
 
 
 def _dots(axes: Axes, panel: Panel, settings: Floats, look: Looks) -> None:
-    x, y = panel.x.values, panel.y.values
-    both = ~np.isnan(x) & ~np.isnan(y)
-    for each in np.unique(settings[both]):
-        members = np.flatnonzero(both & (settings == each))
-        first = int(members[0])
-        color, marker = look.colors[first], look.shapes[first][0]
-        if len(members) > 1:
-            axes.plot(x[members], y[members], marker, color=color, markersize=4, alpha=0.4, markeredgewidth=0)
+    both = np.flatnonzero(~np.isnan(panel.x.values) & ~np.isnan(panel.y.values))
+    # One artist for all that look alike: a search has thousands of settings.
+    alike: dict[tuple[str, str, float], list[NDArray[np.intp]]] = {}
+    for _, members in looks.groups(settings[both]):
+        runs = both[members]
+        own = (look.colors[runs[0]], look.shapes[runs[0]][0], look.sizes[runs[0]])
+        alike.setdefault(own, []).append(runs)
+    for (color, marker, size), found in alike.items():
+        x, y = ([axis.values[runs] for runs in found] for axis in (panel.x, panel.y))
+        several = [index for index, runs in enumerate(found) if len(runs) > 1]
+        across, up = (np.array([values.mean() for values in each]) for each in (x, y))
+        if several:
+            small = [np.concatenate([values[index] for index in several]) for values in (x, y)]
+            axes.plot(*small, marker, color=color, markersize=4, alpha=0.4, markeredgewidth=0)
+            right, above = ([looks.deviation(values[index]) for index in several] for values in (x, y))
             axes.errorbar(
-                x[members].mean(), y[members].mean(), looks.deviation(y[members]), looks.deviation(x[members]),
-                color=color, elinewidth=1.2, alpha=0.8, zorder=3,
+                across[several], up[several], above, right,
+                color=color, elinewidth=1.2, alpha=0.8, zorder=3, linestyle="",
             )  # fmt: skip
-        axes.plot(
-            x[members].mean(), y[members].mean(), marker, color=color, markersize=look.sizes[first],
-            markeredgecolor="white", zorder=4,
-        )  # fmt: skip
+        axes.plot(across, up, marker, color=color, markersize=size, markeredgecolor="white", zorder=4)
 
 
 def _front(axes: Axes, panel: Panel, settings: Floats) -> None:

@@ -7,108 +7,126 @@ run counts only while its own files are those that were read, and from a line th
 import gzip
 import hashlib
 import json
-import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import NamedTuple, cast
 
 import hfvae_runner
 from hfvae_runner.errors import DataError
-from hfvae_runner.report.runs import STATUSES, UNREADABLE, Run, checked_config, checked_metrics, file_stat, plain
+from hfvae_runner.report.listing import Listing
+from hfvae_runner.report.runs import (
+    DEEPEST,
+    STATUSES,
+    UNREADABLE,
+    Run,
+    checked_config,
+    checked_metrics,
+    file_stat,
+    plain,
+)
 from hfvae_runner.storage import atomic
 
 NAME = ".report.jsonl.gz"
 _FORMAT = 1
 _LONGEST = 1 << 26
-"""Bytes of a line; a run's own files are smaller."""
+"""Bytes of a line; those of the runs that it is made of are no more."""
 _FASTEST = 1
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _BROKEN = (OSError, EOFError, zlib.error, ValueError, LookupError, TypeError, AttributeError, RecursionError, DataError)
 """What a damaged file raises."""
 
 
-@dataclass(frozen=True)
-class Cache:
-    """What an earlier report has left.
+class Found(NamedTuple):
+    """A run folder, what it is called, and the signature of its files."""
 
-    Attributes:
-        runs: by their folders' paths as seen from the report's.
-        written: the files that it wrote, by name, with what tells whether they are still the same.
-        complete: whether every line could be used.
+    path: Path
+    name: str
+    signature: str
+
+
+class Outcome(NamedTuple):
+    """What a report has left: the files that it wrote, by name, with their stats, and what it printed."""
+
+    files: Mapping[str, object]
+    listing: Listing
+
+
+def outcome(home: Path, found: Mapping[str, Found]) -> Outcome | None:
+    """That of the report which stands in the folder, if one on the same runs in the same state would be the same.
+
+    found: the runs by their paths as seen from ``home``, here and below.
     """
-
-    runs: Mapping[str, Run] = field(default_factory=dict)
-    written: Mapping[str, object] = field(default_factory=dict)
-    complete: bool = False
-
-    def is_current(self, home: Path, runs: Sequence[Run]) -> bool:
-        """Whether the files that were written are there, and the same runs would make the same ones."""
-        same = self.complete and {place_of(run.path, home): run.signature for run in runs} == {
-            place: run.signature for place, run in self.runs.items()
-        }
-        return same and bool(self.written) and self.written == _stats(home, self.written)
-
-
-def place_of(path: Path, home: Path) -> str:
-    """What a run goes by in the cache."""
-    return os.path.relpath(path, home)
+    try:
+        with _open(home) as stream:
+            head = json.loads(stream.readline(_LONGEST))
+        now = {place: each.signature for place, each in found.items()}
+        if head["made_by"] != _made_by() or head["runs"] != now or head["files"] != _stats(home, head["files"]):
+            return None
+        above, columns, below = cast(list[list[object]], plain(head["listing"], NAME))
+        return Outcome(head["files"], Listing(_texts(above), [_texts(column) for column in columns], _texts(below)))
+    except _BROKEN:
+        # Of no consequence: there is a new report.
+        return None
 
 
-def load(home: Path, names: Mapping[str, str]) -> Cache:
-    """What an earlier report has left in the folder ``home``.
-
-    names: how the runs that are wanted are called now, by their places; no others are read.
-    """
-    path = home / NAME
-    if not path.is_file():
-        return Cache()
+def kept_runs(home: Path, found: Mapping[str, Found]) -> dict[str, Run]:
+    """The runs that an earlier report has read in these folders, in whatever state they are now."""
     runs: dict[str, Run] = {}
     try:
-        with gzip.open(path) as stream:
-            head = json.loads(stream.readline(_LONGEST))
-            if head["made_by"] != _made_by() or not isinstance(head["written"], dict):
-                return Cache()
-            complete = True
-            for place, content in _lines(cast(BinaryIO, stream), len(names)):
-                known = place in names
-                complete = complete and known
-                if known:
-                    runs[place] = _run(content, home / place, names[place])
+        with _open(home) as stream:
+            if json.loads(stream.readline(_LONGEST))["made_by"] != _made_by():
+                return {}
+            while text := stream.readline(_LONGEST):
+                place, *content = json.loads(text)
+                if place in found:
+                    runs[place] = _run(content if _is_plain(text) else plain(content, NAME), found[place])
     except _BROKEN:
         # Of no consequence: the folders themselves are read.
-        return Cache(runs)
-    return Cache(runs, head["written"], complete and len(runs) == head["runs"])
+        pass
+    return runs
 
 
-def save(home: Path, runs: Sequence[Run], written: Iterable[str]) -> Mapping[str, object]:
-    """Keeps the runs, and what the files are like that were written into ``home``; returns the latter.
+def keep(
+    home: Path, found: Mapping[str, Found], runs: Sequence[Run], names: Iterable[str], listing: Listing
+) -> Outcome:
+    """Keeps the runs, what is printed, and the state of the files that were written into ``home``.
 
     Raises:
         StorageError: it cannot be written.
     """
-    kept = [run for run in runs if run.status != UNREADABLE]
-    stats = _stats(home, written)
-    head = {"made_by": _made_by(), "runs": len(runs), "written": stats}
+    files = _stats(home, names)
+    readable = {run.path: run for run in runs if run.status != UNREADABLE}
+    # What could not be read may be so the next time, though nothing of it has changed.
+    signatures = {place: each.signature if each.path in readable else "" for place, each in found.items()}
+    head = {"made_by": _made_by(), "runs": signatures, "files": files, "listing": listing}
     with atomic(home / NAME) as raw, gzip.GzipFile(NAME, "wb", _FASTEST, raw, 0) as stream:
         stream.write(f"{json.dumps(head)}\n".encode())
-        for run in kept:
-            row = [place_of(run.path, home), run.signature, run.status, run.reason, run.config, run.metrics]
-            stream.write(f"{json.dumps(row)}\n".encode())
-    return stats
+        for place, each in found.items():
+            if run := readable.get(each.path):
+                row = [place, run.signature, run.status, run.reason, run.config, run.metrics]
+                stream.write(f"{json.dumps(row)}\n".encode())
+    return Outcome(files, listing)
 
 
-def _lines(stream: BinaryIO, most: int) -> Iterator[tuple[str, list[object]]]:
-    for _ in range(most):
-        text = stream.readline(_LONGEST)
-        if not text:
-            return
-        place, *content = json.loads(text)
-        yield place, content
+def _open(home: Path) -> gzip.GzipFile:
+    # Anything else there, such as a pipe, might never end.
+    if not (home / NAME).is_file():
+        raise FileNotFoundError(NAME)
+    return gzip.GzipFile(home / NAME)
 
 
-def _run(content: list[object], path: Path, name: str) -> Run:
-    signature, status, reason, config, metrics = cast(list[object], plain(content, NAME))
+def _is_plain(line: bytes) -> bool:
+    """Whether `plain` would return what JSON reads from the line, which takes it longer than to read it."""
+    depth = deepest = 0
+    for character in line.translate(None, _NO_BRACKETS):
+        depth += 1 if character in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest <= DEEPEST and line.isascii() and b"\\" not in line and b"\x7f" not in line
+
+
+def _run(content: object, found: Found) -> Run:
+    signature, status, reason, config, metrics = cast(list[object], content)
     if not (isinstance(signature, str) and isinstance(reason, str) and status in STATUSES):
         raise ValueError("expected text")
     if not (isinstance(config, dict) and isinstance(metrics, dict)):
@@ -117,7 +135,13 @@ def _run(content: list[object], path: Path, name: str) -> Run:
         checked_config(config)
     if metrics:
         checked_metrics(metrics)
-    return Run(path, name, str(status), reason, config, metrics, signature)
+    return Run(found.path, found.name, str(status), reason, config, metrics, signature)
+
+
+def _texts(values: object) -> list[str]:
+    if isinstance(values, list) and all(isinstance(value, str) for value in values):
+        return values
+    raise ValueError("expected lists of text")
 
 
 def _stats(home: Path, names: Iterable[str]) -> dict[str, object]:

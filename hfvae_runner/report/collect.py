@@ -2,50 +2,58 @@
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 
 from hfvae_runner.console import progress
-from hfvae_runner.report import cache
-from hfvae_runner.report.cache import Cache, place_of
-from hfvae_runner.report.runs import Run, find, read, shown, signature
+from hfvae_runner.errors import DataError
+from hfvae_runner.report.cache import Found
+from hfvae_runner.report.runs import Run, find, read, shown, signature_of
 from hfvae_runner.report.settings import natural
 
 _SOME = 400
-"""Runs from which on other processes take less time to read them than to start."""
+"""Runs from which on another process takes less time to read them than to start."""
 _AT_ONCE = 50
 
 
-def collect(folders: Sequence[Path]) -> tuple[list[Run], Cache]:
-    """The runs below the folders, each once, by name as seen from the first folder, and what was kept there before.
+def look(folders: Sequence[Path]) -> dict[str, Found]:
+    """The run folders below the folders, each once, by their paths as seen from the first folder.
 
     Raises:
         DataError: a folder is missing or cannot be read.
     """
     home = folders[0].resolve()
-    paths = {place_of(path, home): path for path in find(folders)}
-    names = {place: shown(place) for place in paths}
-    kept = cache.load(home, names)
-    runs = [run for place, run in kept.runs.items() if run.signature == signature(paths[place])]
+    paths = {os.path.relpath(path, home): path for path in find(folders)}
+    return {place: Found(path, shown(place), signature_of(path)) for place, path in paths.items()}
+
+
+def collect(found: Mapping[str, Found], kept: Mapping[str, Run]) -> list[Run]:
+    """The runs by name; kept: those that an earlier report has read, by the same paths.
+
+    Raises:
+        DataError: a process that reads them dies.
+    """
+    runs = [run for place, run in kept.items() if run.signature == found[place].signature]
     known = {run.path for run in runs}
-    unknown = [(path, names[place]) for place, path in paths.items() if path not in known]
+    unknown = [each for each in found.values() if each.path not in known]
     runs += progress(_read(unknown), "reading runs", wanted=True, total=len(unknown))
-    return sorted(runs, key=lambda run: natural(run.name)), kept
+    return sorted(runs, key=lambda run: natural(run.name))
 
 
-def _read(paths: Sequence[tuple[Path, str]]) -> Iterator[Run]:
-    """The runs in the folders, which have a name each."""
-    cores = min(os.cpu_count() or 1, len(paths) // _SOME + 1)
+def _read(found: Sequence[Found]) -> Iterator[Run]:
+    cores = min(os.cpu_count() or 1, len(found) // _SOME + 1)
     if cores == 1:
-        for path, name in paths:
-            yield read(path, name)
+        yield from (read(*each) for each in found)
         return
     # A new process each: forked ones would share what threads of this one hold.
     pool = ProcessPoolExecutor(cores, get_context("spawn"), _ignore_interrupts)
     try:
-        yield from pool.map(read, *zip(*paths, strict=True), chunksize=_AT_ONCE)
+        yield from pool.map(read, *zip(*found, strict=True), chunksize=_AT_ONCE)
+    except BrokenProcessPool:
+        raise DataError("a process that read runs was killed, most likely for want of memory") from None
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -1,22 +1,26 @@
 """The command: its arguments, what it writes and prints, and its exit code."""
 
 import argparse
+import gc
 import io
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 from hfvae_runner.console import exit_code_of
 from hfvae_runner.errors import ConfigError, DataError, RunnerError
-from hfvae_runner.report import cache, table
-from hfvae_runner.report.collect import collect
+from hfvae_runner.report import cache
+from hfvae_runner.report.cache import Found
+from hfvae_runner.report.collect import collect, look
 from hfvae_runner.report.html import count
+from hfvae_runner.report.listing import listing
 from hfvae_runner.report.results import results_csv, settings_csv
-from hfvae_runner.report.runs import COMPLETED, Run, is_run, shown
+from hfvae_runner.report.runs import Run, is_run, shown
 from hfvae_runner.report.settings import Comparison, compare
-from hfvae_runner.report.table import Setting
+from hfvae_runner.report.table import Setting, group
 from hfvae_runner.storage import write_atomic
 
 _UNLIMITED = 1_000_000
@@ -75,43 +79,59 @@ def report(folders: Sequence[Path]) -> None:
         DataError: a folder is missing or holds no run, or the first is a run's own or cannot be written.
     """
     first = folders[0]
-    runs, kept = collect(folders)
+    found = look(folders)
     if is_run(first):
         raise DataError(f"{shown(first)} is a run's own folder; give the folder above it first, for the report's files")
-    if not runs:
+    if not found:
         where = ", ".join(shown(folder) for folder in folders)
         raise DataError(f"no run at or below {where}; expected folders with a config.yaml, as runs leave them")
-    comparison = compare([run.texts for run in runs if run.config])
-    settings = table.group(runs, comparison)
     home = first.resolve()
+    known = cache.outcome(home, found)
     try:
-        written = kept.written if kept.is_current(home, runs) else _write(home, runs, settings, comparison)
+        files, listed = known or _report(home, found)
     except OSError as error:
         # Of a rename it is the second name that a person knows.
         path = error.filename2 or error.filename or first
         raise DataError(f"{shown(path)} cannot be written: {error.strerror}") from error
-    if settings:
-        print(table.terminal(settings, comparison, shutil.get_terminal_size((_UNLIMITED, 24)).columns))
-    rest = [run for run in runs if run.status != COMPLETED]
-    if rest:
-        print("\nnot completed:")
-    for run in rest:
-        print(f"  {run.name}: {run.status}{': ' if run.reason else ''}{run.reason}")
-    figures = count(sum(name.startswith(_FIGURES) for name in written), "figure")
-    state = ", nothing new" if written is kept.written else ""
+    if text := listed.text(shutil.get_terminal_size((_UNLIMITED, 24)).columns):
+        print(text)
+    figures = count(sum(name.startswith(_FIGURES) for name in files), "figure")
+    state = " are up to date" if known else ""
     print(f"{shown(first)}: results.csv, settings.csv, report.html, {figures} in {_FIGURES}/{state}", file=sys.stderr)
 
 
-def _write(
-    home: Path, runs: Sequence[Run], settings: Sequence[Setting], comparison: Comparison
-) -> Mapping[str, object]:
-    """Writes all files; returns them by name, as the cache keeps them."""
+def _report(home: Path, found: Mapping[str, Found]) -> cache.Outcome:
+    with _lasting():
+        runs = collect(found, cache.kept_runs(home, found))
+        comparison = compare([run.texts for run in runs if run.config])
+        settings = group(runs, comparison)
+        tables = {"results.csv": results_csv(runs, comparison), "settings.csv": settings_csv(settings, comparison)}
+    for name, text in tables.items():
+        write_atomic(home / name, text)
+    names = [*tables, *_write_page(home, runs, settings, comparison)]
+    return cache.keep(home, found, runs, names, listing(runs, settings, comparison))
+
+
+@contextmanager
+def _lasting() -> Iterator[None]:
+    """For what makes objects by the million and keeps them: no search for cycles among them, now or later.
+
+    Python would search again and again, which doubles the time.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _write_page(home: Path, runs: Sequence[Run], settings: Sequence[Setting], comparison: Comparison) -> list[str]:
+    """Writes the figures and the page with them; returns the files' names."""
     # matplotlib takes half a second to import.
     from hfvae_runner.report.page import Picture, page
     from hfvae_runner.report.plots import NAMES, plots
 
-    write_atomic(home / "results.csv", results_csv(runs, comparison))
-    write_atomic(home / "settings.csv", settings_csv(settings, comparison))
     folder = home / _FIGURES
     pictures: dict[Path, Picture] = {}
     for plot in plots(settings):
@@ -127,5 +147,4 @@ def _write(
     for stale in {path for name in NAMES for path in folder.glob(f"{name}.png")} - pictures.keys():
         stale.unlink()
     write_atomic(home / "report.html", page(home, runs, settings, comparison, list(pictures.values())))
-    names = ["results.csv", "settings.csv", "report.html", *(f"{_FIGURES}/{path.name}" for path in pictures)]
-    return cache.save(home, runs, names)
+    return ["report.html", *(f"{_FIGURES}/{path.name}" for path in pictures)]

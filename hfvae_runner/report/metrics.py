@@ -1,6 +1,6 @@
 """What a run's numbers are called, and where they stand."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from hfvae_runner.report.runs import Run
@@ -25,20 +25,22 @@ class Metric(NamedTuple):
         return self.title if self.unit == "share" else f"{self.title} / {self.unit}"
 
 
-def places(section: Mapping[str, object], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], object]]:
+def places(section: Mapping[str, object], path: tuple[str, ...]) -> dict[tuple[str, ...], object]:
     """Every value of a section with its place: ``("test", "kl_per_factor", "style[0]")``.
 
     An entry of a list stands as ``exponents[0]``. What is nested deeper, such as every factor's information about every
     variable, stays in metrics.json.
     """
+    found: dict[tuple[str, ...], object] = {}
     for key, value in section.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             if len(path) < _DEEPEST:
-                yield from places(value, (*path, key))
+                found |= places(value, (*path, key))
         elif isinstance(value, list):
-            yield from places({f"{key}[{i}]": item for i, item in enumerate(value)}, path)
+            found |= places({f"{key}[{i}]": item for i, item in enumerate(value)}, path)
         else:
-            yield (*path, key), value
+            found[*path, key] = value
+    return found
 
 
 def _test(key: str, inner: str | None = None) -> Callable[[Run], float | None]:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from hfvae_runner.report.metrics import places
 from hfvae_runner.report.runs import Run
@@ -17,6 +17,7 @@ _FIRST = ("folder", "status", "reason", *GROUPS, "seed")
 _EXTENT = ("steps", "epochs", "batch_size")
 _COST = ("parameters", "wall_seconds", "examples_per_second", "device")
 _COUNTS = ("runs", "completed")
+_CELLS = (float, int, str, type(None))
 _SECTIONS = ("test", "train", "holdout", "prior", "likelihood")
 
 
@@ -25,7 +26,7 @@ def results_csv(runs: Sequence[Run], comparison: Comparison) -> str:
     own = (*_FIRST, *_EXTENT, *_COST)
     knobs = sorted({key for run in runs for key in knobs_of(run.config)})
     others = [key for key in comparison.keys if key not in knobs and key not in own]
-    metrics = [dict(_metrics(run)) for run in runs]
+    metrics = [_metrics(run) for run in runs]
     measured = _metric_columns(metrics)
     stream = io.StringIO()
     table = csv.writer(stream, lineterminator="\n")
@@ -42,7 +43,8 @@ def results_csv(runs: Sequence[Run], comparison: Comparison) -> str:
                 *(_as_cell(described.get(key, config.get(key))) for key in _EXTENT),
                 *(_as_cell(settings.get(key)) for key in others),
                 *(_as_cell(described.get(key)) for key in _COST),
-                *(_as_cell(leaves.get(place)) for place in measured),
+                # Most cells are here, and a call for each would take longer than all else.
+                *(value if type(value := leaves.get(place)) in _CELLS else as_text(value) for place in measured),
             ]
         )
     return stream.getvalue()
@@ -79,15 +81,13 @@ def settings_csv(settings: Sequence[Setting], comparison: Comparison) -> str:
 
 
 def _test_numbers(run: Run) -> dict[Place, float]:
-    found = {place: as_number(value) for place, value in places(run.section("test"), ("test",))}
+    found = {place: as_number(value) for place, value in places(run.section("test"), ("test",)).items()}
     return {place: value for place, value in found.items() if value is not None and not place[-1].endswith("]")}
 
 
-def _as_cell(value: object) -> str:
-    """The value as text that reads back to the same number; nothing for none."""
-    if isinstance(value, float):
-        return repr(value)
-    return "" if value is None else as_text(value)
+def _as_cell(value: object) -> object:
+    """The value, or its text where the csv module would write another one; of None and floats its own is right."""
+    return value if type(value) in _CELLS else as_text(value)
 
 
 def _heading(knob: str) -> str:
@@ -96,12 +96,14 @@ def _heading(knob: str) -> str:
     return f"knob/{knob}" if taken else knob
 
 
-def _metrics(run: Run) -> Iterator[tuple[Place, object]]:
+def _metrics(run: Run) -> dict[Place, object]:
     """Every value of the sections with its place; the prior's and the likelihood's names are settings."""
-    for section in _SECTIONS:
-        for place, value in places(run.section(section), (section,)):
-            if place not in (("prior", "name"), ("likelihood", "name")):
-                yield place, value
+    found: dict[Place, object] = {}
+    for name in _SECTIONS:
+        found |= places(run.section(name), (name,))
+    for name in ("prior", "likelihood"):
+        found.pop((name, "name"), None)
+    return found
 
 
 def _metric_columns(runs: Sequence[Mapping[Place, object]]) -> list[Place]:

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,7 +22,9 @@ _CONFIG, _METRICS, _STATUS = "config.yaml", "metrics.json", "status.json"
 _SCHEMA = 1
 _SECTIONS = ("run", "train", "test")
 _MOST_BYTES = {_METRICS: 1 << 25, _STATUS: 1 << 20}
-_MOST_VALUES, _DEEPEST = 1_000_000, 40
+_MOST_VALUES, DEEPEST = 1_000_000, 40
+"""Beyond all measure."""
+_NUMBERS = (float, int, bool, type(None))
 _MALFORMED = (ValueError, LookupError, AttributeError, RecursionError)
 """What the parser raises, beside its own errors, for text that only looks like JSON."""
 
@@ -110,7 +112,7 @@ def _search(folder: Path, seen: set[Path]) -> Iterator[Path]:
         yield from _search((folder / name).resolve() if is_link else folder / name, seen)
 
 
-def signature(path: Path) -> str:
+def signature_of(path: Path) -> str:
     """A digest of when and as what the files of a run were written that a report reads, its figures among them."""
     stats = [(name, file_stat(path / name)) for name in (_CONFIG, _METRICS, _STATUS)]
     try:
@@ -130,10 +132,11 @@ def file_stat(path: str | Path) -> tuple[int, ...]:
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def read(path: Path, name: str) -> Run:
-    """The run in a folder, whatever its state; ``name`` is what it is called."""
-    # Before the files are read: what changes meanwhile is read again the next time.
-    own = signature(path)
+def read(path: Path, name: str, signature: str) -> Run:
+    """The run in a folder, whatever its state.
+
+    name: what it is called; signature: of its files, taken before: what changes meanwhile is read again the next time.
+    """
     config: Mapping[str, object] = {}
     status, reason, metrics = UNFINISHED, "", dict[str, object]()
     try:
@@ -149,7 +152,7 @@ def read(path: Path, name: str) -> Run:
         status, reason = UNREADABLE, _one_line(error)
     except OSError as error:
         status, reason = UNREADABLE, f"{shown(error.filename)}: {error.strerror}"
-    return Run(path, name, status, reason, config, metrics, own)
+    return Run(path, name, status, reason, config, metrics, signature)
 
 
 def _config(path: Path) -> Mapping[str, object]:
@@ -215,17 +218,26 @@ def plain(content: object, file: str) -> object:
     def copied(value: object, depth: int) -> object:
         nonlocal left
         if isinstance(value, str):
-            return spelt_out(value)
+            return _text(value)
         if not isinstance(value, dict | list):
             return value
         left -= len(value)
-        if left < 0 or depth > _DEEPEST:
-            raise DataError(f"{file} holds more than {_MOST_VALUES} values, or is nested deeper than {_DEEPEST} times")
+        if left < 0 or depth > DEEPEST:
+            raise DataError(f"{file} holds more than {_MOST_VALUES} values, or is nested deeper than {DEEPEST} times")
+        # Most values are numbers, and most keys the same in every run: neither costs a call of Python's.
         if isinstance(value, dict):
-            return {spelt_out(str(key)): copied(inner, depth + 1) for key, inner in value.items()}
-        return [copied(inner, depth + 1) for inner in value]
+            return {
+                _text(str(key)): each if type(each) in _NUMBERS else copied(each, depth + 1)
+                for key, each in value.items()
+            }
+        return [each if type(each) in _NUMBERS else copied(each, depth + 1) for each in value]
 
     return copied(content, 1)
+
+
+@lru_cache(maxsize=1 << 14)
+def _text(text: str) -> str:
+    return spelt_out(text)
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -3,9 +3,11 @@
 Values are compared as text, so that 12 and 12.0 are the same.
 """
 
+import json
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import yaml
 
@@ -109,9 +111,15 @@ def as_text(value: object) -> str:
         return value
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
-    if isinstance(value, Mapping | list):
-        return yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=float("inf")).strip()
+    if isinstance(value, dict | list):
+        return _in_flow_style(json.dumps(value))
     return "null" if value is None else str(value).lower()
+
+
+@lru_cache(maxsize=1 << 14)
+def _in_flow_style(text: str) -> str:
+    """JSON as YAML of one line, for which PyYAML takes longer than for all else in a run's settings."""
+    return yaml.safe_dump(json.loads(text), default_flow_style=True, sort_keys=False, width=float("inf")).strip()
 
 
 def as_number(value: object) -> float | None:
@@ -142,7 +150,7 @@ def _rank(key: str) -> int:
 
 def _leaves(section: Mapping[str, object], path: str) -> Iterator[tuple[str, object]]:
     for key, value in section.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             yield from _leaves(value, f"{path}.{key}")
         else:
             yield f"{path}.{key}", value

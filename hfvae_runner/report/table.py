@@ -1,7 +1,7 @@
 """The table of settings: the seeds of each taken together, as mean and range."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,7 +10,6 @@ from hfvae_runner.report.runs import COMPLETED, Run
 from hfvae_runner.report.settings import MISSING, Comparison, as_text, natural
 
 _LARGE = 100
-_GAP = 2
 
 
 @dataclass(frozen=True)
@@ -92,20 +91,6 @@ def count_title(settings: Sequence[Setting]) -> str:
     return "seeds" if once else "runs"
 
 
-def terminal(settings: Sequence[Setting], comparison: Comparison, width: int) -> str:
-    """The table as text, a line per setting; numbered parts below each other where ``width`` characters are too few."""
-    names = [*comparison.varying, count_title(settings)]
-    rows = [[*setting.values.values(), setting.count] for setting in settings]
-    blocks = [_aligned(name, [row[i] for row in rows]) for i, name in enumerate(names)]
-    blocks += [_aligned(title, _padded(cells)) for title, cells in columns(settings).items()]
-    parts = [blocks]
-    if _width(blocks) > width:
-        numbers = _aligned("#", [str(i) for i in range(1, len(rows) + 1)])
-        parts = [[numbers, *part] for part in _fit(blocks, width - _width([numbers]) - _GAP)]
-    tables = ["\n".join((" " * _GAP).join(line).rstrip() for line in zip(*part, strict=True)) for part in parts]
-    return "\n\n".join([*_above(comparison), *tables])
-
-
 def are_words(cells: Sequence[str]) -> bool:
     """Whether a column holds anything but numbers."""
     return any(cell[:1].isalpha() and cell != "null" for cell in cells)
@@ -114,50 +99,6 @@ def are_words(cells: Sequence[str]) -> bool:
 def choices(values: Mapping[str, str]) -> str:
     """Settings in the spelling of the command line."""
     return " ".join(f"{key}={value}" for key, value in values.items())
-
-
-def _above(comparison: Comparison) -> Iterator[str]:
-    titles = {"the same for all": comparison.shared, "the same where it is defined": comparison.where_defined}
-    lines = [f"{title}: {choices(values)}" for title, values in titles.items() if values]
-    yield "\n".join([*lines, "test split, nats per example; mean [least, most]"])
-
-
-def _width(blocks: Sequence[list[str]]) -> int:
-    return sum(len(block[0]) for block in blocks) + _GAP * (len(blocks) - 1)
-
-
-def _fit(blocks: Sequence[list[str]], width: int) -> Iterator[list[list[str]]]:
-    """Columns in as few parts as the width allows, at least one in each."""
-    part: list[list[str]] = []
-    for block in blocks:
-        if part and _width([*part, block]) > width:
-            yield part
-            part = []
-        part.append(block)
-    yield part
-
-
-def _padded(cells: Sequence[Spread | None]) -> list[str]:
-    """Means with their points below each other, bounds below bounds."""
-    present = [cell for cell in cells if cell]
-    decimals = max(_decimals(cell.mean) for cell in present)
-    means = [cell.mean + " " * (decimals - _decimals(cell.mean)) if cell else MISSING for cell in cells]
-    width = max(map(len, means))
-    bounds = [(cell.least, cell.most) for cell in present if cell.n > 1]
-    least, most = (max((len(pair[i]) for pair in bounds), default=0) for i in (0, 1))
-    tails = [f" [{cell.least:>{least}}, {cell.most:>{most}}]" if cell and cell.n > 1 else "" for cell in cells]
-    tail = max(map(len, tails))
-    return [f"{mean:>{width}}{bound:<{tail}}" for mean, bound in zip(means, tails, strict=True)]
-
-
-def _decimals(text: str) -> int:
-    return len(text.partition(".")[2])
-
-
-def _aligned(title: str, cells: Sequence[str]) -> list[str]:
-    """Title, rule and cells in one width; words to the left, numbers to the right."""
-    width = max(map(len, [title, *cells]))
-    return [text.ljust(width) if are_words(cells) else text.rjust(width) for text in (title, "-" * width, *cells)]
 
 
 def _by_seed(run: Run) -> list[tuple[int, float, str]]:

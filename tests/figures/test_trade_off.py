@@ -23,7 +23,7 @@ def axis(*values, better="higher"):
 
 def large(axes):
     """(x, y) of the settings' means."""
-    return [tuple(line.get_xydata()[0]) for line in axes.lines if line.get_markeredgecolor() == "white"]
+    return [tuple(dot) for line in axes.lines if line.get_markeredgecolor() == "white" for dot in line.get_xydata()]
 
 
 @pytest.mark.parametrize(

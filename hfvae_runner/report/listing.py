@@ -1,0 +1,87 @@
+"""What a report prints: the table of settings as text, fitted to the terminal, and the runs that did not complete."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from hfvae_runner.report.runs import COMPLETED, Run
+from hfvae_runner.report.settings import MISSING, Comparison
+from hfvae_runner.report.table import Setting, Spread, are_words, choices, columns, count_title
+
+_GAP = 2
+
+
+class Listing(NamedTuple):
+    """The lines above the table, its columns with title, rule and a cell per setting in one width, and those below."""
+
+    above: list[str]
+    columns: list[list[str]]
+    below: list[str]
+
+    def text(self, width: int) -> str:
+        """As text, a line per setting; numbered parts below each other where ``width`` characters are too few."""
+        parts = [self.columns]
+        if _width(self.columns) > width:
+            settings = len(self.columns[0]) - 2
+            numbers = _aligned("#", [str(i) for i in range(1, settings + 1)])
+            parts = [[numbers, *part] for part in _fit(self.columns, width - _width([numbers]) - _GAP)]
+        tables = ["\n".join((" " * _GAP).join(line).rstrip() for line in zip(*part, strict=True)) for part in parts]
+        blocks = ["\n".join(self.above), *tables] if self.columns else []
+        return "\n\n".join([*blocks, "\n".join(self.below)] if self.below else blocks)
+
+
+def listing(runs: Sequence[Run], settings: Sequence[Setting], comparison: Comparison) -> Listing:
+    """Of all runs, and the settings that they are of; without a table where none has a config."""
+    rest = [run for run in runs if run.status != COMPLETED]
+    below = ["not completed:"] if rest else []
+    below += [f"  {run.name}: {run.status}{': ' if run.reason else ''}{run.reason}" for run in rest]
+    if not settings:
+        return Listing([], [], below)
+    rows = [[*setting.values.values(), setting.count] for setting in settings]
+    names = [*comparison.varying, count_title(settings)]
+    blocks = [_aligned(name, [row[i] for row in rows]) for i, name in enumerate(names)]
+    blocks += [_aligned(title, _padded(cells)) for title, cells in columns(settings).items()]
+    return Listing(list(_above(comparison)), blocks, below)
+
+
+def _above(comparison: Comparison) -> Iterator[str]:
+    titles = {"the same for all": comparison.shared, "the same where it is defined": comparison.where_defined}
+    yield from (f"{title}: {choices(values)}" for title, values in titles.items() if values)
+    yield "test split, nats per example; mean [least, most]"
+
+
+def _width(blocks: Sequence[list[str]]) -> int:
+    return sum(len(block[0]) for block in blocks) + _GAP * (len(blocks) - 1)
+
+
+def _fit(blocks: Sequence[list[str]], width: int) -> Iterator[list[list[str]]]:
+    """Columns in as few parts as the width allows, at least one in each."""
+    part: list[list[str]] = []
+    for block in blocks:
+        if part and _width([*part, block]) > width:
+            yield part
+            part = []
+        part.append(block)
+    yield part
+
+
+def _padded(cells: Sequence[Spread | None]) -> list[str]:
+    """Means with their points below each other, bounds below bounds."""
+    present = [cell for cell in cells if cell]
+    decimals = max(_decimals(cell.mean) for cell in present)
+    means = [cell.mean + " " * (decimals - _decimals(cell.mean)) if cell else MISSING for cell in cells]
+    width = max(map(len, means))
+    bounds = [(cell.least, cell.most) for cell in present if cell.n > 1]
+    least, most = (max((len(pair[i]) for pair in bounds), default=0) for i in (0, 1))
+    tails = [f" [{cell.least:>{least}}, {cell.most:>{most}}]" if cell and cell.n > 1 else "" for cell in cells]
+    tail = max(map(len, tails))
+    return [f"{mean:>{width}}{bound:<{tail}}" for mean, bound in zip(means, tails, strict=True)]
+
+
+def _decimals(text: str) -> int:
+    return len(text.partition(".")[2])
+
+
+def _aligned(title: str, cells: Sequence[str]) -> list[str]:
+    """Title, rule and cells in one width; words to the left, numbers to the right."""
+    width = max(map(len, [title, *cells]))
+    return [text.ljust(width) if are_words(cells) else text.rjust(width) for text in (title, "-" * width, *cells)]
