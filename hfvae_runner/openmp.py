@@ -7,7 +7,7 @@ machine then take the cores from each other. It reads its setting once, when it 
 import os
 from collections.abc import MutableMapping
 
-SPIN_COUNT = "1000"
+SPIN_COUNT = "2000"
 """Turns of the loop in which a thread waits before it sleeps."""
 _OWN = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 

@@ -117,7 +117,9 @@ def read(path: Path) -> dict[str, object]:
 
 
 def guarded(config: Mapping[str, object], path: Path, allowed: Allowed) -> dict[str, object]:
-    """The stored config, without its ``trust``, which is for each command line to give.
+    """The stored config with the functions as they are called today, and without its ``trust``.
+
+    Whom to trust is for each command line to say.
 
     Args:
         config: from ``read``.
@@ -127,8 +129,12 @@ def guarded(config: Mapping[str, object], path: Path, allowed: Allowed) -> dict[
     Raises:
         ConfigError: it names a function that is neither installed as one of its kind nor allowed.
     """
+    found = dict(config)
     for kind, place, target in targets(config):
-        if _is_installed(kind, target) or allowed.covers(kind, target):
+        name = _installed_name(kind, target)
+        if name is not None:
+            found = _with_target(found, place, name)
+        if name is not None or allowed.covers(kind, target):
             continue
         where = f"{'.'.join(map(str, place))}.{TARGET}".lstrip(".")
         known = {} if kind is None else installed(kind)
@@ -139,7 +145,7 @@ def guarded(config: Mapping[str, object], path: Path, allowed: Allowed) -> dict[
             f"{path}: {where}={target!r}: expected {expected}; to run that code all the same, type {typed} or "
             f"trust=[{module}] on this command line{nearest(target, known)}"
         )
-    return {key: value for key, value in config.items() if key != "trust"}
+    return {key: value for key, value in found.items() if key != "trust"}
 
 
 def check_destinations(config: Mapping[str, object], path: Path, typed: Iterable[str]) -> None:
@@ -158,7 +164,7 @@ def check_destinations(config: Mapping[str, object], path: Path, typed: Iterable
         target = section.get(TARGET) if isinstance(section, Mapping) else None
         if not isinstance(target, str) or not _is_installed("trackers", target):
             continue
-        usual = installed("trackers")[target]
+        usual = installed("trackers")[str(_installed_name("trackers", target))]
         for option, value in section.items():
             where = f"trackers.{name}.{option}"
             own = any(where == each or where.startswith(f"{each}.") for each in given)
@@ -181,7 +187,32 @@ def _is_dotted(text: str) -> bool:
 
 
 def _is_installed(kind: str | None, target: object) -> bool:
-    return kind is not None and isinstance(target, str) and target in installed(kind)
+    return _installed_name(kind, target) is not None
+
+
+def _installed_name(kind: str | None, target: object) -> str | None:
+    """The function of the table that a config names; of this package it is the one of that name, in whatever module.
+
+    An earlier version may have had it in another one.
+    """
+    if kind is None or not isinstance(target, str):
+        return None
+    if target in installed(kind):
+        return target
+    module, _, name = target.rpartition(".")
+    if module.partition(".")[0] != hfvae_runner.__name__:
+        return None
+    return next((known for known in installed(kind) if known.rpartition(".")[2] == name), None)
+
+
+def _with_target(config: Mapping[str, object], place: Place, target: str) -> dict[str, object]:
+    """The config with another function in the section at a place."""
+    if not place:
+        return {**config, TARGET: target}
+    key, *rest = place
+    section = config[str(key)]
+    assert isinstance(section, Mapping)
+    return {**config, str(key): _with_target(section, tuple(rest), target)}
 
 
 def _kind(place: Place) -> str | None:

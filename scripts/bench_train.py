@@ -1,7 +1,7 @@
 """How fast training is: against a plain loop, against the machine's matrix products, and many runs at once.
 
     python scripts/bench_train.py [--settings NAME,...] [--steps N] [--rounds 7] [--threads 2] [--rows 50000]
-                                  [--stacked 1,8,64] [--compile] [--table] [--start] [--layouts]
+                                  [--stacked 1,8,64] [--compile] [--table] [--start] [--layouts] [--pairs]
 
 The five papers' main settings, each as its experiment has it, but for the batch of 64 of the α-β paper's shapes. Both
 sides train on the same ``--rows`` examples: MNIST and dSprites from $HFVAE_DATA (else data/) where they are there, else
@@ -20,7 +20,10 @@ random bytes in MNIST's format, and sprites drawn by the program.
 In a round every contestant takes some steps in turn, so that whatever else the machine does hits all of them. Then runs
 of HFVAE on MNIST with batches of 64 and different seeds, stacked against one after another. In place of all that,
 ``--table`` prints what log q(z) of a batch costs by itself, ``--start`` how long a command takes to its first step, and
-``--layouts`` what it brings that the weights of convolutions lie channels-last in memory.
+``--layouts`` what it brings that the weights of convolutions lie channels-last in memory. ``--pairs`` starts a command
+alone, then twice at once: the examples a second of both against those of one, and under ``command`` how much longer
+both take one after another than at once; as the program lets OpenMP's threads wait (hfvae_runner/openmp.py) and as
+libgomp does by itself. It is the command with the defaults; with ``--settings``, theirs as well.
 """
 
 import argparse
@@ -37,7 +40,7 @@ from statistics import median
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
-from _bench import aggregates, layouts, memory, start, ways
+from _bench import aggregates, layouts, memory, pairs, start, ways
 from _bench.settings import SETTINGS, Data, config_of
 
 from hfvae_runner.console import exit_code_of
@@ -57,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="bench_train_") as scratch:
             data = Data.here(options.rows, Path(scratch))
             print(_machine(options.threads), flush=True)
-            if options.table or options.start or options.layouts:
+            if options.table or options.start or options.layouts or options.pairs:
                 _print_parts(options, names, data)
             else:
                 _print_settings(options, names, data)
@@ -89,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--table", action="store_true", help="what log q(z) of a batch costs, and nothing else")
     parser.add_argument("--start", action="store_true", help="how long a command takes to its first step, likewise")
     parser.add_argument("--layouts", action="store_true", help="channels-last against contiguous, likewise")
+    parser.add_argument("--pairs", action="store_true", help="two commands at once against one, likewise")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
     return parser
 
@@ -199,16 +203,27 @@ def _print_parts(options: argparse.Namespace, names: Sequence[str], data: Data) 
         for line in aggregates.lines(options.device, options.threads, options.rounds, batches, _TABLE_LARGEST):
             print(line, flush=True)
     if options.start:
-        commands = {"the defaults": [f"threads={options.threads}", f"device={options.device}"]}
-        for name in names:
-            own = SETTINGS[name].overrides
-            commands[SETTINGS[name].title] = [f"+experiment={name}", *own, *_overrides(name, options, data)]
+        commands = _commands(names, options, data)
         for line in start.lines(commands, options.rounds):
+            print(line, flush=True)
+    if options.pairs:
+        extent = [f"steps={options.steps or 300}", "train.log_every=20", "metrics=hoyer", "metrics.figures=false"]
+        commands = _commands(names if options.settings else (), options, data)
+        for line in pairs.lines({title: [*own, *extent] for title, own in commands.items()}, options.rounds):
             print(line, flush=True)
     if options.layouts:
         machine = [f"threads={options.threads}", f"device={options.device}"]
         for line in layouts.lines(machine, options.steps or 3, options.rounds):
             print(line, flush=True)
+
+
+def _commands(names: Sequence[str], options: argparse.Namespace, data: Data) -> dict[str, list[str]]:
+    """What is typed for the defaults, and for each of the settings."""
+    commands = {"the defaults": [f"threads={options.threads}", f"device={options.device}"]}
+    for name in names:
+        own = SETTINGS[name].overrides
+        commands[SETTINGS[name].title] = [f"+experiment={name}", *own, *_overrides(name, options, data)]
+    return commands
 
 
 if __name__ == "__main__":

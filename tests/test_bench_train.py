@@ -1,6 +1,7 @@
 """scripts/bench_train.py on a few small images, and whether what it compares is the same."""
 
 import importlib
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     monkeypatch.syspath_prepend(SCRIPTS)
     threads, device = torch.get_num_threads(), "cpu"
     parts = {name: importlib.import_module(f"_bench.{name}") for name in ("aggregates", "floor", "memory", "plain")}
-    parts |= {name: importlib.import_module(f"_bench.{name}") for name in ("settings", "start", "ways")}
+    parts |= {name: importlib.import_module(f"_bench.{name}") for name in ("pairs", "settings", "start", "ways")}
     script = importlib.import_module("bench_train")
     monkeypatch.setattr(parts["memory"], "peak_in_own_process", lambda *_: 12_000_000)
     monkeypatch.setattr(parts["aggregates"], "peak_in_own_process", lambda *_: 34_000_000)
@@ -186,6 +187,37 @@ def test_the_lines_of_starts(bench: SimpleNamespace, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(bench.start, "_in_own_process", lambda overrides: bench.start.Start(*next(starts)))
     _, line = bench.start.lines({"a run": []}, 3)
     assert line.split() == ["a", "run", "2.00", "0.30", "2.00", "[1.00,", "3.00]"]
+
+
+def test_the_lines_of_pairs(
+    bench: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # By the round, for each way to wait: one alone, then two.
+    found = iter([(100, 10), (150, 8), (200, 5), (50, 20), (100, 10), (110, 8), (200, 5), (70, 20)])
+    asked = []
+
+    def measured(overrides: list[str], spins: str | None, runs: int) -> object:
+        asked.append((spins, runs))
+        return bench.pairs.Taken(*next(found))
+
+    monkeypatch.setattr(bench.pairs, "measured", measured)
+    assert bench.main(["--pairs", "--settings", "none", "--rounds", "2"]) == 0
+    _, _, title, ours, others, alone = capsys.readouterr().out.splitlines()
+    assert asked == [(None, 1), (None, 2), ("300000", 1), ("300000", 2)] * 2
+    assert title == "the defaults"
+    assert ours[34:].split() == ["100", "130", "1.30", "[1.10,", "1.50]", "2.50"]
+    assert others[34:].split() == ["200", "60", "0.30", "[0.25,", "0.35]", "0.50"]
+    assert alone.split(":")[1] == " 0.50 of libgomp's rate"
+
+
+def test_two_runs_at_once_are_measured(bench: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    taken = bench.pairs.measured(
+        ["steps=4", "threads=1", "train.log_every=1", "metrics=hoyer", "metrics.figures=false"], None, 2
+    )
+    assert taken.rate > 0 and taken.seconds > 0
+    with pytest.raises(subprocess.CalledProcessError):
+        bench.pairs.measured(["stpes=4"], "0", 1)
+    assert "stpes" in capsys.readouterr().err
 
 
 def test_the_peak_is_that_of_the_steps(bench: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:

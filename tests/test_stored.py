@@ -55,6 +55,25 @@ def test_every_installed_choice_passes() -> None:
             assert guarded(config, HERE, stored.NOTHING) == {k: v for k, v in config.items() if k != "trust"}
 
 
+def test_a_function_of_ours_is_found_by_its_name_in_whatever_module_it_was() -> None:
+    """As in the folder of an earlier version."""
+    config = own(
+        dataset={"_target_": "hfvae_runner.attic.digits", "normalised": True},
+        metrics={"hoyer": {"_target_": "hfvae_runner.hoyer_sparsity"}, "figures": False},
+    )
+    assert guarded(config, HERE, stored.NOTHING) == config | {
+        "dataset": {"_target_": "hfvae_runner.datasets.digits.digits", "normalised": True},
+        "metrics": {"hoyer": {"_target_": "hfvae_runner.metrics.hoyer.hoyer_sparsity"}, "figures": False},
+    }
+
+
+@pytest.mark.parametrize(
+    "target", ["attic.digits", "hfvae_runner.attic.hoyer_sparsity", "hfvae_runner", "hfvae_runner."]
+)
+def test_a_name_of_another_package_or_kind_is_no_function_of_ours(target: str) -> None:
+    assert f"dataset._target_={target!r}: expected a function" in refusal(own(dataset={"_target_": target}))
+
+
 # What is refused
 
 
@@ -97,7 +116,7 @@ def test_a_function_of_another_kind_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["hfvae_runner.datasets.digits", "hfvae_runner.datasets.digits.load_digits", "os.system", None, 3, ["a"]]
+    "target", ["hfvae_runner.datasets.digits.", "hfvae_runner.datasets.digits.load_digits", "os.system", None, 3, ["a"]]
 )
 def test_only_the_very_names_of_the_table(target: object) -> None:
     assert f"dataset._target_={target!r}" in refusal(own(dataset={"_target_": target}))

@@ -1,0 +1,90 @@
+"""What two commands at once on one machine take, against one that has it for itself."""
+
+import csv
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from hfvae_runner.openmp import SPIN_COUNT
+
+ROOT = Path(__file__).resolve().parents[2]
+WAITS = {f"as ours, {SPIN_COUNT} turns": None, "as libgomp, 300,000 turns": "300000"}
+"""How OpenMP's threads wait, and the GOMP_SPINCOUNT for it: what the program sets, and what libgomp has by itself."""
+_RATE = "examples_per_second"
+
+
+class Taken(NamedTuple):
+    """The sum of the runs' median examples per second in training, and seconds until the last one has ended."""
+
+    rate: float
+    seconds: float
+
+
+def lines(commands: Mapping[str, Sequence[str]], rounds: int) -> list[str]:
+    """Two lines for each command, each contestant once in every round.
+
+    Raises:
+        subprocess.CalledProcessError: the command was refused, and has said why.
+    """
+    text = [f"{'two at once':<34}{'alone ex/s':>12}{'both ex/s':>11}{'ratio':>8}   {'[least, most]':<16}{'command':>8}"]
+    for title, overrides in commands.items():
+        text.append(title)
+        taken: dict[str, list[tuple[Taken, Taken]]] = {wait: [] for wait in WAITS}
+        for _ in range(rounds):
+            for wait, spins in WAITS.items():
+                taken[wait].append((measured(overrides, spins, 1), measured(overrides, spins, 2)))
+        text += [_line(wait, found) for wait, found in taken.items()]
+        ours, others = (median(alone.rate for alone, _ in found) for found in taken.values())
+        text.append(f"  one alone: {ours / others:.2f} of libgomp's rate")
+    return text
+
+
+def _line(wait: str, taken: Sequence[tuple[Taken, Taken]]) -> str:
+    ratios = [both.rate / alone.rate for alone, both in taken]
+    # Of two, one after the other takes twice as long as one.
+    whole = median(2 * alone.seconds / both.seconds for alone, both in taken)
+    alone, both = (median(each.rate for each in column) for column in zip(*taken, strict=True))
+    spread = f"[{min(ratios):.2f}, {max(ratios):.2f}]"
+    return f"  {wait:<32}{alone:>12,.0f}{both:>11,.0f}{median(ratios):>8.2f}   {spread:<16}{whole:>8.2f}"
+
+
+def measured(overrides: Sequence[str], spins: str | None, runs: int) -> Taken:
+    """So many of the same command at once, each in a process and a folder of its own.
+
+    spins: their GOMP_SPINCOUNT; None for what the program sets.
+
+    Raises:
+        subprocess.CalledProcessError: it was refused, and has said why.
+    """
+    own = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    environment = {name: value for name, value in os.environ.items() if name not in own}
+    environment |= {"PYTHONPATH": str(ROOT)} | ({} if spins is None else {"GOMP_SPINCOUNT": spins})
+    with tempfile.TemporaryDirectory(prefix="bench_pairs_") as scratch:
+        folders = [Path(scratch) / str(run) for run in range(runs)]
+        begun = time.perf_counter()
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "hfvae_runner", *overrides, f"hydra.run.dir={folder}"],
+                env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            )
+            for folder in folders
+        ]  # fmt: skip
+        for process in processes:
+            _, said = process.communicate()
+            if process.returncode:
+                print(said, file=sys.stderr, end="")
+                raise subprocess.CalledProcessError(process.returncode, process.args)
+        seconds = time.perf_counter() - begun
+        return Taken(sum(map(_rate, folders)), seconds)
+
+
+def _rate(folder: Path) -> float:
+    """The median of the history's rates, without the first, of which most is compiling and filling caches."""
+    with (folder / "history.csv").open(encoding="utf-8", newline="") as stream:
+        return median([float(row[_RATE]) for row in csv.DictReader(stream)][1:])
