@@ -58,16 +58,16 @@ def opened(config: Config, folder: Path) -> Iterator[Member]:
             with record.speaking(folder):
                 _go_on(assembled, state, checkpoint)
         open_folder = RunFolder.create if checkpoint is None else RunFolder.reopen
-        with open_folder(folder, config.resolved) as run_folder:
+        with open_folder(folder, config.resolved) as opened_folder:
             with record.speaking(folder):
-                run_folder.take_back(state.step)
+                opened_folder.take_back(state.step)
                 _announce(assembled, state, folder)
                 trackers = Trackers.open(assembled.trackers, folder, config.resolved, state.step)
             try:
                 with trackers:
-                    yield Member(assembled, state, run_folder, _Witness(assembled, state, run_folder, trackers))
+                    yield Member(assembled, state, opened_folder, _Witness(assembled, state, opened_folder, trackers))
             except StorageError as error:
-                raise StorageError(f"{error}; {run_folder.last_good()}") from error
+                raise StorageError(f"{error}; {opened_folder.last_good()}") from error
 
 
 def finish(member: Member, stacked: int = 1) -> dict[str, object]:
@@ -111,9 +111,9 @@ def measure_again(config: Config, folder: Path) -> None:
     with record.locked(folder):
         metrics = record.load_metrics(folder)
         run = finished_run(config, folder)
-        with RunFolder.finished(folder, stored) as run_folder, record.speaking(folder):
+        with RunFolder.finished(folder, stored) as opened_folder, record.speaking(folder):
             whole = asked.exact_limit != before.exact_limit or asked.figures > before.figures
-            for name, found in measured_again(run, run_folder, whole=whole).items():
+            for name, found in measured_again(run, opened_folder, whole=whole).items():
                 section = metrics.get(name)
                 own = dict(section) if isinstance(section, Mapping) else {}
                 for key in found:

@@ -14,7 +14,7 @@ Nothing here needs torch, so that a misspelt term is refused at once.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hfvae_runner import schedules, terms
+from hfvae_runner import catalogue, schedules
 from hfvae_runner.errors import ConfigError, nearest
 from hfvae_runner.schedules import Schedule
 
@@ -63,7 +63,7 @@ def _parse(name: str, value: object) -> PenaltySpec:
         return PenaltySpec(name, _known_term(name, where), schedules.parse(value, where))
     assert isinstance(value, Mapping)
     term = _known_term(value.get("term", name), where)
-    allowed = (*_KEYS, *terms.available()[term])
+    allowed = (*_KEYS, *catalogue.terms()[term])
     for key in value:
         if key not in allowed:
             raise ConfigError(
@@ -85,7 +85,7 @@ def _parse(name: str, value: object) -> PenaltySpec:
 
 
 def _known_term(name: object, where: str) -> str:
-    names = terms.available()
+    names = catalogue.terms()
     if not isinstance(name, str) or name not in names:
         raise ConfigError(f"{where}: unknown term {name!r}, expected one of {', '.join(names)}{nearest(name, names)}")
     return name

@@ -16,8 +16,8 @@ import torch
 from comparing import history, last, leaves
 from hydra.core.hydra_config import HydraConfig
 from launching import resolved
+from stacks import poisoned, stacked, tiny
 from taping import OnGpuAlone, Tape
-from test_stacking import poisoned, stacked, tiny
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call
@@ -232,7 +232,7 @@ def test_the_optimiser_may_be_recorded_where_the_step_is() -> None:
     run = a_small_run("objective=factor_vae")
     for recorded in (True, False):
         groups = build.optimizer_of(copied(run, graph=recorded)).param_groups
-        assert [group["capturable"] for group in groups] == [recorded] * 2
+        assert [parameters["capturable"] for parameters in groups] == [recorded] * 2
 
 
 def a_config(member: int, *, recorded: bool, **changes: Any) -> Config:
@@ -243,8 +243,8 @@ def same_runs(folder: Path, other: Path) -> None:
     """To the bit, but for how the optimiser was told to go on."""
     contents = [last(each) for each in (folder, other)]
     for content in contents:
-        for group in content["optimizer"]["param_groups"]:
-            del group["capturable"]
+        for parameters in content["optimizer"]["param_groups"]:
+            del parameters["capturable"]
         del content["seconds"], content["config"]
     one, two = (dict(leaves(content)) for content in contents)
     assert one.keys() == two.keys()

@@ -6,10 +6,8 @@ the tiny runs here every value is within 1e-4, of its size or in nats, and every
 
 import json
 import logging
-import math
 import signal
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ import pandas as pd
 import pytest
 import torch
 from comparing import history, last, leaves, metrics
-from launching import resolved
+from stacks import poisoned, stacked, tiny
 from torch import Tensor, nn
 
 from hfvae_runner import lifecycle, record, schema, together
@@ -25,68 +23,11 @@ from hfvae_runner.errors import Diverged, StorageError
 from hfvae_runner.history import History
 from hfvae_runner.launch.composition import config_folder
 from hfvae_runner.networks import Networks
-from hfvae_runner.runtime.batches import Batches
 from hfvae_runner.schema import Config
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 OBJECTIVES = sorted(path.stem for path in (config_folder() / "objective").glob("*.yaml"))
-SECTIONS: dict[str, dict[str, Any]] = {
-    "train": {"progress": False, "log_every": 2},
-    "metrics": {"figures": False, "exact_limit": 1e4, "batch_size": 24},
-    "checkpoints": {"every": 4},  # to the disk, which takes longer than the steps between them
-}
-
-
-@cache
-def composed(*overrides: str) -> Mapping[str, Any]:
-    return resolved(*overrides, "metrics=[active_units]", "latents=4", "batch_size=8", "device=cpu", "threads=1")
-
-
-def tiny(name: str, member: int = 0, /, *, steps: int = 6, lr: float | None = None, **changes: Any) -> Config:
-    """The config of a run; those of several members differ in seed, learning rate, weights and one schedule.
-
-    Args:
-        changes: of a section, such as ``prior={"learned": True}``, or of a value.
-    """
-    base = composed(f"objective={name}")
-    spec: dict[str, Any] = {
-        **base,
-        "model": {"_target_": "tiny_parts.networks"},
-        "dataset": {"_target_": "tiny_parts.unit_interval"},
-        "choices": {**base["choices"], "dataset": "unit_interval"},
-        "seed": member,
-        "lr": (1e-3 if member < 2 else 3e-3) if lr is None else lr,
-        "steps": steps,
-    }
-    terms = {key: weighted(value, member) for key, value in base["objective"]["terms"].items()}
-    if "critic_total_correlation" in terms:
-        terms["critic_total_correlation"]["hidden"] = 8
-    spec["objective"] = {**base["objective"], "terms": terms}
-    for section, values in [*SECTIONS.items(), *changes.items()]:
-        spec[section] = {**spec[section], **values} if isinstance(values, dict) else values
-    return schema.parse(spec)
-
-
-def weighted(term: Any, member: int) -> Any:
-    """A term with a weight of the member's own; the last member's moves."""
-    spelt_out = isinstance(term, dict) and len(term.keys() & {"term", "weight", "blocks", "method", "hidden"}) > 0
-    weight = term.get("weight", 1) if spelt_out else term
-    if isinstance(weight, int | float):
-        weight = weight * (1 + member / 4) if member < 2 else {"linear": [weight, 2 * weight, 5]}
-    return {**term, "weight": weight} if spelt_out else weight
-
-
-def stacked(configs: Sequence[Config], folder: Path) -> list[Exception | None]:
-    """Runs them together, each in a folder named after its number; what ended each."""
-    outcomes: dict[int, Exception | None] = {}
-
-    def ended(index: int, error: Exception | None) -> None:
-        assert index not in outcomes
-        outcomes[index] = error
-
-    together.run_together([(config, folder / str(index)) for index, config in enumerate(configs)], ended)
-    return [outcomes[index] for index in range(len(configs))]
 
 
 def alike(folder: Path, other: Path) -> None:
@@ -281,20 +222,6 @@ def test_of_two_the_one_that_is_left_goes_on_alone(tmp_path: Path) -> None:
     assert isinstance(broken, Diverged) and other is None
     lifecycle.run(configs[1], tmp_path / "alone")
     alike(tmp_path / "together" / "1", tmp_path / "alone")
-
-
-def poisoned(monkeypatch: pytest.MonkeyPatch, seed: int, step: int) -> None:
-    """The batch of one member at one step is not finite, the first time that it is asked for."""
-    at, served = Batches.at, []
-
-    def poison(batches: Batches, number: int) -> tuple[Tensor, Tensor | None]:
-        x, labels = at(batches, number)
-        if (batches.seed, number) != (seed, step) or served:
-            return x.float() / 255, labels
-        served.append(number)
-        return torch.full_like(x, math.nan, dtype=torch.float32), labels
-
-    monkeypatch.setattr(Batches, "at", poison)
 
 
 def test_a_divergence_is_taken_back_by_one_member_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
