@@ -10,12 +10,13 @@ from pathlib import Path
 
 from hydra.core.override_parser.types import Override
 
-from hfvae_runner import record, schema
+from hfvae_runner.config import schema
+from hfvae_runner.config.schema import Config
 from hfvae_runner.console import exit_code_of
 from hfvae_runner.errors import ConfigError, RunnerError
 from hfvae_runner.launch import jobs, resume
 from hfvae_runner.launch.composition import parse_overrides
-from hfvae_runner.schema import Config
+from hfvae_runner.storage import run_folder
 
 # What changes no number.
 _MAY_CHANGE = ("device", "threads", "data_root", "dataset.root", "dataset.download", "train.progress", "trust", "debug")
@@ -55,7 +56,7 @@ def _run(folders: Sequence[str], given: Sequence[str]) -> int:
         configs = {Path(folder): _config(Path(folder), overrides) for folder in folders}
         for folder, config in configs.items():
             # Late, since torch takes seconds to import and a mistake in the arguments needs none of it.
-            from hfvae_runner.lifecycle import measure_again
+            from hfvae_runner.runs.single import measure_again
 
             measure_again(config, folder)
     except RunnerError as error:
@@ -70,7 +71,7 @@ def _config(folder: Path, overrides: Sequence[Override]) -> Config:
         CheckpointError: no finished run stands there.
         ConfigError: an override is unknown, or would make another run of it.
     """
-    if record.inspect(folder) != "finished":
+    if run_folder.inspect(folder) != "finished":
         raise ConfigError(f"{folder} holds no finished run; expected the folder of one")
     stored = resume.stored_config(folder, overrides)
     for override in overrides:

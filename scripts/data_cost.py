@@ -49,13 +49,13 @@ import yaml
 from PIL import Image
 from torch import Tensor
 
-from hfvae_runner import schema
+from hfvae_runner.config import schema
 from hfvae_runner.console import exit_code_of
-from hfvae_runner.datasets import Dataset, _places
-from hfvae_runner.datasets._fetch import RemoteFile
+from hfvae_runner.data import Dataset, _places
+from hfvae_runner.data._fetch import RemoteFile
 from hfvae_runner.errors import ConfigError, DataError, RunnerError, nearest
 from hfvae_runner.launch.composition import composed, config_folder, quoted
-from hfvae_runner.runtime.batches import Batches
+from hfvae_runner.training.batches import Batches
 
 IDX = {"train": 60_000, "t10k": 10_000}  # images in the parts of MNIST and of Fashion-MNIST
 _STATUS = Path("/proc/self/status")
@@ -217,13 +217,13 @@ def _away_from_the_user(name: str, root: Path, cache: Path) -> Cost:
 def measure(name: str, root: Path) -> Cost:
     """What it costs this process to load a data set from ``root`` and take the first batch of a run."""
     # Late, as are the data sets' own modules: only some need torchvision, which takes seconds to import.
-    from hfvae_runner import build
+    from hfvae_runner.runs import assembly
 
     config = schema.parse(composed([f"dataset={name}", f"data_root={quoted(str(root))}"]))
     _module(name)
     before = memory()
     start = time.perf_counter()
-    dataset = build.dataset_of(config)
+    dataset = assembly.dataset_of(config)
     loaded = memory()
     Batches(dataset.train.x, config.batch_size, config.seed, weights=dataset.train.weights).at(0)
     seconds = time.perf_counter() - start
@@ -268,7 +268,7 @@ def write_idx(folder: str, root: Path) -> None:
 
 def write_dsprites(root: Path) -> None:
     """The entries of the .npz file that are read, piece by piece, since the images have 3 GB."""
-    from hfvae_runner.datasets import _render
+    from hfvae_runner.data import _render
 
     grid = _module("dsprites").GRID
     shapes, scales, angles, across, down = grid.sizes
@@ -343,7 +343,7 @@ def write_celeba(root: Path) -> None:
 
 def write_newsgroups20(root: Path) -> None:
     """Messages of 350 words, of 60,000 that are as frequent as their rank has it (Zipf)."""
-    from hfvae_runner.datasets import _newsgroups
+    from hfvae_runner.data import _newsgroups
 
     generator = np.random.default_rng(0)
     words = np.array(["".join(chr(97 + rank // 26**place % 26) for place in range(4)) for rank in range(60_000)])

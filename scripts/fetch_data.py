@@ -16,7 +16,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hfvae_runner.console import exit_code_of
-from hfvae_runner.datasets._fetch import ensure
+from hfvae_runner.data._fetch import ensure
 from hfvae_runner.errors import ConfigError, RunnerError, nearest
 from hfvae_runner.launch.composition import config_folder
 

@@ -17,10 +17,11 @@ import hydra
 import torch
 from hydra.core.hydra_config import HydraConfig
 
-from hfvae_runner import build, schema
+from hfvae_runner.config import schema
 from hfvae_runner.errors import RunnerError
 from hfvae_runner.launch.composition import CONFIG_NAME, VERSION_BASE, config_folder, resolve
-from hfvae_runner.runtime import step
+from hfvae_runner.runs import assembly
+from hfvae_runner.training import step
 
 REFERENCE = "vae"
 
@@ -61,8 +62,8 @@ def stepper(objective: str, overrides: list[str]) -> Callable[[int], float]:
     config = schema.parse(resolve(composed))
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    run = build.assemble(config)
-    take_step = step.step_of(run.loss, build.optimizer_of(run))
+    run = assembly.assemble(config)
+    take_step = step.step_of(run.loss, assembly.optimizer_of(run))
     generator = torch.Generator(run.device).manual_seed(0)
     taken = 0
 

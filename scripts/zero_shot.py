@@ -20,15 +20,16 @@ from pathlib import Path
 # The package of this checkout, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from hfvae_runner import record, schema
+from hfvae_runner.config import schema
+from hfvae_runner.config.schema import Config
+from hfvae_runner.config.stored import Allowed
 from hfvae_runner.console import exit_code_of
 from hfvae_runner.errors import ConfigError, RunnerError
 from hfvae_runner.launch import jobs
 from hfvae_runner.launch import main as train
 from hfvae_runner.launch.composition import composed, parse_overrides, quoted
-from hfvae_runner.schema import Config
-from hfvae_runner.storage import write_atomic
-from hfvae_runner.stored import Allowed
+from hfvae_runner.storage import run_folder
+from hfvae_runner.storage.files import write_atomic
 
 HOLDOUT = "dataset.holdout"
 _ROWS = {
@@ -76,7 +77,7 @@ def _split(overrides: Sequence[str]) -> tuple[list[str], str]:
 def _check(folder: Path, overrides: Sequence[str]) -> None:
     """Refuses what can be refused before the first run; a condition on what it has learned has to wait for it."""
     config = schema.parse(composed(overrides))
-    if not _names_a_run(config.dataset["holdout"]) or record.inspect(folder / "full") == "finished":
+    if not _names_a_run(config.dataset["holdout"]) or run_folder.inspect(folder / "full") == "finished":
         jobs.check(config)
 
 
@@ -94,17 +95,18 @@ def _scored(folder: Path, asked: Config) -> str:
         asked: the config of the command line.
     """
     # Late, since torch takes seconds to import and a mistake in the arguments needs none of it.
-    from hfvae_runner import build, results
+    from hfvae_runner.evaluation import results
+    from hfvae_runner.runs import assembly
 
-    stored = record.load_config(folder / "pruned", Allowed.by(asked.trust, asked.resolved))
+    stored = run_folder.load_config(folder / "pruned", Allowed.by(asked.trust, asked.resolved))
     config = schema.parse({**stored, "trust": list(asked.trust)})
-    note = build.dataset_of(config).notes["holdout"]
+    note = assembly.dataset_of(config).notes["holdout"]
     on_holdout, on_test = {}, {}
     for name in ("full", "pruned"):
         # The run on everything, too, is looked at on the pruned run's data.
-        run = build.finished_run(config, folder / name)
+        run = assembly.finished_run(config, folder / name)
         on_holdout[name] = results.split_metrics(run, "holdout")
-        test = record.load_metrics(folder / name)["test"]
+        test = run_folder.load_metrics(folder / name)["test"]
         assert isinstance(test, Mapping)
         on_test[name] = test
     content = {"condition": config.dataset["holdout"], "note": note, "holdout": on_holdout}

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from hfvae_runner.history import History
+from hfvae_runner.storage.history import History
 
 RATES = ("wall_seconds", "examples_per_second")
 

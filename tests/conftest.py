@@ -25,7 +25,7 @@ for signum, usual in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.de
 @pytest.fixture
 def build(monkeypatch: pytest.MonkeyPatch) -> FakeBuild:
     fake = FakeBuild()
-    for module in ("hfvae_runner.build", "hfvae_runner.lifecycle"):
+    for module in ("hfvae_runner.runs.assembly", "hfvae_runner.runs.single"):
         monkeypatch.setitem(sys.modules, module, fake)
     return fake
 
@@ -34,7 +34,7 @@ def build(monkeypatch: pytest.MonkeyPatch) -> FakeBuild:
 def user_folder(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """In place of the user's own cache folder, one that no other test knows; it is made by the first who needs it."""
     folder = tmp_path_factory.getbasetemp() / "users" / uuid.uuid4().hex
-    monkeypatch.setattr("hfvae_runner.datasets._places.user_folder", lambda: folder)
+    monkeypatch.setattr("hfvae_runner.data._places.user_folder", lambda: folder)
     return folder
 
 

@@ -20,20 +20,21 @@ from torch import Tensor
 from torch.distributions import Categorical, Normal
 from torch.distributions.relaxed_categorical import ExpRelaxedCategorical
 
-from hfvae_runner import aggregate, objective, terms
-from hfvae_runner.aggregate import Aggregate
-from hfvae_runner.blocks import Block, ConcreteBlock, NormalBlock, Posterior, Sample
-from hfvae_runner.estimators import log_weights
-from hfvae_runner.evidence import Evidence
-from hfvae_runner.latents import Latents
-from hfvae_runner.objective import Objective
-from hfvae_runner.penalties import parse_terms
-from hfvae_runner.priors.normal import StandardNormal
-from hfvae_runner.priors.normal_concrete import UniformConcrete
-from hfvae_runner.record import RunFolder
-from hfvae_runner.state import State
-from hfvae_runner.train import Member, Run, train
-from hfvae_runner.vocabulary import DiscreteDensity, Estimator, Level
+from hfvae_runner.config.names import DiscreteDensity, Estimator, Level
+from hfvae_runner.config.penalties import parse_terms
+from hfvae_runner.latents import aggregate
+from hfvae_runner.latents.aggregate import Aggregate
+from hfvae_runner.latents.blocks import Block, ConcreteBlock, NormalBlock, Posterior, Sample
+from hfvae_runner.latents.estimators import log_weights
+from hfvae_runner.latents.evidence import Evidence
+from hfvae_runner.latents.latents import Latents
+from hfvae_runner.latents.priors.normal import StandardNormal
+from hfvae_runner.latents.priors.normal_concrete import UniformConcrete
+from hfvae_runner.objectives import objective, terms
+from hfvae_runner.objectives.objective import Objective
+from hfvae_runner.storage.run_folder import RunFolder
+from hfvae_runner.training.checkpoint import State
+from hfvae_runner.training.loop import Member, Run, train
 
 OBJECTIVES = Path(__file__).parents[1] / "conf" / "objective"
 LEVELS: tuple[Level, ...] = ("joint", "block", "factor")

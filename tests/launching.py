@@ -11,10 +11,11 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from hfvae_runner import record, schema
+from hfvae_runner.config import schema
+from hfvae_runner.config.schema import Config
 from hfvae_runner.launch import main
 from hfvae_runner.launch.composition import CONFIG_NAME, VERSION_BASE, config_folder, resolve
-from hfvae_runner.schema import Config
+from hfvae_runner.storage import run_folder
 
 
 class FakeBuild(ModuleType):
@@ -28,7 +29,7 @@ class FakeBuild(ModuleType):
     """
 
     def __init__(self) -> None:
-        super().__init__("hfvae_runner.build")
+        super().__init__("hfvae_runner.runs.assembly")
         self.checked: list[Config] = []
         self.ran: list[tuple[Config, Path]] = []
         self.measured: list[tuple[Config, Path]] = []
@@ -52,10 +53,10 @@ class FakeBuild(ModuleType):
 def leave_run(folder: Path, resolved: dict[str, object], *, finished: bool) -> None:
     """A run folder with a checkpoint and, where the run has finished, its results."""
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-    (folder / "checkpoints" / record.LAST).touch()
+    (folder / "checkpoints" / run_folder.LAST).touch()
     (folder / "config.yaml").write_text(yaml.safe_dump(resolved))
     if finished:
-        metrics = {"schema": record.SCHEMA, "measured": schema.parse(resolved).metrics.options}
+        metrics = {"schema": run_folder.SCHEMA, "measured": schema.parse(resolved).metrics.options}
         (folder / "metrics.json").write_text(json.dumps(metrics))
 
 

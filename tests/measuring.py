@@ -5,14 +5,14 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from hfvae_runner.datasets import Dataset, Split
-from hfvae_runner.evaluation import Encoded
-from hfvae_runner.latents import Latents
-from hfvae_runner.likelihoods import GaussianLikelihood
-from hfvae_runner.measure import measure, represented
+from hfvae_runner.data import Dataset, Split
+from hfvae_runner.evaluation.decomposition import Encoded
+from hfvae_runner.evaluation.representation import measure, represented
+from hfvae_runner.latents.latents import Latents
 from hfvae_runner.metrics.inclusive_kl import inclusive_kl
-from hfvae_runner.model import VAE
-from hfvae_runner.networks import Networks
+from hfvae_runner.models.likelihoods import GaussianLikelihood
+from hfvae_runner.models.networks import Networks
+from hfvae_runner.models.vae import VAE
 
 
 def inclusive_kl_of(latents: Latents, posterior: list[Tensor], draws: int, seed: int) -> dict[str, object]:

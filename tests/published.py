@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from hfvae_runner.datasets import cars3d, celeba, chairs, dsprites, faces3d
+from hfvae_runner.data import cars3d, celeba, chairs, dsprites, faces3d
 
 SIZES = {dsprites: (3, 2, 4, 3, 2), faces3d: (3, 2, 2, 3), cars3d: (2, 24, 4), chairs: (2, 2, 3)}
 CELEBA_PARTS = (0, 2, 0, 1, 0, 2, 0, 0, 1, 0, 2, 0)

@@ -11,9 +11,10 @@ import torch
 from launching import resolved
 from torch import Tensor
 
-from hfvae_runner import schema, together
-from hfvae_runner.runtime.batches import Batches
-from hfvae_runner.schema import Config
+from hfvae_runner.config import schema
+from hfvae_runner.config.schema import Config
+from hfvae_runner.runs import group
+from hfvae_runner.training.batches import Batches
 
 SECTIONS: dict[str, dict[str, Any]] = {
     "train": {"progress": False, "log_every": 2},
@@ -69,7 +70,7 @@ def stacked(configs: Sequence[Config], folder: Path) -> list[Exception | None]:
         assert index not in outcomes
         outcomes[index] = error
 
-    together.run_together([(config, folder / str(index)) for index, config in enumerate(configs)], ended)
+    group.run_together([(config, folder / str(index)) for index, config in enumerate(configs)], ended)
     return [outcomes[index] for index in range(len(configs))]
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from hfvae_runner.runtime.graph import Outcome
+from hfvae_runner.training.graph import Outcome
 
 # What gives Python a number, or a tensor whose size depends on numbers.
 WAITING = {

@@ -13,13 +13,14 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from launching import refused, resolved
 
-from hfvae_runner import build, schema
+from hfvae_runner.config import schema
+from hfvae_runner.config.names import Values
+from hfvae_runner.config.schema import Config
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.launch.composition import config_folder
-from hfvae_runner.likelihoods import FAMILIES
-from hfvae_runner.runtime import step as steps
-from hfvae_runner.schema import Config
-from hfvae_runner.vocabulary import Values
+from hfvae_runner.models.likelihoods import FAMILIES
+from hfvae_runner.runs import assembly
+from hfvae_runner.training import step as steps
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -105,9 +106,9 @@ def combined(
 
 
 def three_steps(config: Config) -> None:
-    run = build.assemble(config)
+    run = assembly.assemble(config)
     generator = torch.Generator().manual_seed(0)
-    step = steps.step_of(run.loss, build.optimizer_of(run))
+    step = steps.step_of(run.loss, assembly.optimizer_of(run))
     for number in range(3):
         x, labels = run.batches.at(number)
         noise = run.model.latents.noise(len(x), generator)
@@ -124,7 +125,7 @@ def takes_three_steps_or_is_refused(config: Config, *, allowed: bool) -> None:
         three_steps(config)
         return
     with pytest.raises(ConfigError, match="does not fit") as caught:
-        build.assemble(config)
+        assembly.assemble(config)
     assert caught.value.exit_code == 2
 
 
@@ -161,7 +162,7 @@ def test_every_objective_with_some_labels_given(objective: str) -> None:
 @pytest.mark.parametrize("prior", sorted(set(PRIORS) - WITH_DISCRETE))
 def test_labels_need_a_discrete_variable(prior: str) -> None:
     with pytest.raises(ConfigError, match=f"supervision.fraction=0.5: prior={prior} has 0 discrete variables"):
-        build.assemble(combined("vae", prior, "bernoulli", "unit_interval", supervision={"fraction": 0.5}))
+        assembly.assemble(combined("vae", prior, "bernoulli", "unit_interval", supervision={"fraction": 0.5}))
 
 
 @pytest.mark.parametrize("values", FITTING)

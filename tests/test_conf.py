@@ -4,7 +4,7 @@ import pytest
 import yaml
 from launching import compose, resolved
 
-from hfvae_runner import schema
+from hfvae_runner.config import schema
 from hfvae_runner.launch.composition import config_folder
 
 pytestmark = pytest.mark.usefixtures("workplace")

@@ -22,10 +22,11 @@ from published import (
     write_faces3d,
 )
 
-from hfvae_runner import lifecycle, schema
-from hfvae_runner.datasets._newsgroups import GROUPS, MESSAGES
+from hfvae_runner.config import schema
+from hfvae_runner.config.schema import Config
+from hfvae_runner.data._newsgroups import GROUPS, MESSAGES
 from hfvae_runner.launch.composition import config_folder
-from hfvae_runner.schema import Config
+from hfvae_runner.runs import single
 
 pytestmark = pytest.mark.usefixtures("one_thread", "workplace")
 
@@ -103,7 +104,7 @@ def published(experiment: str) -> Config:
 def test_a_preset_trains(experiment: str, small: Path, tmp_path: Path) -> None:
     config = schema.parse(resolved(f"+experiment={experiment}", *SMALL, f"data_root={small}"))
     options = OPTIONS.get(config.choices["dataset"], {})
-    metrics = lifecycle.run(replace(config, dataset={**config.dataset, **options}), tmp_path / "run")
+    metrics = single.run(replace(config, dataset={**config.dataset, **options}), tmp_path / "run")
     tested = metrics["test"]
     assert isinstance(tested, dict)
     assert math.isfinite(tested["elbo"])

@@ -1,4 +1,4 @@
-"""Data flows one way: a module imports only modules of lower layers, or of its own package."""
+"""Data flows one way: a folder imports only what stands below it."""
 
 import ast
 import subprocess
@@ -13,34 +13,28 @@ import hfvae_runner
 
 ROOT = Path(hfvae_runner.__file__).parent
 
-# From the bottom up; a unit is a module or a package. Units of one line do not know each other.
-LAYERS = (
-    ("__init__", "console", "errors", "openmp", "vocabulary"),
-    ("schedules", "distributions", "datasets", "options", "storage", "sections", "stored", "targets"),
-    ("metrics", "figures", "runtime", "supervision"),
-    ("blocks", "likelihoods", "estimators"),
-    ("latents",),
-    ("aggregate", "networks", "priors"),
-    ("evidence",),
-    ("model", "terms"),
-    ("penalties",),
-    ("objective",),
-    ("schema", "history"),
-    ("record",),
-    ("state", "evaluation", "trackers"),
-    ("train", "measure", "summary", "text_results"),
-    ("restart", "illustrate"),
-    ("results",),
-    ("build", "report"),
-    ("lifecycle",),
-    ("together",),
-    ("launch",),
-    ("__main__", "evaluate"),
-)
-LEVEL = {unit: level for level, units in enumerate(LAYERS) for unit in units}
+# From the top down. What shares a line does not know each other.
+LAYERS = """
+    __main__ evaluate
+    launch
+    runs
+    evaluation
+    training
+    objectives
+    models
+    latents trackers report
+    data distributions metrics storage
+    config
+    errors console figures openmp
+"""
+LEVEL = {name: level for level, line in enumerate(reversed(LAYERS.split("\n"))) for name in line.split()}
 
-# The only ones that know Hydra and OmegaConf: all others work on plain objects.
-KNOW_HYDRA = {"build", "launch", "__main__", "evaluate"}
+KNOW_HYDRA = ("__main__.py", "evaluate.py", "launch/", "runs/assembly.py")
+"""All others work on plain objects."""
+NEED_NO_TORCH = ("config", "console", "errors", "launch", "openmp", "report", "storage")
+"""What checks a config, and what reads results."""
+MOST_MODULES = 6
+"""At the package's top, beside ``__init__`` and ``__main__``."""
 
 
 @cache
@@ -51,7 +45,8 @@ def modules() -> dict[str, ast.Module]:
     }
 
 
-def unit_of(path: str) -> str:
+def folder_of(path: str) -> str:
+    """The folder at the package's top, or the module that lies there."""
     return path.split("/")[0].removesuffix(".py")
 
 
@@ -65,59 +60,56 @@ def imported(tree: ast.Module) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def imported_units(tree: ast.Module) -> set[str]:
-    """The package's units that a module imports; the package's own names count as ``__init__``."""
+def imported_folders(tree: ast.Module) -> set[str]:
+    """What a module imports of this package; the package's own names, such as its version, are free to all."""
     parts = [name.split(".") for name in imported(tree)]
-    names = [rest[0] if rest else "__init__" for package, *rest in parts if package == "hfvae_runner"]
-    return {name if name in LEVEL or is_module(name) else "__init__" for name in names}
+    names = {rest[0] for package, *rest in parts if package == "hfvae_runner" and rest}
+    return {name for name in names if (ROOT / name).is_dir() or (ROOT / f"{name}.py").is_file()}
 
 
-def is_module(name: str) -> bool:
-    return (ROOT / name).is_dir() or (ROOT / f"{name}.py").is_file()
+@pytest.mark.parametrize("path", sorted(path for path in modules() if path != "__init__.py"))
+def test_a_module_imports_what_stands_below_its_folder(path: str) -> None:
+    own = folder_of(path)
+    assert own in LEVEL, f"{own} has no layer yet: name it in LAYERS"
+    others = imported_folders(modules()[path]) - {own}
+    wrong = {name for name in others if LEVEL[name] >= LEVEL[own]}
+    assert not wrong, f"{path} imports {wrong}, which do not stand below {own}"
 
 
-@pytest.mark.parametrize("path", sorted(modules()))
-def test_a_module_imports_lower_layers_only(path: str) -> None:
-    unit = unit_of(path)
-    assert unit in LEVEL, f"{unit} has no layer yet: name it in LAYERS"
-    unknown = {name for name in imported_units(modules()[path]) if name not in LEVEL}
-    assert not unknown, f"{path} imports {unknown}, without a layer"
-    wrong = {name for name in imported_units(modules()[path]) - {unit} if LEVEL[name] >= LEVEL[unit]}
-    assert not wrong, f"{path} (layer {LEVEL[unit]}) imports {wrong} of its own layer or a higher one"
+def test_the_package_imports_nothing() -> None:
+    assert not imported_folders(modules()["__init__.py"])
 
 
-@pytest.mark.parametrize("path", sorted(path for path in modules() if unit_of(path) not in KNOW_HYDRA))
-def test_only_the_outermost_layer_knows_hydra(path: str) -> None:
+@pytest.mark.parametrize("path", sorted(path for path in modules() if not path.startswith(KNOW_HYDRA)))
+def test_few_modules_know_hydra(path: str) -> None:
     packages = {name.split(".")[0] for name in imported(modules()[path])}
     assert not packages & {"hydra", "omegaconf"}
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        *(
-            "console",
-            "errors",
-            "vocabulary",
-            "options",
-            "schedules",
-            "penalties",
-            "sections",
-            "schema",
-            "storage",
-            "stored",
-            "history",
-        ),
-        *("record", "launch", "terms"),
-    ],
-)
-def test_what_checks_a_config_needs_no_torch(module: str) -> None:
-    program = f"import sys, hfvae_runner.{module}; sys.exit('torch' in sys.modules)"
+@pytest.mark.parametrize("name", NEED_NO_TORCH)
+def test_what_checks_a_config_or_reads_results_needs_no_torch(name: str) -> None:
+    found = [path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in modules()]
+    own = [module for module in found if module.split(".")[0] == name and not module.endswith("__main__")]
+    assert own
+    program = f"import sys, {', '.join(f'hfvae_runner.{module}' for module in own)}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
+def test_few_modules_lie_at_the_top() -> None:
+    top = {path for path in modules() if "/" not in path} - {"__init__.py", "__main__.py"}
+    assert len(top) <= MOST_MODULES
+
+
+@pytest.mark.parametrize("path", sorted(path for path in modules() if path.endswith("/__init__.py")))
+def test_a_folder_says_what_it_holds(path: str) -> None:
+    text = ast.get_docstring(modules()[path]) or ""
+    assert len(text.splitlines()) >= 3
+
+
 def test_the_test_sees_what_it_forbids() -> None:
-    program = "def f():\n  from hfvae_runner import train, __version__\n  import hfvae_runner.objective, hydra.utils"
+    program = (
+        "def f():\n  from hfvae_runner import training, __version__\n  import hfvae_runner.objectives.terms, hydra"
+    )
     tree = ast.parse(program)
-    assert set(imported(tree)) >= {"hfvae_runner.train", "hydra.utils"}
-    assert imported_units(tree) == {"train", "objective", "__init__"}
+    assert set(imported(tree)) >= {"hfvae_runner.training", "hydra"}
+    assert imported_folders(tree) == {"training", "objectives"}

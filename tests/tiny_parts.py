@@ -5,10 +5,10 @@ import math
 import torch
 from torch import nn
 
-from hfvae_runner.datasets import Dataset, Split
-from hfvae_runner.latents import Latents
-from hfvae_runner.likelihoods import Likelihood
-from hfvae_runner.networks import Networks
+from hfvae_runner.data import Dataset, Split
+from hfvae_runner.latents.latents import Latents
+from hfvae_runner.models.likelihoods import Likelihood
+from hfvae_runner.models.networks import Networks
 
 _CLASSES = 3
 

@@ -1,1 +1,4 @@
-"""Densities, samplers and closed-form divergences, one family per file. Everything is in nats."""
+"""Densities, samplers and closed-form divergences in nats, one family per file, and fused kernels for some.
+
+May import `config`. A new family is a file here; the prior or likelihood that uses it is one in `latents` or `models`.
+"""

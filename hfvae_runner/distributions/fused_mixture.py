@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hfvae_runner.config.names import Level
 from hfvae_runner.distributions.mixture import Weights
 from hfvae_runner.distributions.normal import HALF_LOG_2PI
-from hfvae_runner.vocabulary import Level
 
 _MOST_PARTS, _SAMPLES_A_PART = 32, 16
 _HAS_TRITON = find_spec("triton") is not None

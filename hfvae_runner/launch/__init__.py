@@ -1,5 +1,7 @@
 """From a command line to checked configs and started runs: all that knows Hydra.
 
+May import everything but `report`; nothing imports it but the commands.
+
 Importing this package registers the `run_name` resolver that conf/config.yaml uses. It also limits how long OpenMP's
 threads spin, in each process of a command and before torch is loaded there.
 """

@@ -14,13 +14,13 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.types import Override
 
 from hfvae_runner import __version__
+from hfvae_runner.config.schema import ALL_GROUPS, RESUME_AUTO
 from hfvae_runner.console import exit_code_of
 from hfvae_runner.errors import ConfigError, RunnerError
 from hfvae_runner.launch import jobs, lease, plugins, resume
 from hfvae_runner.launch.composition import CONFIG_NAME, VERSION_BASE, config_folder, explain, parse_overrides
 from hfvae_runner.launch.jobs import JobFailed, Stopped
-from hfvae_runner.runtime.signals import exit_on_sigterm
-from hfvae_runner.schema import ALL_GROUPS, RESUME_AUTO
+from hfvae_runner.training.signals import exit_on_sigterm
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,9 +14,9 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from hfvae_runner.config.schema import BROUGHT_GROUPS, FIXED, GROUPS, SETTINGS
+from hfvae_runner.config.stored import config_folder as config_folder
 from hfvae_runner.errors import ConfigError, nearest
-from hfvae_runner.schema import BROUGHT_GROUPS, FIXED, GROUPS, SETTINGS
-from hfvae_runner.stored import config_folder as config_folder
 
 CONFIG_NAME = "config"
 VERSION_BASE = "1.3"

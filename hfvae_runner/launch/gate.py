@@ -14,11 +14,11 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from hfvae_runner.config.schema import Config
 from hfvae_runner.errors import ConfigError, RunnerError
 from hfvae_runner.launch import jobs, lease, plugins, search
 from hfvae_runner.launch.composition import explain, parse_overrides
 from hfvae_runner.launch.jobs import JobEnded, Stopped
-from hfvae_runner.schema import Config
 
 
 class Gate(Callback):

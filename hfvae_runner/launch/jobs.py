@@ -12,13 +12,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from hfvae_runner import record, schema
+from hfvae_runner.config import schema
+from hfvae_runner.config.schema import RESUME_AUTO, Config
 from hfvae_runner.console import spelt_out
 from hfvae_runner.errors import ConfigError, Diverged, FolderInUse, RunnerError
 from hfvae_runner.launch import lease, plugins, resume, search
 from hfvae_runner.launch.composition import one_line, resolve
 from hfvae_runner.launch.resume import Job
-from hfvae_runner.schema import RESUME_AUTO, Config
+from hfvae_runner.storage import run_folder
 
 EXIT_BUG = 1
 
@@ -89,7 +90,7 @@ def prepare(config: DictConfig, folder: Path) -> Job | None:
 
 def check(config: Config) -> None:
     """Checks what needs torch: classes and their arguments, pairings, data, device. Raises ConfigError or DataError."""
-    from hfvae_runner.build import check
+    from hfvae_runner.runs.assembly import check
 
     check(config)
 
@@ -100,12 +101,12 @@ def run(job: Job | None, folder: Path) -> None:
         tell(f"{folder}: finished, left as it is; raise steps (or epochs, where steps is null) to extend it")
         return
     if job.measures_only:
-        from hfvae_runner.lifecycle import measure_again
+        from hfvae_runner.runs.single import measure_again
 
         tell(f"{folder}: finished, measured again")
         measure_again(job.config, folder)
     else:
-        from hfvae_runner.lifecycle import run
+        from hfvae_runner.runs.single import run
 
         run(job.config, folder)
 
@@ -211,6 +212,6 @@ def _record_failure(error: Exception, folder: Path, debug: bool) -> int:
         traceback.print_exception(error)
         exit_code, reason = EXIT_BUG, one_line(f"{type(error).__name__}: {error}")
     # A finished run that cannot be extended stays a finished run, and another process's run is its own.
-    if not isinstance(error, FolderInUse) and record.inspect(folder) != "finished":
-        record.write_status(folder, "diverged" if isinstance(error, Diverged) else "failed", reason, exit_code)
+    if not isinstance(error, FolderInUse) and run_folder.inspect(folder) != "finished":
+        run_folder.write_status(folder, "diverged" if isinstance(error, Diverged) else "failed", reason, exit_code)
     return exit_code

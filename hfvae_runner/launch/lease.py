@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from types import FrameType
 
-from hfvae_runner.runtime.signals import exit_on_sigterm
+from hfvae_runner.training.signals import exit_on_sigterm
 
 _FOLDER = "HFVAE_RUNNER_LEASE"
 _THREADS = "OMP_NUM_THREADS"

@@ -10,11 +10,12 @@ from hydra.core.override_parser.types import ChoiceSweep, Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from hfvae_runner import record, schema
+from hfvae_runner.config import schema
+from hfvae_runner.config.schema import ALL_GROUPS, RESUME_AUTO, Config
+from hfvae_runner.config.stored import Allowed, check_destinations, modules
 from hfvae_runner.errors import CheckpointError, ConfigError
 from hfvae_runner.launch.composition import composed, config_folder, explain, leaves, unknown_key
-from hfvae_runner.schema import ALL_GROUPS, RESUME_AUTO, Config
-from hfvae_runner.stored import Allowed, check_destinations, modules
+from hfvae_runner.storage import run_folder
 
 # None of these touches the numbers of a run that goes on; `steps` and `epochs` only add to them. `dataset.root` is what
 # data sets call the folder that `data_root` names.
@@ -67,9 +68,9 @@ def standing_job(config: Config, folder: Path) -> Job | None:
         ConfigError: a run stands there and `resume` was not given, or it was made with other values.
         CheckpointError: the folder holds files that are not a run's.
     """
-    standing = record.inspect(folder)
+    standing = run_folder.inspect(folder)
     if standing in ("absent", "leftover"):
-        if standing == "leftover" and (stranger := record.foreign(folder)) is not None:
+        if standing == "leftover" and (stranger := run_folder.foreign(folder)) is not None:
             raise CheckpointError(
                 f"run folder {folder} holds {stranger.name!r}, which no run writes; expected a new name"
             )
@@ -78,7 +79,7 @@ def standing_job(config: Config, folder: Path) -> Job | None:
         raise ConfigError(
             f"run folder {folder} holds a {standing} run; expected another folder, or resume=auto to go on with it"
         )
-    resolved = record.load_config(folder, Allowed.by(config.trust, config.resolved))
+    resolved = run_folder.load_config(folder, Allowed.by(config.trust, config.resolved))
     _refuse_changes(resolved, config.resolved, folder)
     stored = schema.parse(resolved)
     extended = _is_extended(stored, config, folder)
@@ -102,7 +103,7 @@ def stored_job(path: Path, overrides: Sequence[Override]) -> tuple[Job | None, P
     folder = path.parent.parent if of_file else path
     if of_file and not path.is_file():
         raise CheckpointError(f"resume={path}: no such checkpoint; expected a file, or the folder of an earlier run")
-    if record.inspect(folder) == "absent":
+    if run_folder.inspect(folder) == "absent":
         raise CheckpointError(f"resume={folder}: no run there; expected {RESUME_AUTO} or the folder of an earlier run")
     resolved = stored_config(folder, overrides)
     set_metrics(resolved, overrides)
@@ -189,7 +190,7 @@ def stored_config(folder: Path, overrides: Sequence[Override]) -> dict[str, obje
                 section[parent] = {}
             section = section[parent]
         section[key] = override.value()
-    return {**deepcopy(record.load_config(folder, Allowed.by(trust, typed))), _TRUST: []}
+    return {**deepcopy(run_folder.load_config(folder, Allowed.by(trust, typed))), _TRUST: []}
 
 
 def set_value(resolved: dict[str, object], override: Override) -> None:
@@ -255,7 +256,7 @@ def _is_measured(stored: Config, asked: Config, folder: Path) -> bool:
     """Whether a finished run holds the figures and every metric that are asked for, with the same options."""
     if stored.metrics.exact_limit != asked.metrics.exact_limit or asked.metrics.figures > stored.metrics.figures:
         return False
-    measured = record.load_metrics(folder).get("measured")
+    measured = run_folder.load_metrics(folder).get("measured")
     known = measured if isinstance(measured, Mapping) else {}
     return all(known.get(name) == options for name, options in asked.metrics.options.items())
 

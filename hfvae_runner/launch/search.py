@@ -7,9 +7,10 @@ from typing import Any
 from hydra.core.override_parser.types import IntervalSweep, Override
 from omegaconf import DictConfig, ListConfig
 
-from hfvae_runner import record, stored
+from hfvae_runner.config import stored
 from hfvae_runner.errors import ConfigError, nearest
 from hfvae_runner.launch.composition import leaves
+from hfvae_runner.storage import run_folder
 
 _RESULT = "optimization_results.yaml"
 
@@ -43,7 +44,7 @@ def optimized(folder: Path, path: str) -> float:
         ConfigError: there is no number.
         CheckpointError: metrics.json cannot be read.
     """
-    metrics = record.load_metrics(folder)
+    metrics = run_folder.load_metrics(folder)
     values = dict(leaves(metrics))
     if path not in values:
         raise NoSuchMetric(f"optimized_metric={path}: not in {folder / 'metrics.json'}{nearest(path, values)}")

@@ -16,12 +16,12 @@ from hydra.core.utils import JobReturn, run_job
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from hfvae_runner import record
+from hfvae_runner.config.schedules import always_zero
+from hfvae_runner.config.schema import Config
 from hfvae_runner.errors import RunnerError
 from hfvae_runner.launch import jobs
 from hfvae_runner.launch.jobs import JobFailed
-from hfvae_runner.schedules import always_zero
-from hfvae_runner.schema import Config
+from hfvae_runner.storage import run_folder
 
 _DIR, _SUBDIR = "hydra.sweep.dir", "hydra.sweep.subdir"
 
@@ -107,7 +107,7 @@ class Launch:
         if hydra.chdir or hydra.env_set:
             return "hydra.job.chdir and hydra.job.env_set are for a process with one job at a time", 1
         # What needs torch waits until there is something to run.
-        from hfvae_runner.together import prospect
+        from hfvae_runner.runs.group import prospect
 
         found = prospect(config)
         most = 1 if found.obstacle is not None else found.most
@@ -117,7 +117,7 @@ class Launch:
         return self._returned(job, self._task)
 
     def _run_together(self, group: Sequence[Job]) -> Iterator[tuple[Job, JobReturn]]:
-        from hfvae_runner.together import run_together
+        from hfvae_runner.runs.group import run_together
 
         outcomes: dict[int, JobFailed | None] = {}
 
@@ -182,7 +182,7 @@ def kind_of(config: Config, folder: Path) -> str:
     ]
     shared["objective"] = [config.objective.estimator, config.objective.discrete_density, terms]
     shared["supervision"] = [config.supervision.fraction, config.supervision.weight == 0]
-    step = next(iter(record.step_files(folder / "checkpoints").values()), 0)
+    step = next(iter(run_folder.step_files(folder / "checkpoints").values()), 0)
     return json.dumps([shared, step], sort_keys=True, default=list)
 
 

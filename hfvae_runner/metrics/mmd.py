@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
+from hfvae_runner.config.names import Kernel, Statistic
 from hfvae_runner.metrics._subject import Result, Subject, undefined
-from hfvae_runner.vocabulary import Kernel, Statistic
 
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _KERNELS: Mapping[str, Kernel] = {"mmd_imq": "imq", "mmd_imq_per_dimension": "imq_per_dimension"}

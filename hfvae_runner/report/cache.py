@@ -25,7 +25,7 @@ from hfvae_runner.report.runs import (
     file_stat,
     plain,
 )
-from hfvae_runner.storage import atomic
+from hfvae_runner.storage.files import atomic
 
 NAME = ".report.jsonl.gz"
 _FORMAT = 1

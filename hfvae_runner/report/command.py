@@ -21,7 +21,7 @@ from hfvae_runner.report.results import results_csv, settings_csv
 from hfvae_runner.report.runs import Run, is_run, shown
 from hfvae_runner.report.settings import Comparison, compare
 from hfvae_runner.report.table import Setting, group
-from hfvae_runner.storage import write_atomic
+from hfvae_runner.storage.files import write_atomic
 
 _UNLIMITED = 1_000_000
 _DPI = 150

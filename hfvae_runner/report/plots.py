@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from hfvae_runner.config.schema import GROUPS
 from hfvae_runner.figures import exponents, sweep
 from hfvae_runner.report.comparisons import BOXES, TRADE_OFFS, box_plots, trade_offs
 from hfvae_runner.report.dots import Dot, Plot, both_fix, dots_of, keys_of, measured, place
@@ -13,7 +14,6 @@ from hfvae_runner.report.grids import GRID, HEAT, heat_maps, picture_grids
 from hfvae_runner.report.runs import COMPLETED, Run
 from hfvae_runner.report.settings import as_number
 from hfvae_runner.report.table import Setting
-from hfvae_runner.schema import GROUPS
 
 _AGAINST, _EXPONENTS = "against_", "learned_exponents"
 NAMES = (f"{_AGAINST}*", *TRADE_OFFS, BOXES, f"{HEAT}*", f"{_EXPONENTS}*", GRID)

@@ -4,11 +4,11 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 
+from hfvae_runner.config.schema import GROUPS
 from hfvae_runner.report.metrics import places
 from hfvae_runner.report.runs import Run
 from hfvae_runner.report.settings import Comparison, as_number, as_text, knobs_of, natural
 from hfvae_runner.report.table import Setting
-from hfvae_runner.schema import GROUPS
 
 Place = tuple[str, ...]
 """Section, name, and the name within."""

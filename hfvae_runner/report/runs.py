@@ -9,11 +9,11 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NoReturn
 
+from hfvae_runner.config.schema import GROUPS
 from hfvae_runner.console import spelt_out
 from hfvae_runner.errors import CheckpointError, DataError
-from hfvae_runner.record import read_config
 from hfvae_runner.report.settings import as_text, settings_of
-from hfvae_runner.schema import GROUPS
+from hfvae_runner.storage.run_folder import read_config
 
 COMPLETED, UNFINISHED, UNREADABLE = "completed", "unfinished", "unreadable"
 _FAILURES = ("failed", "diverged")

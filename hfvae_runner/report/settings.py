@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import yaml
 
-from hfvae_runner.schema import ALL_GROUPS, FIXED, SETTINGS
+from hfvae_runner.config.schema import ALL_GROUPS, FIXED, SETTINGS
 
 MISSING = "-"
 _LARGEST = 1e100

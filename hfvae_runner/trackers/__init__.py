@@ -1,6 +1,7 @@
 """What shows a run elsewhere while it lasts: one service per file, off by default, none of them part of the results.
 
 A choice of conf/trackers/ is a ``Tracking``: its options, checked at start-up. Opened for a run it is a ``Tracker``.
+May import `storage` and `config`.
 """
 
 from hfvae_runner.trackers._tracker import About, Row, Status, Tracker, Tracking, numbers

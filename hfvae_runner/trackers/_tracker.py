@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from hfvae_runner.errors import ConfigError
-from hfvae_runner.history import History
+from hfvae_runner.storage.history import History
 
 Status = Literal["completed", "failed", "interrupted"]
 Row = Mapping[str, float | int]

@@ -13,7 +13,7 @@ import yaml
 from filelock import FileLock
 
 from hfvae_runner.errors import ConfigError
-from hfvae_runner.storage import write_atomic
+from hfvae_runner.storage.files import write_atomic
 from hfvae_runner.trackers._tracker import About, Row, Status, Tracker, Tracking, check_text, require
 
 _LOCAL = "sqlite:///"

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
+from hfvae_runner.config.options import check_option
 from hfvae_runner.errors import ConfigError
-from hfvae_runner.options import check_option
-from hfvae_runner.storage import write_atomic
+from hfvae_runner.storage.files import write_atomic
 from hfvae_runner.trackers._tracker import About, Row, Status, Tracker, Tracking, check_text, require
 
 logger = logging.getLogger(__name__)

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from _bench.plain import LATENTS, log_normal, stratified
 from _bench.ways import ratio, synchronise
-from hfvae_runner import aggregate
-from hfvae_runner.priors.normal import normal
+from hfvae_runner.latents import aggregate
+from hfvae_runner.latents.priors.normal import normal
 
 N_DATA = 50_000
 ESTIMATORS = ("mws", "stratified")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from hfvae_runner.runtime.linear import is_onednns, times_transposed, weight_gradient
+from hfvae_runner.models.linear import is_onednns, times_transposed, weight_gradient
 
 Convolution = nn.Conv2d | nn.ConvTranspose2d
 

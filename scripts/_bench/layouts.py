@@ -6,7 +6,7 @@ from statistics import median
 import torch
 
 from _bench import ways
-from hfvae_runner import schema
+from hfvae_runner.config import schema
 from hfvae_runner.launch.composition import composed
 
 SIDES = {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from data_cost import published, write_idx
 
-from hfvae_runner import schema
+from hfvae_runner.config import schema
+from hfvae_runner.config.schema import Config
 from hfvae_runner.launch.composition import composed, quoted
-from hfvae_runner.schema import Config
 
 
 @dataclass(frozen=True)

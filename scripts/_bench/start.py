@@ -69,11 +69,11 @@ def start(overrides: Sequence[str]) -> Start:
     import torch
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
-    from hfvae_runner import build
     from hfvae_runner.launch import main
+    from hfvae_runner.runs import assembly
 
     times.append(time.perf_counter())
-    load = build.dataset_of
+    load = assembly.dataset_of
 
     def dataset_of(config: Any) -> Any:
         dataset = load(config)
@@ -88,7 +88,7 @@ def start(overrides: Sequence[str]) -> Start:
         times.append(time.perf_counter())
         raise _FirstStepIsDone
 
-    build.dataset_of = dataset_of
+    assembly.dataset_of = dataset_of
     handle = register_optimizer_step_post_hook(end)
     try:
         with tempfile.TemporaryDirectory(prefix="bench_start_") as folder:
@@ -97,7 +97,7 @@ def start(overrides: Sequence[str]) -> Start:
         begun, imported, loaded, done = times
         return Start(imported - begun, loaded - imported, done - loaded)
     finally:
-        build.dataset_of = load
+        assembly.dataset_of = load
         handle.remove()
 
 

@@ -10,15 +10,15 @@ import torch
 from _bench import floor
 from _bench.plain import PlainLoop
 from _bench.settings import config_of
-from hfvae_runner import build, lifecycle
-from hfvae_runner.datasets import as_float
-from hfvae_runner.runtime import step
-from hfvae_runner.runtime.graph import WARM_UP
-from hfvae_runner.runtime.precision import step_in
-from hfvae_runner.runtime.stack import Results
-from hfvae_runner.schema import Config
-from hfvae_runner.train import inputs_of, steps_of
-from hfvae_runner.vocabulary import Precision
+from hfvae_runner.config.names import Precision
+from hfvae_runner.config.schema import Config
+from hfvae_runner.data import as_float
+from hfvae_runner.models.precision import step_in
+from hfvae_runner.runs import assembly, single
+from hfvae_runner.training import step
+from hfvae_runner.training.graph import WARM_UP
+from hfvae_runner.training.loop import inputs_of, steps_of
+from hfvae_runner.training.stack import Results
 
 # Calling it takes so many steps and says how many seconds they took.
 Turn = Callable[[int], float]
@@ -72,8 +72,8 @@ def turn_of(experiment: str, way: Way, overrides: Sequence[str]) -> Turn:
 
 def plain(experiment: str, config: Config) -> Turn:
     """The plain loop over the config's networks, data and optimiser settings."""
-    build.use_threads(config)
-    run = build.assemble(config)
+    assembly.use_threads(config)
+    run = assembly.assemble(config)
     x = run.dataset.train.x
     # In pieces, as each is a copy.
     images = torch.cat([as_float(x[index].cpu()) for index in torch.arange(len(x)).split(4096)])
@@ -107,9 +107,9 @@ def together(configs: Sequence[Config], layout: torch.memory_format = torch.chan
     Args:
         layout: of convolutions' weights in memory; the default is a run's own.
     """
-    build.use_threads(configs[0])
-    runs = [build.assemble(config) for config in configs]
-    states = [lifecycle.initial_state(run) for run in runs]
+    assembly.use_threads(configs[0])
+    runs = [assembly.assemble(config) for config in configs]
+    states = [single.initial_state(run) for run in runs]
     for run in runs:
         run.model.to(memory_format=layout).train()
         # They differ in their seeds: one copy of the data serves all, as in a group of runs.
@@ -143,8 +143,8 @@ def products_of(config: Config, *, by_torch: bool = False) -> Turn:
     Args:
         by_torch: as torch takes them, where our own layers may have something faster.
     """
-    build.use_threads(config)
-    run = build.assemble(config)
+    assembly.use_threads(config)
+    run = assembly.assemble(config)
     x, _ = run.batches.at(0)
     code = torch.randn(len(x), run.model.latents.n_code, device=run.device)
     dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32

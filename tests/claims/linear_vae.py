@@ -10,10 +10,10 @@ from engine import loss_of, objective_of
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-from hfvae_runner.likelihoods import GaussianLikelihood
-from hfvae_runner.model import VAE
-from hfvae_runner.networks import Networks
-from hfvae_runner.priors.normal import normal
+from hfvae_runner.latents.priors.normal import normal
+from hfvae_runner.models.likelihoods import GaussianLikelihood
+from hfvae_runner.models.networks import Networks
+from hfvae_runner.models.vae import VAE
 
 
 class LinearEncoder(nn.Module):

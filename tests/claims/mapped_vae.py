@@ -8,10 +8,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from hfvae_runner.latents import Latents
-from hfvae_runner.likelihoods import GaussianLikelihood
-from hfvae_runner.model import VAE
-from hfvae_runner.networks import Networks
+from hfvae_runner.latents.latents import Latents
+from hfvae_runner.models.likelihoods import GaussianLikelihood
+from hfvae_runner.models.networks import Networks
+from hfvae_runner.models.vae import VAE
 
 VALUES = 4
 

@@ -10,12 +10,12 @@ from mapped_vae import mapped_vae, some_x
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, Laplace, MixtureSameFamily, Normal
 
-from hfvae_runner.latents import Latents
-from hfvae_runner.model import VAE
-from hfvae_runner.objective import Objective
-from hfvae_runner.priors.laplace import laplace
-from hfvae_runner.priors.mixture import mixture
-from hfvae_runner.priors.normal import normal
+from hfvae_runner.latents.latents import Latents
+from hfvae_runner.latents.priors.laplace import laplace
+from hfvae_runner.latents.priors.mixture import mixture
+from hfvae_runner.latents.priors.normal import normal
+from hfvae_runner.models.vae import VAE
+from hfvae_runner.objectives.objective import Objective
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

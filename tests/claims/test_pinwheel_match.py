@@ -6,10 +6,11 @@ import pytest
 import torch
 from launching import resolved
 
-from hfvae_runner import build, lifecycle, schema
-from hfvae_runner.runtime.seeds import derived
-from hfvae_runner.state import State, restore
-from hfvae_runner.terms.inclusive_kl import InclusiveKL
+from hfvae_runner.config import schema
+from hfvae_runner.objectives.terms.inclusive_kl import InclusiveKL
+from hfvae_runner.runs import assembly, single
+from hfvae_runner.training.checkpoint import State, restore
+from hfvae_runner.training.seeds import derived
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -29,9 +30,11 @@ def divergence(folder: Path, alpha: float, seed: int) -> float:
             *("device=cpu", "threads=1", "train.progress=false", "train.log_every=500", "metrics.figures=false"),
         )
     )
-    lifecycle.run(config, folder)
-    run = build.assemble(config)
-    restore(State(run.model, run.objective, build.optimizer_of(run), torch.Generator()), folder / "checkpoints/last.pt")
+    single.run(config, folder)
+    run = assembly.assemble(config)
+    restore(
+        State(run.model, run.objective, assembly.optimizer_of(run), torch.Generator()), folder / "checkpoints/last.pt"
+    )
     latents, x = run.model.latents, run.dataset.train.x
     assert len(x) == 400
     posterior_noise = latents.noise(len(x), torch.Generator().manual_seed(0))

@@ -8,11 +8,11 @@ from engine import CPU, objective_of
 from mapped_vae import mapped_vae, some_x
 from torch import Tensor
 
-from hfvae_runner.latents import Latents
-from hfvae_runner.priors.anisotropic import anisotropic
-from hfvae_runner.priors.isa import isa
-from hfvae_runner.priors.laplace import laplace
-from hfvae_runner.priors.normal import normal
+from hfvae_runner.latents.latents import Latents
+from hfvae_runner.latents.priors.anisotropic import anisotropic
+from hfvae_runner.latents.priors.isa import isa
+from hfvae_runner.latents.priors.laplace import laplace
+from hfvae_runner.latents.priors.normal import normal
 
 FACTORS = 3
 BATCH = 16

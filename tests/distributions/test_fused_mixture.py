@@ -16,10 +16,10 @@ from torch import Tensor
 from torch._subclasses import FakeTensorMode
 
 from hfvae_runner import distributions
+from hfvae_runner.config.names import Level
 from hfvae_runner.distributions import fused_mixture, mixture, normal
 from hfvae_runner.distributions.fused_mixture import Categories, Factors, Normals, Product
 from hfvae_runner.distributions.mixture import Weights
-from hfvae_runner.vocabulary import Level
 
 LEVELS: tuple[Level, ...] = ("joint", "block", "factor")
 UNEQUAL = Weights(rest=-1.0, own=-2.5, following=0.5)

@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from hfvae_runner.config.names import Level
 from hfvae_runner.distributions.fused_mixture import Categories, Factors, Normals, Product
 from hfvae_runner.distributions.mixture import Weights
-from hfvae_runner.vocabulary import Level
 
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="torch came without Triton")
 old_interpreter = pytest.mark.skipif(

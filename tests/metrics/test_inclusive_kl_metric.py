@@ -13,12 +13,12 @@ from subjects import represented, subject
 from torch import Tensor
 from torch.distributions import Normal
 
-from hfvae_runner.latents import Latents
+from hfvae_runner.latents.latents import Latents
+from hfvae_runner.latents.priors.isa import isa
+from hfvae_runner.latents.priors.mixture import mixture
+from hfvae_runner.latents.priors.normal import normal
+from hfvae_runner.latents.priors.two_groups import two_groups
 from hfvae_runner.metrics.inclusive_kl import inclusive_kl
-from hfvae_runner.priors.isa import isa
-from hfvae_runner.priors.mixture import mixture
-from hfvae_runner.priors.normal import normal
-from hfvae_runner.priors.two_groups import two_groups
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 DRAWS = 20_000

@@ -9,8 +9,8 @@ import pytest
 import torch
 from subjects import represented, subject
 
+from hfvae_runner.config.names import Kernel, Statistic
 from hfvae_runner.metrics.mmd import mmd, mmd_squared
-from hfvae_runner.vocabulary import Kernel, Statistic
 
 KERNELS = get_args(Kernel)
 STATISTICS = get_args(Statistic)

@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 from states import random_states
 
 from hfvae_runner.errors import ConfigError
-from hfvae_runner.history import History
+from hfvae_runner.storage.history import History
 from hfvae_runner.trackers import Trackers
 from hfvae_runner.trackers.mlflow import MLflow
 

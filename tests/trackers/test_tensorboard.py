@@ -9,7 +9,7 @@ from states import random_states
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 
-from hfvae_runner.history import History
+from hfvae_runner.storage.history import History
 from hfvae_runner.trackers import Trackers
 from hfvae_runner.trackers.tensorboard import TensorBoard
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hfvae_runner.errors import ConfigError, DataError
-from hfvae_runner.history import History
+from hfvae_runner.storage.history import History
 from hfvae_runner.trackers import About, Row, Status, Tracker, Trackers, Tracking, numbers
 from hfvae_runner.trackers.mlflow import MLflow
 from hfvae_runner.trackers.tensorboard import TensorBoard

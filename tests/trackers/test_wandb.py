@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from hfvae_runner.errors import ConfigError
-from hfvae_runner.history import History
+from hfvae_runner.storage.history import History
 from hfvae_runner.trackers import Trackers
 from hfvae_runner.trackers.wandb import WandB
 

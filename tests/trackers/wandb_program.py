@@ -13,7 +13,7 @@ from pathlib import Path
 from states import random_states
 from wandb.proto.wandb_internal_pb2 import Record
 
-from hfvae_runner.history import History
+from hfvae_runner.storage.history import History
 from hfvae_runner.trackers import Trackers
 from hfvae_runner.trackers.wandb import WandB
 

@@ -1,0 +1,91 @@
+"""What an objective's YAML says, read into plain values: which terms, with which weights, targets and options.
+
+A line of ``objective.terms`` is either a weight (a number or a schedule) on the term that it is named after::
+
+    group_tc: 4
+
+or spells out more::
+
+    kl_discrete: {term: kl, blocks: [discrete], weight: 30, target: {linear: [0, 5, 25000]}, cap: log_categories}
+
+Nothing here needs torch, so that a misspelt term is refused at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hfvae_runner.config import catalogue, schedules
+from hfvae_runner.config.schedules import Schedule
+from hfvae_runner.errors import ConfigError, nearest
+
+CAPS = ("log_categories",)
+_KEYS = ("term", "weight", "target", "cap")
+
+
+@dataclass(frozen=True)
+class PenaltySpec:
+    """One weighted term: ``weight * term``, or ``weight * |term - target|``.
+
+    Attributes:
+        name: what history and metrics call it.
+        term: a built-in term's name.
+        weight: by optimiser step.
+        target: by optimiser step, in nats per example; None for a plain weight.
+        cap: ``log_categories`` keeps the target at or below the largest KL that the named discrete blocks can have,
+            the sum of log K (JointVAE's authors; facts of its Eq. 7). None leaves the target alone.
+        options: the term's own keyword arguments.
+    """
+
+    name: str
+    term: str
+    weight: Schedule
+    target: Schedule | None = None
+    cap: str | None = None
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+def parse_terms(spec: Mapping[str, object]) -> dict[str, PenaltySpec]:
+    """Every line of ``objective.terms``.
+
+    Raises:
+        ConfigError: an unknown term, key or schedule, or no reconstruction term at all.
+    """
+    penalties = {name: _parse(name, value) for name, value in spec.items()}
+    if not any(penalty.term == "reconstruction" for penalty in penalties.values()):
+        raise ConfigError("objective.terms has no reconstruction term; expected e.g. `reconstruction: 1`")
+    return penalties
+
+
+def _parse(name: str, value: object) -> PenaltySpec:
+    where = f"objective.terms.{name}"
+    spelt_out = isinstance(value, Mapping) and not (len(value) == 1 and next(iter(value)) in schedules.KINDS)
+    if not spelt_out:
+        return PenaltySpec(name, _known_term(name, where), schedules.parse(value, where))
+    assert isinstance(value, Mapping)
+    term = _known_term(value.get("term", name), where)
+    allowed = (*_KEYS, *catalogue.terms()[term])
+    for key in value:
+        if key not in allowed:
+            raise ConfigError(
+                f"{where}: unknown key {key!r}, expected one of {', '.join(allowed)}{nearest(key, allowed)}"
+            )
+    cap = value.get("cap")
+    if cap is not None and cap not in CAPS:
+        raise ConfigError(f"{where}.cap: unknown cap {cap!r}, expected {' or '.join(CAPS)}{nearest(cap, CAPS)}")
+    if cap is not None and value.get("target") is None:
+        raise ConfigError(f"{where}.cap bounds a target, but there is no target")
+    return PenaltySpec(
+        name=name,
+        term=term,
+        weight=schedules.parse(value.get("weight", 1), f"{where}.weight"),
+        target=None if value.get("target") is None else schedules.parse(value["target"], f"{where}.target"),
+        cap=cap,
+        options={key: option for key, option in value.items() if key not in _KEYS},
+    )
+
+
+def _known_term(name: object, where: str) -> str:
+    names = catalogue.terms()
+    if not isinstance(name, str) or name not in names:
+        raise ConfigError(f"{where}: unknown term {name!r}, expected one of {', '.join(names)}{nearest(name, names)}")
+    return name

@@ -1,0 +1,179 @@
+"""What every data set is: a training and a test split in memory, once, and what is known about them.
+
+Shapes: N examples; K ground-truth factors; A attributes; * the shape of one example.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from hfvae_runner.config.names import Values
+from hfvae_runner.data._examples import Examples, take
+from hfvae_runner.data.factors import Grid
+from hfvae_runner.errors import ConfigError
+
+_TEST = 10_000
+
+
+@dataclass(frozen=True)
+class Split:
+    """One part of a data set.
+
+    Attributes:
+        x: [N, *]; uint8 images [N, C, H, W], 255 being 1.0, or float32 values (counts, too).
+        labels: [N] int64 classes, or None.
+        factors: [N, K] int16, each example's values in the data set's grid; None where it has no grid.
+        attributes: [N, A] bool, what is true of each example beside its class; None where nothing is known.
+        weights: [N] float64, in what proportion the examples are drawn; None for all alike.
+    """
+
+    x: Examples
+    labels: Tensor | None = None
+    factors: Tensor | None = None
+    attributes: Tensor | None = None
+    weights: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, index: Tensor) -> "Split":
+        """The chosen examples, int64 [B], with all that is known of them."""
+        every = (self.labels, self.factors, self.attributes, self.weights)
+        known = (None if each is None else each[index] for each in every)
+        return Split(take(self.x, index), *known)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set with its published split.
+
+    Attributes:
+        train: what is trained on; its size is the N of every estimator.
+        test: never trained on, unless ``notes`` says otherwise.
+        values: what the values of an example are, which says what likelihoods fit.
+        label_names: one name a class; None where there are no labels.
+        factors: the ground truth's grid; None where there is none.
+        vocabulary: one word a value of an example, for documents.
+        attribute_names: one name an attribute; None where there are none.
+        notes: what a reader of the results must know about the data, by subject, for metrics.json.
+        holdout: the training examples that ``dataset.holdout`` took away; None where it took none.
+        tested_on_train: whether the test split is a part of the training split, for want of a published one.
+    """
+
+    train: Split
+    test: Split
+    values: Values
+    label_names: tuple[str, ...] | None = None
+    factors: Grid | None = None
+    vocabulary: tuple[str, ...] | None = None
+    attribute_names: tuple[str, ...] | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
+    holdout: Split | None = None
+    tested_on_train: bool = False
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one example."""
+        return tuple(self.train.x.shape[1:])
+
+    @property
+    def n_classes(self) -> int | None:
+        """How many classes the labels have; None without labels."""
+        return None if self.label_names is None else len(self.label_names)
+
+
+def subset(split: Split, n: int) -> Split:
+    """A random part of n examples, in the split's order; by a fixed seed, so that a smaller part lies in a larger one.
+
+    The whole split if it has no more than n.
+    """
+    if n >= len(split):
+        return split
+    # Part of the data set: the seed is not the run's.
+    chosen = torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:n]
+    return split.take(chosen.sort().values)
+
+
+def reduced(dataset: Dataset, n: int | None) -> Dataset:
+    """The data set with n random training examples, and at most as many random test examples; None leaves it alone.
+
+    Raises:
+        ConfigError: n is not a number of training examples.
+    """
+    if n is None:
+        return dataset
+    train = subset(dataset.train, _examples(n, dataset.train))
+    test = subset(dataset.test, n)
+    parts = (
+        f"{n:,} random examples of {len(dataset.train):,} to train on, {len(test):,} of {len(dataset.test):,} to test"
+    )
+    return replace(dataset, train=train, test=test, notes={**dataset.notes, "subset": parts})
+
+
+def without_split(
+    everything: Split,
+    values: Values,
+    factors: Grid,
+    n: int | None,
+    notes: Mapping[str, str] | None = None,
+    *,
+    label_names: tuple[str, ...] | None = None,
+) -> Dataset:
+    """A data set without a published split: trained on all of it, or on n random examples, and tested on some of them.
+
+    Args:
+        everything: all examples.
+        values: what theirs are.
+        factors: the grid whose cells they are.
+        n: ``dataset.subset``.
+        notes: more to say.
+        label_names: one name a class.
+
+    Raises:
+        ConfigError: n is not a number of examples.
+    """
+    train = everything if n is None else subset(everything, _examples(n, everything))
+    said = {} if n is None else {"subset": f"{n:,} random examples of {len(everything):,}"}
+    return tested_on_train(Dataset(train, train, values, label_names, factors, notes={**(notes or {}), **said}))
+
+
+def tested_on_train(dataset: Dataset) -> Dataset:
+    """The data set with some of its training examples as the test split, and a note that says so."""
+    test = subset(dataset.train, _TEST)
+    note = f"{len(test):,} random examples of the training set: the papers train on all images"
+    return replace(dataset, test=test, notes={**dataset.notes, "test": note}, tested_on_train=True)
+
+
+def _examples(n: int, split: Split) -> int:
+    if not isinstance(n, int) or isinstance(n, bool) or not 1 <= n <= len(split):
+        expected = f"a number of training examples from 1 to {len(split)}, or null"
+        raise ConfigError(f"dataset.subset={n!r}: expected {expected}")
+    return n
+
+
+def as_float(x: Tensor) -> Tensor:
+    """What a network reads: uint8 images as floats from 0 to 1, floats as they are."""
+    return x.float() / 255 if x.dtype == torch.uint8 else x
+
+
+def resized(images: Tensor, size: int | None) -> Tensor:
+    """uint8 images [N, C, H, W] at size×size pixels, bilinear with antialiasing; None leaves them alone.
+
+    Raises:
+        ConfigError: the size is not a whole number from 4 on.
+    """
+    if size is None:
+        return images
+    if not isinstance(size, int) or isinstance(size, bool) or size < 4:
+        raise ConfigError(f"image_size={size!r}: expected a whole number of pixels from 4 on, or null")
+    if images.shape[2:] == (size, size):
+        return images
+
+    def resized_piece(piece: Tensor) -> Tensor:
+        return interpolate(piece.float(), (size, size), mode="bilinear", antialias=True).round().clamp(0, 255).byte()
+
+    # In pieces, since a float copy of 70,000 images would take four times their memory.
+    return torch.cat([resized_piece(piece) for piece in torch.split(images, 4096)])

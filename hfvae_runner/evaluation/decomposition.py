@@ -1,0 +1,223 @@
+"""What a trained model is worth on a whole split: the ELBO and every term under the aggregate posterior.
+
+Shapes: N examples of the split; S of them whose draws are scored against all N posteriors; F factors. Nats per example.
+One sample per example: normal factors drawn, Concrete ones as categorical draws. A split's aggregate posterior is its
+own mixture, of its own size. What else a representation is measured by is in ``metrics/``.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hfvae_runner.config.names import Level, levels_to
+from hfvae_runner.console import progress
+from hfvae_runner.data import Split, as_float
+from hfvae_runner.data.sampling import draws
+from hfvae_runner.errors import Diverged
+from hfvae_runner.latents.aggregate import ExactAggregate
+from hfvae_runner.latents.blocks import Posterior, Sample
+from hfvae_runner.latents.evidence import Evidence
+from hfvae_runner.latents.latents import Latents
+from hfvae_runner.metrics import undefined
+from hfvae_runner.models.vae import VAE
+from hfvae_runner.objectives import terms
+from hfvae_runner.training.seeds import derived
+
+# Every reported term, with the level of the prior's marginals that it needs.
+_REPORTED: Mapping[str, Level] = {
+    "mutual_information": "joint",
+    "group_tc": "block",
+    "within_tc": "factor",
+    "dimension_kl": "factor",
+    "total_correlation": "joint",
+    "marginal_kl": "joint",
+    "block_kl": "block",
+}
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A split as the encoder sees it, in a fixed random order.
+
+    Attributes:
+        latents: the blocks, discrete ones scored by their pmf at the drawn category.
+        posterior: [N, P_g] a block.
+        sample: one draw per example, [N, C_g] a block.
+        log_px: log p(x|z) of that draw, [N].
+        labels: [N] or None.
+        order: which examples of the split these are, int64 [N].
+        factors: [N, K], each example's values in the data set's grid, or None.
+        attributes: [N, A] bool, or None.
+    """
+
+    latents: Latents
+    posterior: Posterior
+    sample: Sample
+    log_px: Tensor
+    labels: Tensor | None
+    order: Tensor
+    factors: Tensor | None = None
+    attributes: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.log_px)
+
+
+@torch.no_grad()
+def encode(
+    model: VAE, split: Split, *, seed: int, batch_size: int, device: torch.device, show_progress: bool = False
+) -> Encoded:
+    """Encodes and samples a split, ``batch_size`` examples at a time, whose size does not change the draws.
+
+    Of a split with weights it is N rows drawn in that proportion, so that all means are over p(n).
+    """
+    model.eval()
+    # The batch estimator takes neighbours together, and a data set may be stored class by class.
+    order = draws(len(split), split.weights, torch.Generator().manual_seed(derived(seed, "order")))
+    # Drawn for all at once: the blocks take turns at the generator.
+    noise = model.latents.noise(len(split), torch.Generator(device).manual_seed(derived(seed, "noise")))
+    # In place: small results kept from each batch would lie between the large temporaries of the next, and the heap
+    # grow by one of these a batch, to 12 GB for dSprites.
+    blocks = model.latents.blocks
+    posterior = [torch.empty(len(split), block.n_parameters, device=device) for block in blocks]
+    sample = [torch.empty(len(split), block.n_code, device=device) for block in blocks]
+    log_px = torch.empty(len(split), device=device)
+    for start in progress(range(0, len(split), batch_size), "encoding", wanted=show_progress):
+        part = slice(start, start + batch_size)
+        x = as_float(split.x[order[part].to(split.x.device)].to(device))
+        parameters = model.encode(x)
+        drawn = model.latents.sample(parameters, [each[part] for each in noise], hard=True)
+        log_px[part] = model.likelihood.log_prob(x, model.decode(model.latents.code(drawn)))
+        for whole, found in zip([*posterior, *sample], [*parameters, *drawn], strict=True):
+            whole[part] = found
+    return Encoded(
+        model.latents.with_density("argmax"),
+        posterior,
+        sample,
+        log_px,
+        None if split.labels is None else split.labels[order],
+        order,
+        *(None if known is None else known[order] for known in (split.factors, split.attributes)),
+    )
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One split's terms and what the figures need beside them.
+
+    Attributes:
+        metrics: the split's section of metrics.json, but for what ``metrics=`` chooses.
+        elbo: log p(x|z) − KL of each example, [N], nats.
+        kl: KL per factor, [F], nats; None where the prior has no marginals per factor.
+        information: index-code mutual information per factor, [F], nats.
+    """
+
+    metrics: dict[str, object]
+    elbo: np.ndarray
+    kl: np.ndarray | None
+    information: np.ndarray
+
+
+@torch.no_grad()
+def evaluate(encoded: Encoded, exact_limit: float, *, show_progress: bool = False) -> Evaluation:
+    """The ELBO, the KL and every term of its decomposition.
+
+    log q(z) is the mixture of all N posteriors, never a batch's estimate. It is evaluated at every example's draw where
+    N·N·F is at most ``exact_limit``; else at those of the first S examples, as many as the limit allows: then what
+    q(z) enters has a standard error over them, and ``kl_mc`` is over the same S, so that it remains the terms' sum.
+
+    Args:
+        encoded: the split, in random order.
+        exact_limit: the most densities to evaluate.
+        show_progress: whether a bar is wanted.
+
+    Raises:
+        Diverged: a value is not finite.
+    """
+    latents, n = encoded.latents, len(encoded)
+    scored = min(n, max(2, int(exact_limit // (n * len(latents.factor_names)))))
+    evidence = _evidence(encoded, scored, show_progress)
+    everything = evidence if scored == n else _evidence(encoded, n, show_progress)
+    kl_per_example = everything.kl("joint").double()
+    joint_kl = kl_per_example.mean().item()
+    sampled_kl = (evidence.log_qz_x("joint") - evidence.log_pz("joint")).double()
+    kl = _mean(everything.kl("factor")) if latents.finest == "factor" else None
+    information = _mean(evidence.log_qz_x("factor") - evidence.log_qz("factor"))
+    reconstruction = encoded.log_px.double().mean().item()
+    metrics: dict[str, object] = {
+        "examples": n,
+        "elbo": reconstruction - joint_kl,
+        "reconstruction": reconstruction,
+        "kl": joint_kl,
+        "kl_mc": sampled_kl.mean().item(),
+        "kl_mc_se": _standard_error(sampled_kl),
+    }
+    metrics |= _by_level(evidence, everything, kl)
+    metrics["aggregate_posterior"] = _how(evidence, scored, n)
+    metrics["information_per_factor"] = _named(latents, information)
+    if broken := [key for key, value in metrics.items() if isinstance(value, float) and not math.isfinite(value)]:
+        raise Diverged(f"{', '.join(broken)} not finite")
+    elbo = (encoded.log_px.double() - kl_per_example).cpu().numpy()
+    return Evaluation(metrics, elbo, kl, information)
+
+
+def _evidence(encoded: Encoded, scored: int, show_progress: bool) -> Evidence:
+    """Of the first ``scored`` examples, under the mixture of all."""
+    posterior, sample = ([part[:scored] for part in parts] for parts in (encoded.posterior, encoded.sample))
+    aggregate = ExactAggregate(encoded.latents, encoded.posterior, sample, show_progress=show_progress)
+    return Evidence(encoded.latents, posterior, sample, encoded.log_px[:scored], aggregate)
+
+
+def _how(evidence: Evidence, scored: int, n: int) -> dict[str, object]:
+    """How log q(z) was evaluated, and how sure the terms are that it enters."""
+    own_share = evidence.own_share()
+    assert own_share is not None
+    how: dict[str, object] = {"components": n, "draws": scored, "own_share": own_share.double().mean().item()}
+    if scored < n:
+        levels = levels_to(evidence.latents.finest)
+        how["standard_errors"] = {
+            name: _standard_error(terms.mean(name).per_example(evidence))
+            for name, level in _REPORTED.items()
+            if level in levels
+        }
+    return how
+
+
+def _standard_error(values: Tensor) -> float:
+    return (values.double().std() / math.sqrt(len(values))).item()
+
+
+def _mean(values: Tensor) -> np.ndarray:
+    return values.double().mean(0).cpu().numpy()
+
+
+def _by_level(evidence: Evidence, everything: Evidence, kl: np.ndarray | None) -> dict[str, object]:
+    """Every reported term, and the KL per block and factor; null where the prior lacks the marginals."""
+    latents = evidence.latents
+    levels = levels_to(latents.finest)
+    coarse = f"the prior has marginals at the level {latents.finest!r} and none finer"
+    metrics: dict[str, object] = {}
+    for name, level in _REPORTED.items():
+        metrics |= {name: _term(name, evidence)} if level in levels else undefined([name], coarse)
+    if "block" in levels:
+        names = [block.name for block in latents.blocks]
+        metrics["kl_per_block"] = dict(zip(names, _mean(everything.kl("block")).tolist(), strict=True))
+    return metrics | (undefined(["kl_per_factor"], coarse) if kl is None else {"kl_per_factor": _named(latents, kl)})
+
+
+def _term(name: str, evidence: Evidence) -> float:
+    return terms.mean(name).per_example(evidence).double().mean().item()
+
+
+def _named(latents: Latents, values: np.ndarray) -> dict[str, float]:
+    """Values [F] by the factors' names."""
+    return {name: float(value) for name, value in zip(latents.factor_names, values, strict=True)}
+
+
+def factor_is_discrete(latents: Latents) -> list[bool]:
+    """For each of the F factors, whether it is a discrete variable."""
+    return [block.discrete for block in latents.blocks for _ in block.factor_names]

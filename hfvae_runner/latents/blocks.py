@@ -1,0 +1,186 @@
+"""The blocks of the latent vector: named groups of factors, each with its posterior family.
+
+Shapes: B batch; S samples and M mixture components where a table pairs them; D the factors (scalar latents) of one
+block; K categories. A Concrete block is one factor.
+A *posterior* is the encoder's output, one [B, P_g] tensor of parameters a block; a *sample*, one [B, C_g] tensor each.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from hfvae_runner.config.names import DiscreteDensity
+from hfvae_runner.distributions import categorical, concrete, normal
+from hfvae_runner.distributions.fused_mixture import Categories, Factors, Normals
+
+Posterior = Sequence[Tensor]
+Sample = Sequence[Tensor]
+Noise = Sequence[Tensor]
+
+
+class Block(Protocol):
+    """A named group of latent factors with its posterior family."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def discrete(self) -> bool: ...
+    @property
+    def enumerated(self) -> bool:
+        """Whether log-probabilities are expectations over all categories, not values at the sample."""
+
+    @property
+    def factor_names(self) -> tuple[str, ...]:
+        """D names: ``style[0]`` … for a vector, the block's own name for a Concrete variable."""
+
+    @property
+    def n_parameters(self) -> int:
+        """P_g, the encoder outputs per example."""
+
+    @property
+    def n_code(self) -> int:
+        """C_g, the decoder inputs per example."""
+
+    def noise(self, batch: int, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+        """Parameter-free noise [B, C_g] on the generator's device."""
+
+    def sample(self, parameters: Tensor, noise: Tensor, *, hard: bool) -> Tensor:
+        """The reparameterised sample [B, C_g]; ``hard`` draws categories instead of relaxing them."""
+
+    def mode(self, parameters: Tensor) -> Tensor:
+        """The sample without noise [B, C_g]: the mean, or the most probable category."""
+
+    def code(self, sample: Tensor) -> Tensor:
+        """What the decoder reads, [B, C_g]."""
+
+    def log_prob(self, parameters: Tensor, sample: Tensor) -> Tensor:
+        """log q(z_d|x) of each example's own sample, [B, D]; its expectation where the block is enumerated."""
+
+    def log_prob_table(self, parameters: Tensor, sample: Tensor, factor: int) -> Tensor:
+        """log q(z_s,d | x_m) of factor d for every sample and component, [S, M]. Not for enumerated blocks."""
+
+    def factors(self, parameters: Tensor, sample: Tensor) -> Factors | None:
+        """The same pairs for the fused kernel; None where they are neither normal nor categorical."""
+
+
+@dataclass(frozen=True)
+class NormalBlock:
+    """D normal factors, q(z_d|x) = N(mean_d, scale_d²).
+
+    Parameters [B, 2·D]: the means, then the log standard deviations.
+    """
+
+    name: str
+    size: int
+    discrete = False
+    enumerated = False
+
+    @property
+    def factor_names(self) -> tuple[str, ...]:
+        return tuple(f"{self.name}[{d}]" for d in range(self.size))
+
+    @property
+    def n_parameters(self) -> int:
+        return 2 * self.size
+
+    @property
+    def n_code(self) -> int:
+        return self.size
+
+    def noise(self, batch: int, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+        return torch.randn((batch, self.size), generator=generator, device=generator.device, dtype=dtype)
+
+    def sample(self, parameters: Tensor, noise: Tensor, *, hard: bool) -> Tensor:
+        mean, log_scale = parameters.chunk(2, dim=1)
+        return normal.sample(mean, log_scale, noise)
+
+    def mode(self, parameters: Tensor) -> Tensor:
+        return parameters[:, : self.size]
+
+    def code(self, sample: Tensor) -> Tensor:
+        return sample
+
+    def log_prob(self, parameters: Tensor, sample: Tensor) -> Tensor:
+        mean, log_scale = parameters.chunk(2, dim=1)
+        return normal.log_prob(sample, mean, log_scale)
+
+    def log_prob_table(self, parameters: Tensor, sample: Tensor, factor: int) -> Tensor:
+        return normal.log_prob_table(sample[:, factor], parameters[:, factor], parameters[:, self.size + factor])
+
+    def factors(self, parameters: Tensor, sample: Tensor) -> Factors | None:
+        return Normals(sample, *parameters.chunk(2, dim=1))
+
+
+@dataclass(frozen=True)
+class ConcreteBlock:
+    """One variable over K categories, relaxed in training.
+
+    Parameters [B, K]: logits. A sample is log y on the simplex (see ``distributions/concrete.py``).
+
+    ``density`` names the log-probability that stands for the variable in every sampled term:
+
+    - ``argmax``: the categorical pmf at the sample's largest coordinate (the HFVAE authors' choice). It is constant
+      under the relaxed sample's reparameterisation and E[∇ log q(k)] = 0, so it presses on no logit in expectation.
+    - ``enumerate``: the expectation over all categories, the exact gradient.
+    - ``concrete``: the density of the relaxed sample, with the same temperature in posterior and prior.
+    """
+
+    name: str
+    categories: int
+    temperature: float
+    density: DiscreteDensity = "argmax"
+    discrete = True
+
+    @property
+    def enumerated(self) -> bool:
+        return self.density == "enumerate"
+
+    @property
+    def factor_names(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    @property
+    def n_parameters(self) -> int:
+        return self.categories
+
+    @property
+    def n_code(self) -> int:
+        return self.categories
+
+    def noise(self, batch: int, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+        return concrete.gumbel_noise((batch, self.categories), generator, dtype)
+
+    def sample(self, parameters: Tensor, noise: Tensor, *, hard: bool) -> Tensor:
+        if hard:
+            return concrete.hard_log_sample(parameters, noise)
+        return concrete.log_sample(parameters, noise, self.temperature)
+
+    def mode(self, parameters: Tensor) -> Tensor:
+        return concrete.hard_log_sample(parameters, torch.zeros_like(parameters))
+
+    def code(self, sample: Tensor) -> Tensor:
+        return sample.exp()
+
+    def log_prob(self, parameters: Tensor, sample: Tensor) -> Tensor:
+        match self.density:
+            case "argmax":
+                return categorical.log_probs(parameters).gather(1, sample.argmax(1, keepdim=True))
+            case "enumerate":
+                return -categorical.entropy(parameters)[:, None]
+            case "concrete":
+                return concrete.log_prob(sample, parameters, self.temperature)[:, None]
+
+    def log_prob_table(self, parameters: Tensor, sample: Tensor, factor: int) -> Tensor:
+        if self.density == "argmax":
+            return categorical.log_probs(parameters).T[sample.argmax(1)]
+        if self.density == "concrete":
+            return concrete.log_prob(sample[:, None, :], parameters[None, :, :], self.temperature)
+        raise ValueError(f"block {self.name} is enumerated: it has no log-probability at a sample")
+
+    def factors(self, parameters: Tensor, sample: Tensor) -> Factors | None:
+        if self.density != "argmax":
+            return None
+        return Categories(sample.argmax(1), categorical.log_probs(parameters))

@@ -1,0 +1,102 @@
+"""One batch's log-densities, computed when first asked for and at most once. The terms are written on top of these.
+
+Shapes: B batch; F factors; G blocks. Everything is in nats per example.
+Levels: ``joint`` [B], ``block`` [B, G], ``factor`` [B, F]; with ``blocks=…`` over the named blocks only.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+
+import torch
+from torch import Tensor
+
+from hfvae_runner.config.names import Level
+from hfvae_runner.data.supervision import Supervised
+from hfvae_runner.latents.aggregate import Aggregate
+from hfvae_runner.latents.blocks import Posterior, Sample
+from hfvae_runner.latents.latents import Latents, Piece, summed
+
+Blocks = Sequence[str] | None
+
+
+class Evidence:
+    """log p(x|z), log q(z|x), log q(z) and log p(z) of one batch and one sample per example.
+
+    Args:
+        latents: the blocks and their priors.
+        posterior: the encoder's output, [B, P_g] a block.
+        sample: one sample per example, [B, C_g] a block.
+        log_px: log p(x|z) of that sample, [B].
+        aggregate: log q(z) at the samples, from the batch or exact.
+        supervised: the examples whose discrete variable is given by their label; None where there are none.
+    """
+
+    def __init__(
+        self,
+        latents: Latents,
+        posterior: Posterior,
+        sample: Sample,
+        log_px: Tensor,
+        aggregate: Aggregate,
+        supervised: Supervised | None = None,
+    ) -> None:
+        self.latents = latents
+        self.posterior = posterior
+        self.sample = sample
+        self.log_px = log_px
+        self.aggregate = aggregate
+        self.supervised = supervised
+        self._known: dict[Hashable, Tensor] = {}
+
+    def log_qz_x(self, level: Level, blocks: Blocks = None) -> Tensor:
+        """log q(z|x) of each example's own sample."""
+        return self._log_qz_x(level, self.latents.select(blocks))
+
+    def log_pz(self, level: Level, blocks: Blocks = None) -> Tensor:
+        """log p(z); raises ConfigError where the prior has no marginals at that level."""
+        chosen = self.latents.select(blocks)
+        return self._once(("log_pz", level, chosen), lambda: self.latents.log_prior(level, self.sample, chosen))
+
+    def log_qz(self, level: Level, blocks: Blocks = None) -> Tensor:
+        """log q(z), the aggregate posterior, by the evidence's estimator."""
+        chosen = self.latents.select(blocks)
+        return self._once(("log_qz", level, chosen), lambda: self.aggregate.log_prob(level, chosen))
+
+    def kl(self, level: Level, blocks: Blocks = None) -> Tensor:
+        """KL(q(z|x) ‖ p(z)) per example: closed form where a prior has one, else log q(z|x) − log p(z).
+
+        Raises ConfigError where the prior has no marginals at that level.
+        """
+        chosen = self.latents.select(blocks)
+        return self._once(("kl", level, chosen), lambda: self._make_kl(level, chosen))
+
+    def own_share(self) -> Tensor | None:
+        """The share of q̂(z) from the component that the sample was drawn from, [B]; None before q̂(z) is known.
+
+        Where it is near 1, a batch holds nothing like the sample, and log q̂(z) says log q(z|x) − log N whatever the
+        rest of the data are: with B ≪ N the stratified estimator degenerates (α-β paper, App. C).
+        """
+        joint = self._known.get(("log_qz", "joint", self.latents.select(None)))
+        return None if joint is None else (self.aggregate.own_log_weight + self.log_qz_x("joint") - joint).exp()
+
+    def _log_qz_x(self, level: Level, chosen: Sequence[int]) -> Tensor:
+        """Values per factor [B, D] a block, summed to the level."""
+        return summed([self._log_qz_x_of(g) for g in chosen], level)
+
+    def _log_qz_x_of(self, g: int) -> Tensor:
+        block = self.latents.blocks[g]
+        return self._once(("log_qz_x", g), lambda: block.log_prob(self.posterior[g], self.sample[g]))
+
+    def _make_kl(self, level: Level, chosen: Sequence[int]) -> Tensor:
+        values = [self._kl_of(piece, level) for piece in self.latents.pieces(chosen)]
+        return torch.stack(values).sum(0) if level == "joint" else torch.cat(values, dim=1)
+
+    def _kl_of(self, piece: Piece, level: Level) -> Tensor:
+        closed_form = piece.kl(level, self.posterior)
+        if closed_form is not None:
+            return closed_form
+        return self._log_qz_x(level, piece.blocks) - piece.log_prob(level, self.sample)
+
+    def _once(self, key: Hashable, make: Callable[[], Tensor]) -> Tensor:
+        if key not in self._known:
+            self._known[key] = make()
+        return self._known[key]

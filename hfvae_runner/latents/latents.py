@@ -1,0 +1,293 @@
+"""The latent vector: its blocks, and the priors over them.
+
+Shapes: B batch; S draws; D the factors (scalar latents) of one block; F those of all blocks; G blocks.
+Levels: ``joint`` [B], ``block`` [B, G], ``factor`` [B, F]; over some of the blocks, over those only. Nats.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from hfvae_runner.config.names import DiscreteDensity, Level, levels_to
+from hfvae_runner.errors import ConfigError, nearest
+from hfvae_runner.latents.blocks import Block, Noise, Posterior, Sample
+
+
+class Prior(nn.Module, ABC):
+    """The prior of one or more blocks, independent of all other blocks; a module, since it may have parameters.
+
+    Attributes:
+        blocks: what it is the prior of.
+        finest: the finest level at which it has marginals.
+        reparameterised: whether its draws carry gradients to its parameters.
+    """
+
+    finest: Level = "factor"
+    reparameterised: bool = True
+
+    def __init__(self, blocks: tuple[Block, ...]) -> None:
+        super().__init__()
+        self.blocks = blocks
+
+    @abstractmethod
+    def log_prob(self, level: Level, sample: Sample, chosen: Sequence[int]) -> Tensor:
+        """log p at a level that it has.
+
+        Args:
+            sample: [B, C_g] for each of its blocks.
+            chosen: which of its blocks; the others are integrated out.
+        """
+
+    def kl(self, level: Level, posterior: Posterior, chosen: Sequence[int]) -> Tensor | None:
+        """KL(q(z|x) ‖ p(z)) at a level in closed form, or None where there is none."""
+        return None
+
+    @abstractmethod
+    def noise(self, draws: int, generator: torch.Generator, dtype: torch.dtype) -> Noise:
+        """What ``sample`` makes draws of, on the generator's device: free of parameters if reparameterised."""
+
+    @abstractmethod
+    def sample(self, noise: Noise, *, hard: bool = False) -> Sample:
+        """Draws from the prior, [S, C_g] a block; ``hard`` draws categories instead of relaxing them."""
+
+    @property
+    def learned(self) -> bool:
+        """Whether it has parameters that are trained."""
+        return any(parameter.requires_grad for parameter in self.parameters())
+
+    def settings(self) -> dict[str, object]:
+        """Its parameters, learned or fixed, as plain numbers and lists for metrics.json."""
+        return {}
+
+    def with_density(self, density: DiscreteDensity) -> "Prior":
+        """The same prior with another log-probability for its discrete block."""
+        return self
+
+
+class BlockPrior(Prior):
+    """The prior of a single block: ``joint`` is all that there must be, ``factors`` where it has them."""
+
+    def __init__(self, block: Block) -> None:
+        super().__init__((block,))
+        self.block = block
+
+    @abstractmethod
+    def joint(self, sample: Tensor) -> Tensor:
+        """log p(z_g), [B, C_g] -> [B]."""
+
+    def factors(self, sample: Tensor) -> Tensor:
+        """log p(z_gd) of each factor's marginal, [B, C_g] -> [B, D]."""
+        raise ValueError(f"{type(self).__name__} has no marginals per factor")
+
+    def log_prob(self, level: Level, sample: Sample, chosen: Sequence[int]) -> Tensor:
+        (z,) = sample
+        match level:
+            case "joint":
+                return self.joint(z)
+            case "block":
+                return self.joint(z)[:, None]
+            case "factor":
+                return self.factors(z)
+
+
+class FactorialPrior(BlockPrior):
+    """The prior of a single block whose factors are independent."""
+
+    @abstractmethod
+    def factors(self, sample: Tensor) -> Tensor:
+        """log p(z_gd), [B, C_g] -> [B, D]."""
+
+    def factor_kl(self, parameters: Tensor) -> Tensor | None:
+        """KL(q(z_gd|x) ‖ p(z_gd)) in closed form, [B, P_g] -> [B, D], or None where there is none."""
+        return None
+
+    def joint(self, sample: Tensor) -> Tensor:
+        return self.factors(sample).sum(1)
+
+    def kl(self, level: Level, posterior: Posterior, chosen: Sequence[int]) -> Tensor | None:
+        (parameters,) = posterior
+        per_factor = self.factor_kl(parameters)
+        if per_factor is None or level == "factor":
+            return per_factor
+        return per_factor.sum(1, keepdim=level == "block")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The chosen blocks of one prior.
+
+    Attributes:
+        own: where all of the prior's blocks stand among those of the latents.
+        chosen: which of the prior's blocks are meant.
+    """
+
+    prior: Prior
+    own: tuple[int, ...]
+    chosen: tuple[int, ...]
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """Where the chosen blocks stand among those of the latents."""
+        return tuple(self.own[g] for g in self.chosen)
+
+    def log_prob(self, level: Level, sample: Sample) -> Tensor:
+        """log p of the chosen blocks.
+
+        Raises:
+            ConfigError: the prior has no marginals at that level.
+        """
+        if level not in levels_to(self.prior.finest):
+            names = ", ".join(self.prior.blocks[g].name for g in self.chosen)
+            way_out = "; a term that asks for no more is block_kl" if self.prior.finest == "block" else ""
+            raise ConfigError(
+                f"the prior of {names} has no marginals per {level}, only at the level {self.prior.finest!r}{way_out}"
+            )
+        return self.prior.log_prob(level, [sample[g] for g in self.own], self.chosen)
+
+    def kl(self, level: Level, posterior: Posterior) -> Tensor | None:
+        """KL(q(z|x) ‖ p(z)) of the chosen blocks in closed form, or None where there is none."""
+        return self.prior.kl(level, [posterior[g] for g in self.own], self.chosen)
+
+
+class Latents(nn.Module):
+    """All blocks of the latent vector, in the order in which the decoder reads them, and their priors.
+
+    Args:
+        priors: their blocks, one prior's after the other's, are those of the latent vector.
+    """
+
+    def __init__(self, priors: Sequence[Prior]) -> None:
+        super().__init__()
+        self.priors = nn.ModuleList(priors)
+        self.blocks: tuple[Block, ...] = tuple(block for prior in priors for block in prior.blocks)
+
+    @property
+    def factor_names(self) -> tuple[str, ...]:
+        """F names."""
+        return tuple(name for block in self.blocks for name in block.factor_names)
+
+    @property
+    def finest(self) -> Level:
+        """The finest level at which all of the prior has marginals."""
+        known = {prior.finest for prior in self._priors()}
+        # Not by min() with a key, which torch.compile has not always known.
+        return next(level for level in levels_to("factor") if level in known)
+
+    @property
+    def n_code(self) -> int:
+        """The decoder's inputs per example."""
+        return sum(block.n_code for block in self.blocks)
+
+    def select(self, names: Sequence[str] | None) -> tuple[int, ...]:
+        """The indices of the named blocks; ``continuous`` and ``discrete`` name all of a kind, None all there are.
+
+        Raises:
+            ConfigError: a name that no block has, or a kind of which there is none.
+        """
+        if names is None:
+            return tuple(range(len(self.blocks)))
+        kinds = {"continuous": False, "discrete": True}
+        chosen: set[int] = set()
+        for name in names:
+            found = [
+                g for g, block in enumerate(self.blocks) if block.name == name or kinds.get(name) == block.discrete
+            ]
+            if not found:
+                known = [block.name for block in self.blocks]
+                raise ConfigError(
+                    f"no {name} block among the prior's blocks ({', '.join(known)}){nearest(name, known)}"
+                )
+            chosen.update(found)
+        return tuple(sorted(chosen))
+
+    def pieces(self, chosen: Sequence[int]) -> list[Piece]:
+        """The chosen blocks, by the priors that they belong to; in their order."""
+        pieces, start = [], 0
+        for prior in self._priors():
+            own = tuple(range(start, start + len(prior.blocks)))
+            start += len(own)
+            local = tuple(g - own[0] for g in own if g in chosen)
+            if local:
+                pieces.append(Piece(prior, own, local))
+        return pieces
+
+    def factor_slices(self) -> list[slice]:
+        """Where each block's factors stand among the F of all."""
+        return _slices(len(block.factor_names) for block in self.blocks)
+
+    def code_slices(self) -> list[slice]:
+        """Where each block's columns stand in the code."""
+        return _slices(block.n_code for block in self.blocks)
+
+    def noise(self, batch: int, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Noise:
+        """Parameter-free noise for a batch of posterior samples, one [B, C_g] tensor a block."""
+        return [block.noise(batch, generator, dtype) for block in self.blocks]
+
+    def sample(self, posterior: Posterior, noise: Noise, *, hard: bool = False) -> Sample:
+        """The reparameterised sample of every block."""
+        triples = zip(self.blocks, posterior, noise, strict=True)
+        return [block.sample(parameters, noise_g, hard=hard) for block, parameters, noise_g in triples]
+
+    def mode(self, posterior: Posterior) -> Sample:
+        """Means and most probable categories."""
+        return [block.mode(parameters) for block, parameters in zip(self.blocks, posterior, strict=True)]
+
+    def code(self, sample: Sample) -> Tensor:
+        """What the decoder reads, [B, Σ C_g]."""
+        return torch.cat([block.code(z) for block, z in zip(self.blocks, sample, strict=True)], dim=1)
+
+    def log_prior(self, level: Level, sample: Sample, chosen: Sequence[int] | None = None) -> Tensor:
+        """log p(z) at a level; of the chosen blocks, None being all.
+
+        Raises:
+            ConfigError: a prior has no marginals at that level.
+        """
+        pieces = self.pieces(range(len(self.blocks)) if chosen is None else chosen)
+        values = [piece.log_prob(level, sample) for piece in pieces]
+        return torch.stack(values).sum(0) if level == "joint" else torch.cat(values, dim=1)
+
+    def prior_noise(
+        self, draws: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
+    ) -> list[list[Tensor]]:
+        """What ``prior_sample`` makes draws of, one list a prior."""
+        return [list(prior.noise(draws, generator, dtype)) for prior in self._priors()]
+
+    def prior_sample(self, noise: Sequence[Noise], *, hard: bool = False) -> Sample:
+        """Draws from the prior, [S, C_g] a block."""
+        pairs = zip(self._priors(), noise, strict=True)
+        return [z for prior, own in pairs for z in prior.sample(own, hard=hard)]
+
+    def settings(self) -> dict[str, object]:
+        """All priors' parameters, learned or fixed, as plain numbers and lists for metrics.json."""
+        return {key: value for prior in self._priors() for key, value in prior.settings().items()}
+
+    def with_density(self, density: DiscreteDensity) -> "Latents":
+        """The same priors, parameters shared, with another log-probability for the discrete blocks."""
+        return Latents([prior.with_density(density) for prior in self._priors()])
+
+    def _priors(self) -> Iterator[Prior]:
+        for prior in self.priors:
+            assert isinstance(prior, Prior)
+            yield prior
+
+
+def summed(factors: Sequence[Tensor], level: Level) -> Tensor:
+    """Values per factor, [B, D] for each of G blocks, brought to a level at which they add up."""
+    match level:
+        case "factor":
+            return torch.cat(list(factors), dim=1)
+        case "block":
+            return torch.stack([each.sum(1) for each in factors], dim=1)
+        case "joint":
+            return torch.cat(list(factors), dim=1).sum(1)
+
+
+def _slices(sizes: Iterator[int] | Sequence[int]) -> list[slice]:
+    ends = [0]
+    for size in sizes:
+        ends.append(ends[-1] + size)
+    return [slice(start, end) for start, end in pairwise(ends)]

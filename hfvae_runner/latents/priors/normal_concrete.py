@@ -1,0 +1,81 @@
+"""A normal block and discrete variables under uniform priors (HFVAE Table 2; JointVAE)."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from hfvae_runner.config.names import DiscreteDensity
+from hfvae_runner.distributions import categorical, concrete
+from hfvae_runner.errors import ConfigError
+from hfvae_runner.latents.blocks import ConcreteBlock, Noise, NormalBlock, Sample
+from hfvae_runner.latents.latents import FactorialPrior, Latents
+from hfvae_runner.latents.priors._checks import at_least, positive
+from hfvae_runner.latents.priors.normal import StandardNormal
+
+
+class UniformConcrete(FactorialPrior):
+    """Every category of one variable as likely as the next; a Concrete variable with equal weights where relaxed.
+
+    The closed-form KL is the categorical's to the uniform, whatever the block's density (JointVAE Sec. 3).
+    """
+
+    block: ConcreteBlock
+
+    def __init__(self, block: ConcreteBlock) -> None:
+        super().__init__(block)
+
+    def factors(self, sample: Tensor) -> Tensor:
+        if self.block.density == "concrete":
+            return concrete.log_prob(sample, torch.zeros_like(sample), self.block.temperature)[:, None]
+        return sample.new_full((len(sample), 1), -math.log(self.block.categories))
+
+    def factor_kl(self, parameters: Tensor) -> Tensor:
+        return categorical.kl_to_uniform(parameters)[:, None]
+
+    def noise(self, draws: int, generator: torch.Generator, dtype: torch.dtype) -> Noise:
+        return [self.block.noise(draws, generator, dtype)]
+
+    def sample(self, noise: Noise, *, hard: bool = False) -> Sample:
+        (gumbel,) = noise
+        return [self.block.sample(torch.zeros_like(gumbel), gumbel, hard=hard)]
+
+    def with_density(self, density: DiscreteDensity) -> "UniformConcrete":
+        return UniformConcrete(replace(self.block, density=density))
+
+
+def normal_concrete(
+    *, continuous: int, categories: int | Sequence[int] | None, temperature: float, n_classes: int | None
+) -> Latents:
+    """``prior=normal_concrete``: a normal block ``style``, and a Concrete block ``class`` or several.
+
+    Args:
+        continuous: the size of ``style``.
+        categories: K of ``class``; None takes as many as the data set has classes. A list gives one variable each,
+            ``class_1``, ``class_2`` and so on.
+        temperature: of the relaxation, in posterior and prior.
+        n_classes: what the data set says; None if it has no labels.
+
+    Raises:
+        ConfigError: K is neither given nor known, or a number is out of range.
+    """
+    if categories is None and n_classes is None:
+        raise ConfigError(
+            "prior=normal_concrete: the data set has no classes, so the number of categories must be given; "
+            "expected prior.categories=K, or prior=normal"
+        )
+    at_least("prior.continuous", continuous, 1)
+    positive("prior.temperature", temperature)
+    if isinstance(categories, Sequence) and not isinstance(categories, str):
+        sizes: dict[str, int | None] = {f"class_{place}": k for place, k in enumerate(categories, start=1)}
+    else:
+        sizes = {"class": categories if categories is not None else n_classes}
+    if not sizes:
+        raise ConfigError("prior.categories=[]: expected at least one number of categories, or prior=normal")
+    discrete = [
+        UniformConcrete(ConcreteBlock(name, at_least("prior.categories", k, 2), float(temperature)))
+        for name, k in sizes.items()
+    ]
+    return Latents([StandardNormal(NormalBlock("style", continuous)), *discrete])

@@ -1,0 +1,40 @@
+"""What a decoder's output means: the likelihoods p(x|z), one family per file.
+
+Which of them fit a data set follows from what its values are (``Dataset.values``). A new family is a file here.
+"""
+
+from hfvae_runner.config.names import Values
+from hfvae_runner.models.likelihoods._likelihood import Likelihood
+from hfvae_runner.models.likelihoods.bernoulli import BernoulliLikelihood
+from hfvae_runner.models.likelihoods.categorical import CategoricalLikelihood
+from hfvae_runner.models.likelihoods.continuous_bernoulli import ContinuousBernoulliLikelihood
+from hfvae_runner.models.likelihoods.gaussian import GaussianLikelihood
+from hfvae_runner.models.likelihoods.laplace import LaplaceLikelihood
+from hfvae_runner.models.likelihoods.multinomial import MultinomialLikelihood
+
+FAMILIES: tuple[type[Likelihood], ...] = (
+    BernoulliLikelihood,
+    ContinuousBernoulliLikelihood,
+    GaussianLikelihood,
+    LaplaceLikelihood,
+    CategoricalLikelihood,
+    MultinomialLikelihood,
+)
+
+
+def fitting(values: Values) -> tuple[str, ...]:
+    """The names of the families that can score such values."""
+    return tuple(family.name for family in FAMILIES if family.fits(values))
+
+
+__all__ = [
+    "FAMILIES",
+    "BernoulliLikelihood",
+    "CategoricalLikelihood",
+    "ContinuousBernoulliLikelihood",
+    "GaussianLikelihood",
+    "LaplaceLikelihood",
+    "Likelihood",
+    "MultinomialLikelihood",
+    "fitting",
+]

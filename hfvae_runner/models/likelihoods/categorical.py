@@ -1,0 +1,21 @@
+"""A bag of words as words drawn one by one; the decoder gives a logit for each word of the vocabulary."""
+
+import torch
+from torch import Tensor
+
+from hfvae_runner.distributions import multinomial
+from hfvae_runner.models.likelihoods._likelihood import Likelihood
+
+
+class CategoricalLikelihood(Likelihood):
+    """∏ p_v^count_v: the probability of the words in one order, as text models count it for the perplexity."""
+
+    name = "categorical"
+    support = "counts"
+
+    def log_prob(self, x: Tensor, raw: Tensor) -> Tensor:
+        return multinomial.log_prob_words(x.flatten(1), raw[:, 0].flatten(1))
+
+    def mean(self, raw: Tensor) -> Tensor:
+        """The expected share of each word, raw [B, 1, *] -> [B, *]: the decoder does not know how many there are."""
+        return torch.softmax(raw[:, 0].flatten(1), dim=1).view_as(raw[:, 0])

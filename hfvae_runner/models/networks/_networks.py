@@ -1,0 +1,59 @@
+"""What every model factory shares: the pair it returns, and heads that turn hidden units into posterior parameters."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from hfvae_runner.latents.blocks import NormalBlock
+from hfvae_runner.latents.latents import Latents
+from hfvae_runner.models.linear import Linear
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What a model factory returns.
+
+    Attributes:
+        encoder: x [B, *] -> all posterior parameters side by side, [B, Σ P_g].
+        decoder: code [B, Σ C_g] -> the likelihood's parameters, [B, P, *].
+    """
+
+    encoder: nn.Module
+    decoder: nn.Module
+
+
+class LinearHeads(nn.Module):
+    """All posterior parameters straight from the same hidden units, [B, H] -> [B, Σ P_g]."""
+
+    def __init__(self, hidden: int, latents: Latents) -> None:
+        super().__init__()
+        self.linear = Linear(hidden, sum(block.n_parameters for block in latents.blocks))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        raw: Tensor = self.linear(hidden)
+        return raw
+
+
+class BranchedHeads(nn.Module):
+    """HFVAE Table 4: mean and log σ of a normal block each from a branch of their own, logits straight from the units.
+
+    [B, H] -> [B, Σ P_g].
+    """
+
+    def __init__(self, hidden: int, branch: int, latents: Latents) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList()
+        for block in latents.blocks:
+            if isinstance(block, NormalBlock):
+                for _mean_then_log_scale in range(2):
+                    self.heads.append(_branch(hidden, branch, block.size))
+            else:
+                self.heads.append(Linear(hidden, block.n_parameters))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return torch.cat([head(hidden) for head in self.heads], dim=1)
+
+
+def _branch(hidden: int, branch: int, out: int) -> nn.Sequential:
+    return nn.Sequential(Linear(hidden, branch), nn.ReLU(), Linear(branch, out))

@@ -1,0 +1,79 @@
+"""JointVAE App. B, the 32×32 pair: the table's networks without the last encoder and the first decoder convolution.
+
+Encoder: 4×4 convolutions of stride 2 with 32, 32, 64 channels, FC 256, linear heads; the decoder mirrors it. ReLU.
+The authors' code (Schlumberger/joint-vae), and so the MNIST model that they released, has 32, 64, 64 channels in the
+encoder and the paper's 64, 32, 32 in the decoder. The decoder gives logits where the paper ends in a sigmoid.
+"""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from hfvae_runner.errors import ConfigError
+from hfvae_runner.latents.latents import Latents
+from hfvae_runner.models.likelihoods import Likelihood
+from hfvae_runner.models.linear import Linear
+from hfvae_runner.models.networks._networks import LinearHeads, Networks
+
+
+def conv_joint32(
+    *, channels: Sequence[int], input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood
+) -> Networks:
+    """The pair of networks for images of 32×32.
+
+    Args:
+        channels: of the encoder's three convolutions. The decoder has 64, 32, 32 whatever they are.
+
+    Raises:
+        ConfigError: ``channels`` are not three whole numbers, or the data are not images of 32×32.
+    """
+    first, second, third = _three(channels)
+    if len(input_shape) != 3:
+        raise ConfigError("model=conv_joint32 takes images, the data set gives vectors; expected model=mlp_pinwheel")
+    if input_shape[1:] != (32, 32):
+        size = "×".join(map(str, input_shape[1:]))
+        raise ConfigError(
+            f"model=conv_joint32 takes images of 32×32, the data set gives {size}; expected image_size=32"
+        )
+    colours = input_shape[0]
+    encoder = nn.Sequential(
+        nn.Conv2d(colours, first, 4, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(first, second, 4, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(second, third, 4, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        Linear(third * 4 * 4, 256),
+        nn.ReLU(),
+        LinearHeads(256, latents),
+    )
+    decoder = nn.Sequential(
+        Linear(latents.n_code, 256),
+        nn.ReLU(),
+        Linear(256, 64 * 4 * 4),
+        nn.ReLU(),
+        nn.Unflatten(1, (64, 4, 4)),
+        nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1),
+        nn.ReLU(),
+        nn.ConvTranspose2d(32, 32, 4, stride=2, padding=1),
+        nn.ReLU(),
+        nn.ConvTranspose2d(32, colours * likelihood.parameters_per_value, 4, stride=2, padding=1),
+        nn.Unflatten(1, (likelihood.parameters_per_value, colours)),
+    )
+    return Networks(encoder, decoder)
+
+
+def _three(channels: object) -> tuple[int, int, int]:
+    """The option ``model.channels``.
+
+    Raises:
+        ConfigError: not three whole numbers from 1 on.
+    """
+    given = channels if isinstance(channels, list | tuple) else ()
+    if len(given) != 3 or not all(isinstance(each, int) and not isinstance(each, bool) and each > 0 for each in given):
+        raise ConfigError(
+            f"model.channels={channels!r}: expected three whole numbers from 1 on, as [32, 32, 64] or [32, 64, 64]"
+        )
+    first, second, third = given
+    return first, second, third

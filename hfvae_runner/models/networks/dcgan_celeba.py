@@ -1,0 +1,47 @@
+"""α-β paper, Table 1c: the networks after DCGAN for CelebA, images of 64×64.
+
+Encoder: convolutions with 32, 64, 128, 256 channels, each with BatchNorm and LeakyReLU 0.2, and a 4×4 one of stride 1
+each for mean and scale. Decoder: a transposed 4×4 convolution of stride 1 with 256 channels, then 128, 64, 32 channels,
+each with BatchNorm and ReLU, and one to the pixels.
+The weights start as DCGAN's, N(0, 0.02²), and the last layer has no bias: both as in the authors' code for
+Fashion-MNIST (iffsid/disentangling-disentanglement).
+"""
+
+from torch import nn
+
+from hfvae_runner.latents.latents import Latents
+from hfvae_runner.models.likelihoods import Likelihood
+from hfvae_runner.models.networks._images import channels_of, down, to_pixels, up
+from hfvae_runner.models.networks._networks import LinearHeads, Networks
+
+
+def dcgan_celeba(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
+    """The pair of networks for images of 64×64. Batch normalisation keeps running means, which a step updates.
+
+    Raises:
+        ConfigError: the data are not images of 64×64.
+    """
+    channels = channels_of("dcgan_celeba", 64, input_shape, likelihood)
+    encoder = nn.Sequential(
+        *down((channels, 32, 64, 128, 256), batch_norm=True, slope=0.2),
+        nn.Flatten(),
+        LinearHeads(256 * 4 * 4, latents),  # 4×4 convolutions of 4×4 places
+    )
+    decoder = nn.Sequential(
+        nn.Unflatten(1, (latents.n_code, 1, 1)),
+        nn.ConvTranspose2d(latents.n_code, 256, 4, bias=False),
+        nn.BatchNorm2d(256),
+        nn.ReLU(),
+        *up((256, 128, 64, 32), batch_norm=True),
+        *to_pixels(32, channels, likelihood, bias=False),
+    )
+    for network in (encoder, decoder):
+        network.apply(_start)
+    return Networks(encoder, decoder)
+
+
+def _start(layer: nn.Module) -> None:
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(layer.weight, std=0.02)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)

@@ -1,0 +1,36 @@
+"""HFVAE Table 8: NVDM (Miao et al. 2016), a topic model of bags of words.
+
+Encoder: FC 500 ReLU, FC posterior parameters. Decoder: FC words; the table's softmax is the likelihood's.
+"""
+
+from torch import nn
+
+from hfvae_runner.latents.blocks import NormalBlock
+from hfvae_runner.latents.latents import Latents
+from hfvae_runner.models.likelihoods import Likelihood
+from hfvae_runner.models.linear import Linear
+from hfvae_runner.models.networks._networks import LinearHeads, Networks
+from hfvae_runner.models.networks._words import TopicDecoder, vocabulary_of
+
+
+def nvdm(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
+    """The pair of networks for bags of words; the decoder is a ``TopicDecoder``, each of whose factors has two ends.
+
+    Every normal posterior starts with σ = 1, as in NVDM's code (ysmiao/nvdm): counts are not bounded, and where log σ
+    grows with them from the first step on, a document of thousands of words takes σ beyond the largest float.
+
+    Raises:
+        ConfigError: the data are not bags of words.
+    """
+    words = vocabulary_of("nvdm", input_shape, likelihood)
+    heads = LinearHeads(500, latents)
+    start = 0
+    for block in latents.blocks:
+        if isinstance(block, NormalBlock):
+            log_scales = slice(start + block.size, start + 2 * block.size)
+            nn.init.zeros_(heads.linear.weight[log_scales])
+            nn.init.zeros_(heads.linear.bias[log_scales])
+        start += block.n_parameters
+    encoder = nn.Sequential(Linear(words, 500), nn.ReLU(), heads)
+    decoder = TopicDecoder(nn.Identity(), Linear(latents.n_code, words), nn.Identity())
+    return Networks(encoder, decoder)

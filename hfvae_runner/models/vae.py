@@ -1,0 +1,75 @@
+"""The variational autoencoder: encoder, decoder, and the latents and likelihood that give them a meaning."""
+
+import torch
+from torch import Tensor, nn
+
+from hfvae_runner.config.names import Estimator, Precision
+from hfvae_runner.data.supervision import Supervised
+from hfvae_runner.latents import aggregate
+from hfvae_runner.latents.blocks import Noise, Posterior
+from hfvae_runner.latents.evidence import Evidence
+from hfvae_runner.latents.latents import Latents
+from hfvae_runner.models.likelihoods import Likelihood
+from hfvae_runner.models.networks import Networks
+from hfvae_runner.models.precision import networks_in
+
+
+class VAE(nn.Module):
+    """q(z|x) and p(x|z) with their latents and likelihood. Shapes: B batch; * the shape of one example."""
+
+    def __init__(self, networks: Networks, latents: Latents, likelihood: Likelihood) -> None:
+        super().__init__()
+        self.encoder = networks.encoder
+        self.decoder = networks.decoder
+        self.latents = latents
+        self.likelihood = likelihood
+
+    def encode(self, x: Tensor) -> Posterior:
+        """The posterior parameters of every block, [B, P_g] each."""
+        raw: Tensor = self.encoder(x).to(x.dtype)
+        return torch.split(raw, [block.n_parameters for block in self.latents.blocks], dim=1)
+
+    def decode(self, code: Tensor) -> Tensor:
+        """The likelihood's parameters, [B, P, *]."""
+        raw: Tensor = self.decoder(code).to(code.dtype)
+        return raw
+
+    def forward(
+        self,
+        x: Tensor,
+        noise: Noise,
+        *,
+        estimator: Estimator,
+        n_data: int,
+        supervised: Supervised | None = None,
+        precision: Precision = "fp32",
+    ) -> Evidence:
+        """One reparameterised sample per example and its log-densities.
+
+        Args:
+            x: [B, *].
+            noise: from ``latents.noise``.
+            estimator: of the aggregate posterior.
+            n_data: N, the training set's size.
+            supervised: the examples whose label the decoder is given in place of the discrete variable's sample.
+            precision: of the networks' products.
+        """
+        with networks_in(precision, x.device):
+            posterior = self.encode(x)
+        sample = self.latents.sample(posterior, noise)
+        code = self.latents.code(sample)
+        if supervised is not None:
+            code = self._with_labels(code, supervised)
+        with networks_in(precision, x.device):
+            raw = self.decode(code)
+        log_px = self.likelihood.log_prob(x, raw)
+        q_z = aggregate.from_batch(self.latents, posterior, sample, estimator=estimator, n_data=n_data)
+        return Evidence(self.latents, posterior, sample, log_px, q_z, supervised)
+
+    def _with_labels(self, code: Tensor, supervised: Supervised) -> Tensor:
+        (g,) = self.latents.select([supervised.block])
+        columns = self.latents.code_slices()[g]
+        categories = torch.arange(self.latents.blocks[g].n_code, device=code.device)
+        one_hot = (supervised.labels[:, None] == categories).to(code.dtype)
+        own = torch.where(supervised.given[:, None], one_hot, code[:, columns])
+        return torch.cat([code[:, : columns.start], own, code[:, columns.stop :]], dim=1)

@@ -1,0 +1,33 @@
+"""The terms an objective may weigh, one per file; a term's name is its file's and its function's."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hfvae_runner.latents.latents import Latents
+    from hfvae_runner.objectives.terms._term import MeanTerm, Term
+
+
+def mean(name: str) -> "MeanTerm":
+    """The built-in term called ``name``, one that is a mean over examples."""
+    from hfvae_runner.objectives.terms._term import MeanTerm
+
+    kind = getattr(import_module(f"{__name__}.{name}"), name)
+    assert isinstance(kind, MeanTerm), f"{name} is no mean over examples"
+    return kind
+
+
+def bind(name: str, latents: "Latents", options: Mapping[str, object]) -> "Term":
+    """The built-in term called ``name``, with its options, for these latents.
+
+    Raises:
+        ConfigError: an option's value is not of the kind that the term takes, or does not fit the latents.
+    """
+    from hfvae_runner.objectives.terms._options import check
+    from hfvae_runner.objectives.terms._term import MeanTerm
+
+    kind = getattr(import_module(f"{__name__}.{name}"), name)
+    check(kind.per_example if isinstance(kind, MeanTerm) else kind, latents, options)
+    bound: Term = kind.bind(options) if isinstance(kind, MeanTerm) else kind(latents, **options)
+    return bound

@@ -1,0 +1,49 @@
+"""The covariance of a batch's continuous factors, as DIP-VAE takes it (Kumar et al. 2018, Sec. 3).
+
+Shapes: B batch; D the chosen factors.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from hfvae_runner.errors import ConfigError
+from hfvae_runner.latents.blocks import Noise, NormalBlock, Posterior
+from hfvae_runner.latents.evidence import Blocks, Evidence
+from hfvae_runner.latents.latents import Latents
+from hfvae_runner.objectives.terms._term import Term
+
+Of = Literal["means", "samples"]
+"""Of the posteriors' means, Cov[μ] (DIP-VAE-I), or of samples from q(z), Cov[μ] + diag E[σ²] (DIP-VAE-II)."""
+
+
+class CovarianceTerm(Term):
+    """A function of the covariance [D, D]. Averages are over the batch, with 1/B: that is then exactly q(z)'s own.
+
+    Raises:
+        ConfigError: a block that is discrete.
+    """
+
+    def __init__(self, latents: Latents, blocks: Blocks, of: Of, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.chosen = latents.select(blocks)
+        self.of: Of = of
+        self.function = function
+        for g in self.chosen:
+            if not isinstance(latents.blocks[g], NormalBlock):
+                raise ConfigError(f"blocks: {latents.blocks[g].name} is discrete; expected continuous blocks only")
+
+    def forward(self, evidence: Evidence, noise: Sequence[Noise]) -> Tensor:
+        return self.function(self._covariance(evidence.posterior))
+
+    def _covariance(self, posterior: Posterior) -> Tensor:
+        halves = [posterior[g].chunk(2, dim=1) for g in self.chosen]
+        mean = torch.cat([mean for mean, _log_scale in halves], dim=1)
+        centred = mean - mean.mean(0)
+        of_means = centred.T @ centred / len(mean)
+        if self.of == "means":
+            return of_means
+        variance = torch.cat([(2 * log_scale).exp() for _mean, log_scale in halves], dim=1)
+        return of_means + torch.diag(variance.mean(0))

@@ -1,0 +1,22 @@
+"""What the terms that compare q(z) with draws from the prior have in common."""
+
+from hfvae_runner.errors import ConfigError
+from hfvae_runner.latents.evidence import Blocks
+from hfvae_runner.latents.latents import Latents
+
+
+def chosen_for_draws(latents: Latents, blocks: Blocks) -> tuple[int, ...]:
+    """The indices of the named blocks, whose prior's draws must carry gradients to what the prior learns.
+
+    Raises:
+        ConfigError: a prior is learned and its draws do not.
+    """
+    chosen = latents.select(blocks)
+    for piece in latents.pieces(chosen):
+        if piece.prior.learned and not piece.prior.reparameterised:
+            names = ", ".join(latents.blocks[g].name for g in piece.blocks)
+            raise ConfigError(
+                f"blocks: the prior of {names} is learned, but no gradient passes through its draws to what it learns; "
+                "expected a fixed prior, or a term that draws from q(z) alone, such as kl"
+            )
+    return chosen

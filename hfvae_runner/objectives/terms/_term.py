@@ -1,0 +1,97 @@
+"""What a term is: a scalar of one batch's evidence, in nats per example.
+
+A term's file defines a function of its name. Either it takes the evidence and is decorated by ``batch_mean`` or
+``rewarded_batch_mean``, or it takes the latents and makes a ``Term``, which may draw noise and have parameters of its
+own. Its keyword-only arguments are the term's options in both cases.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hfvae_runner.latents.blocks import Noise
+from hfvae_runner.latents.evidence import Evidence
+
+
+class Term(nn.Module, ABC):
+    """A scalar function of one batch's evidence, bound to latents and options.
+
+    Attributes:
+        sign: −1 for a reward, which the loss subtracts.
+        optimizer_options: for parameters of its own, such as ``lr``; the run's where not named.
+    """
+
+    sign: int = 1
+    optimizer_options: Mapping[str, object] = {}
+
+    def noise(self, batch: int, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Sequence[Noise]:
+        """The random numbers of one evaluation, drawn outside of the step; most terms need none."""
+        return ()
+
+    @abstractmethod
+    def forward(self, evidence: Evidence, noise: Sequence[Noise]) -> Tensor:
+        """The term, a scalar."""
+
+    def fit(self, evidence: Evidence, noise: Sequence[Noise]) -> Tensor | None:
+        """The loss, a scalar, that trains the term's own parameters and nothing else; None without such parameters."""
+        return None
+
+
+class _MeanOf(Term):
+    def __init__(self, per_example: Callable[..., Tensor], sign: int, options: Mapping[str, object]) -> None:
+        super().__init__()
+        self.sign = sign
+        self.per_example = per_example
+        self.options = dict(options)
+
+    def forward(self, evidence: Evidence, noise: Sequence[Noise]) -> Tensor:
+        value = self.per_example(evidence, **self.options)
+        if evidence.supervised is not None and "blocks" in _keywords(self.per_example):
+            # Where the label is given, the variable that stands for it is no latent one.
+            named = self.options.get("blocks")
+            value = torch.where(evidence.supervised.given, self._without(evidence, named), value)
+        return value.mean()
+
+    def _without(self, evidence: Evidence, named: Any) -> Tensor:
+        """The term over all blocks but the supervised one, [B]; 0 where none is left."""
+        assert evidence.supervised is not None
+        blocks = [evidence.latents.blocks[g].name for g in evidence.latents.select(named)]
+        others = [name for name in blocks if name != evidence.supervised.block]
+        if not others:
+            return torch.zeros_like(evidence.log_px)
+        return self.per_example(evidence, **{**self.options, "blocks": others})
+
+
+def _keywords(function: Callable[..., object]) -> tuple[str, ...]:
+    return tuple(getattr(function, "__kwdefaults__", None) or ())
+
+
+@dataclass(frozen=True)
+class MeanTerm:
+    """A kind of term that is the batch mean of a value per example.
+
+    Attributes:
+        per_example: the same quantity before the mean, [B].
+        sign: how the term enters the loss.
+    """
+
+    per_example: Callable[..., Tensor]
+    sign: int = 1
+
+    def bind(self, options: Mapping[str, object]) -> Term:
+        """The term with its options."""
+        return _MeanOf(self.per_example, self.sign, options)
+
+
+def batch_mean(per_example: Callable[..., Tensor]) -> MeanTerm:
+    """Decorator: the term that averages ``per_example`` over the batch and enters the loss with a plus."""
+    return MeanTerm(per_example)
+
+
+def rewarded_batch_mean(per_example: Callable[..., Tensor]) -> MeanTerm:
+    """Decorator: the same, entering the loss with a minus."""
+    return MeanTerm(per_example, sign=-1)

@@ -1,0 +1,102 @@
+"""The total correlation of the aggregate posterior, as a critic sees it (FactorVAE, Kim & Mnih 2018, Eq. 3 and Alg. 2).
+
+Shapes: B batch; F the chosen factors; C the code's columns, several of which belong to one discrete factor.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.functional import cross_entropy
+
+from hfvae_runner.latents.blocks import Block, Noise
+from hfvae_runner.latents.evidence import Blocks, Evidence
+from hfvae_runner.latents.latents import Latents
+from hfvae_runner.models.linear import Linear
+from hfvae_runner.objectives.terms._term import Term
+
+_JOINT, _PERMUTED = 0, 1
+
+
+class CriticTotalCorrelation(Term):
+    """See ``critic_total_correlation``."""
+
+    factor_of_column: Tensor
+
+    def __init__(
+        self, latents: Latents, blocks: Blocks, hidden: int, layers: int, lr: float, betas: tuple[float, float]
+    ) -> None:
+        super().__init__()
+        self.chosen = latents.select(blocks)
+        columns = [size for g in self.chosen for size in _columns_per_factor(latents.blocks[g])]
+        factors = torch.arange(len(columns)).repeat_interleave(torch.tensor(columns))
+        self.register_buffer("factor_of_column", factors, persistent=False)
+        self.n_factors = len(columns)
+        self.critic = _critic(sum(columns), hidden, layers)
+        first, second = betas
+        self.optimizer_options = {"lr": lr, "betas": (first, second)}
+
+    def noise(self, batch: int, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Sequence[Noise]:
+        """One permutation of the batch for each factor, [B, F]."""
+        return [[torch.rand(batch, self.n_factors, generator=generator, device=generator.device).argsort(0)]]
+
+    def forward(self, evidence: Evidence, noise: Sequence[Noise]) -> Tensor:
+        # Constant weights: the encoder must not be served by a weaker critic.
+        frozen = {name: parameter.detach() for name, parameter in self.critic.named_parameters()}
+        logits: Tensor = functional_call(self.critic, frozen, (self._code(evidence),))
+        # Kim & Mnih Eq. 3: E[log D(z) − log (1 − D(z))].
+        return (logits[:, _JOINT] - logits[:, _PERMUTED]).mean()
+
+    def fit(self, evidence: Evidence, noise: Sequence[Noise]) -> Tensor:
+        ((permutations,),) = noise
+        z = self._code(evidence).detach()
+        permuted = z.gather(0, permutations[:, self.factor_of_column])
+        return (self._cross_entropy(z, _JOINT) + self._cross_entropy(permuted, _PERMUTED)) / 2
+
+    def _cross_entropy(self, z: Tensor, kind: int) -> Tensor:
+        return cross_entropy(self.critic(z), torch.full((len(z),), kind, device=z.device))
+
+    def _code(self, evidence: Evidence) -> Tensor:
+        """The chosen blocks' code, [B, C], in the critic's own precision."""
+        code = [evidence.latents.blocks[g].code(evidence.sample[g]) for g in self.chosen]
+        return torch.cat(code, dim=1).to(next(self.critic.parameters()).dtype)
+
+
+def _columns_per_factor(block: Block) -> list[int]:
+    """A column for each factor of a normal block; those of one discrete variable move together."""
+    n_factors = len(block.factor_names)
+    return [block.n_code // n_factors] * n_factors
+
+
+def _critic(inputs: int, hidden: int, layers: int) -> nn.Sequential:
+    """ISA paper, App. A.4: hidden layers with LeakyReLU 0.2, and a logit each for q(z) and for permuted codes."""
+    sizes = [inputs, *[hidden] * layers]
+    inner = [nn.Sequential(Linear(*pair), nn.LeakyReLU(0.2)) for pair in pairwise(sizes)]
+    return nn.Sequential(*inner, Linear(hidden, 2))
+
+
+def critic_total_correlation(
+    latents: Latents,
+    *,
+    blocks: Blocks = None,
+    hidden: int = 1000,
+    layers: int = 5,
+    lr: float = 1e-4,
+    betas: tuple[float, float] = (0.5, 0.9),
+) -> Term:
+    """Mean over the batch of the critic's log-odds that z is a sample of q(z), not of Π_d q(z_d); nats.
+
+    It is the total correlation once the critic knows the two apart as well as can be. The fit is the critic's
+    cross entropy between the batch's codes and the same codes permuted among the examples, each factor by itself
+    (the paper permutes a second batch). Neither loss reaches the other's parameters.
+
+    Args:
+        blocks: only these blocks.
+        hidden: units a layer.
+        layers: hidden layers.
+        lr: Adam's learning rate for the critic.
+        betas: Adam's decay rates for the critic.
+    """
+    return CriticTotalCorrelation(latents, blocks, hidden, layers, lr, betas)

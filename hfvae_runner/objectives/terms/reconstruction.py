@@ -1,0 +1,12 @@
+"""①+③: the expected log-likelihood E[log p(x|z)] (HFVAE Fig. 1)."""
+
+from torch import Tensor
+
+from hfvae_runner.latents.evidence import Evidence
+from hfvae_runner.objectives.terms._term import rewarded_batch_mean
+
+
+@rewarded_batch_mean
+def reconstruction(evidence: Evidence) -> Tensor:
+    """log p(x|z) per example, [B], summed over the example's values. Nats; a reward, so the loss subtracts it."""
+    return evidence.log_px

@@ -1,0 +1,364 @@
+"""From a config to a run: the objects are put together, checked against one another, and started."""
+
+import inspect
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TypeVar, get_type_hints
+
+import torch
+from torch import Tensor
+
+from hfvae_runner.config import schedules, schema
+from hfvae_runner.config.options import check_option
+from hfvae_runner.config.penalties import PenaltySpec
+from hfvae_runner.config.schema import Config, RuntimeConfig, SupervisionConfig
+from hfvae_runner.config.stored import NOTHING, Allowed
+from hfvae_runner.config.targets import check_kind, returned_by, signed
+from hfvae_runner.data import Dataset, as_float
+from hfvae_runner.data.holdout import pruned
+from hfvae_runner.data.sampling import restricted, weighted
+from hfvae_runner.data.supervision import some_labels
+from hfvae_runner.errors import ConfigError, nearest
+from hfvae_runner.latents.latents import Latents
+from hfvae_runner.metrics import Metric
+from hfvae_runner.models import precision
+from hfvae_runner.models.likelihoods import Likelihood, fitting
+from hfvae_runner.models.networks import Networks
+from hfvae_runner.models.vae import VAE
+from hfvae_runner.objectives import objective
+from hfvae_runner.objectives.objective import Objective
+from hfvae_runner.storage import run_folder
+from hfvae_runner.storage.run_folder import LAST
+from hfvae_runner.trackers import Tracking
+from hfvae_runner.training import graph, step
+from hfvae_runner.training.batches import Batches
+from hfvae_runner.training.checkpoint import restore_model
+from hfvae_runner.training.loop import Run
+from hfvae_runner.training.memory import explained_exhaustion
+from hfvae_runner.training.preload import import_ahead
+from hfvae_runner.training.seeds import derived
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+_THREADS = torch.get_num_threads()
+_GROUPS: Mapping[str, tuple[type, tuple[str, ...]]] = {
+    "dataset": (Dataset, ()),
+    "model": (Networks, ("input_shape", "latents", "likelihood")),
+    "likelihood": (Likelihood, ()),
+    "prior": (Latents, ("n_classes", "examples")),
+}
+"""What a group's function returns, and which arguments are derived from other parts."""
+_OF_EVERY_DATASET = ("sampling", "holdout")
+"""Options of the section ``dataset`` that are not its function's own."""
+_VALUES = {"unit_interval": "values from 0 to 1", "real": "real numbers", "counts": "counts"}
+
+
+@explained_exhaustion()
+def check(config: Config) -> None:
+    """Whether the config can run here: signatures, data, pairings and device.
+
+    Raises:
+        RunnerError: in one line, what cannot.
+    """
+    assemble(config)
+
+
+def assemble(config: Config) -> Run:
+    """The run's objects; the parameters depend on the seed alone.
+
+    Raises:
+        RunnerError: a class that does not exist or does not take its arguments, parts that do not fit together, data
+            that are not there, a device that this machine lacks.
+    """
+    device = _device(config.device)
+    precision.check(config.precision, device)
+    if config.runtime.compile:
+        step.check_compiler(device)
+    if config.runtime.graph:
+        graph.check(device)
+    metrics = {name: _metric(name, spec) for name, spec in config.metrics.chosen.items()}
+    trackers = {name: _tracking(name, spec) for name, spec in config.trackers.items()}
+    check_before_reading(config)
+    import_ahead()
+    dataset = dataset_of(config)
+    torch.manual_seed(derived(config.seed, "parameters"))
+    model = _model(config, dataset)
+    latents = model.latents
+    block, labels = None, None
+    if config.supervision.fraction:
+        block, labels = _supervision(config.supervision, dataset, latents, config.choices)
+    weighed = _objective(config, latents, supervised=block is not None).to(device)
+    given = None if labels is None else labels.to(device)
+    batches = Batches(dataset.train.x.to(device), config.batch_size, config.seed, given, dataset.train.weights)
+    total = config.steps if config.steps is not None else (config.epochs or 0) * batches.steps_per_epoch
+    return Run(config, dataset, model.to(device), weighed, batches, metrics, trackers, device, total, block)
+
+
+def check_before_reading(config: Config) -> None:
+    """Raises ConfigError for what the config alone shows to be wrong: to read or fetch the data may take minutes."""
+    for group, (kind, derived_sizes) in _GROUPS.items():
+        section: Mapping[str, object] = getattr(config, group)
+        spec = {key: value for key, value in section.items() if key not in _OF_EVERY_DATASET}
+        where = f"{group}={config.choices[group]}"
+        factory, _, _ = signed(where, group, spec, derived_sizes)
+        check_kind(where, spec, factory, kind)
+    _called("likelihood", config.likelihood, config.choices, Likelihood)  # type: ignore[type-abstract]
+    subset = config.dataset.get("subset")
+    if isinstance(subset, int) and 0 < subset < config.batch_size:
+        raise ConfigError(
+            f"batch_size={config.batch_size}: dataset.subset={subset} leaves {subset} training examples; expected at "
+            "most that"
+        )
+
+
+def use_threads(config: Config) -> None:
+    """Gives torch the config's CPU threads; its own choice where that is open: an earlier job may have changed it."""
+    torch.set_num_threads(_THREADS if config.threads is None else config.threads)
+
+
+def optimizer_of(run: Run) -> torch.optim.Adam:
+    """Adam over the run's parameters: the networks, the prior and each term with parameters of its own are a group."""
+    settings = run.config.train
+    of_prior = list(run.model.latents.parameters())
+    apart = {id(parameter) for parameter in of_prior}
+    groups: list[dict[str, object]] = [
+        {"params": [parameter for parameter in run.model.parameters() if id(parameter) not in apart]},
+        {"params": of_prior, "lr": run.config.lr if settings.prior_lr is None else settings.prior_lr},
+        *run.objective.parameter_groups(),
+    ]
+    first, second = settings.betas
+    optimizer = torch.optim.Adam(
+        [group for group in groups if group["params"]],
+        lr=run.config.lr,
+        betas=(first, second),
+        amsgrad=settings.amsgrad,
+        capturable=run.config.runtime.graph,
+        fused=True,
+    )
+    optimizer.register_load_state_dict_post_hook(_lay_out_as_parameters)
+    return optimizer
+
+
+def _lay_out_as_parameters(optimizer: torch.optim.Optimizer) -> None:
+    """Gives loaded moments the memory layout of their parameters.
+
+    A fused Adam goes through both as they lie in memory, and would take one weight's moments for another's.
+    """
+    for parameter, moments in optimizer.state.items():
+        for name, moment in moments.items():
+            if moment.shape == parameter.shape and moment.stride() != parameter.stride():
+                moments[name] = torch.empty_like(parameter).copy_(moment)
+
+
+def _prior(config: Config, dataset: Dataset) -> Latents:
+    about_data = {"n_classes": dataset.n_classes, "examples": dataset.train.x}
+    latents = _called("prior", config.prior, config.choices, Latents, **about_data)
+    if config.train.prior_lr is not None and not list(latents.parameters()):
+        raise ConfigError(
+            f"train.prior_lr={config.train.prior_lr:g}: prior={config.choices['prior']} has nothing to learn; "
+            "expected null, or a prior with prior.learned=true"
+        )
+    return latents.with_density(config.objective.discrete_density)
+
+
+def _objective(config: Config, latents: Latents, *, supervised: bool) -> Objective:
+    penalties = dict(config.objective.terms)
+    if supervised:
+        weight = schedules.parse(config.supervision.weight, "supervision.weight")
+        penalties["label_likelihood"] = PenaltySpec("label_likelihood", "label_likelihood", weight)
+    try:
+        return objective.build(penalties, config.objective.estimator, latents)
+    except ConfigError as error:
+        names = {group: config.choices.get(group) for group in ("objective", "prior")}
+        raise ConfigError(f"objective={names['objective']} does not fit prior={names['prior']}: {error}") from None
+
+
+def _supervision(
+    settings: SupervisionConfig, dataset: Dataset, latents: Latents, choices: Mapping[str, str]
+) -> tuple[str, Tensor]:
+    """The discrete block that stands for the labels, and the labels that are given, [N]."""
+    where = f"supervision.fraction={settings.fraction:g}"
+    if dataset.train.labels is None:
+        raise ConfigError(f"{where}: dataset={choices['dataset']} has no labels; expected 0")
+    fitting = [block for block in latents.blocks if block.discrete and block.n_code == dataset.n_classes]
+    if len(fitting) != 1:
+        raise ConfigError(
+            f"{where}: prior={choices['prior']} has {len(fitting)} discrete variables of {dataset.n_classes} "
+            "categories, one for each label; expected one, as in prior=normal_concrete"
+        )
+    return fitting[0].name, some_labels(dataset.train.labels, settings.fraction)
+
+
+def dataset_of(config: Config) -> Dataset:
+    """The config's data set, sampled and pruned as it says.
+
+    Raises:
+        RunnerError: its files are not there, an option is not one of its own, or a run that it names cannot be used.
+    """
+    allowed = Allowed.by(config.trust, config.resolved)
+    own = json.dumps(config.dataset)
+    return _dataset(own, config.choices["dataset"], config.device, config.metrics.batch_size, allowed)
+
+
+def finished_run(config: Config, folder: Path) -> Run:
+    """The objects of a config, with the parameters that the run in the folder ended with.
+
+    Raises:
+        RunnerError: the config cannot run here, or the folder's checkpoint cannot be used for it.
+    """
+    use_threads(config)
+    # How it was trained, perhaps on another machine, and whom it was shown to is of no use now.
+    plainly = RuntimeConfig(compile=False, graph=False)
+    run = assemble(replace(config, trackers={}, precision="fp32", runtime=plainly))
+    restore_model(run.model, folder / "checkpoints" / LAST)
+    return run
+
+
+def finished_model(folder: Path, choice: str, dataset: Dataset, device: str, allowed: Allowed = NOTHING) -> VAE:
+    """The model of a finished run, for data of the set that it was trained on; the global random state stays as it is.
+
+    Args:
+        folder: of the run.
+        choice: the data set's name.
+        dataset: its examples, perhaps others than the run's.
+        device: where the model goes, as a config names it.
+        allowed: what the run's config may name beside the installed choices.
+
+    Raises:
+        RunnerError: no finished run is there, or one of another data set, or with a function that is not allowed.
+    """
+    if run_folder.inspect(folder) != "finished":
+        raise ConfigError(f"{folder} holds no finished run; expected the folder of one")
+    config = schema.parse(run_folder.load_config(folder, allowed))
+    if config.choices["dataset"] != choice:
+        raise ConfigError(f"{folder} holds a run of dataset={config.choices['dataset']}; expected dataset={choice}")
+    with torch.random.fork_rng(devices=[]):
+        model = _model(config, dataset)
+    restore_model(model, folder / "checkpoints" / LAST)
+    return model.to(_device(device)).eval()
+
+
+@lru_cache(maxsize=1)
+def _dataset(spec: str, choice: str, device: str, batch_size: int, allowed: Allowed) -> Dataset:
+    """Kept, since a run is checked before it starts and a sweep's jobs mostly share their data."""
+    own = json.loads(spec)
+    sampling, holdout = (own.pop(key, None) for key in _OF_EVERY_DATASET)
+    whole = restricted(_published(own, choice), sampling)
+    # Many conditions may name one run.
+    means = lru_cache(maxsize=1)(lambda folder: _latent_means(Path(folder), choice, whole, device, batch_size, allowed))
+
+    def latent_means(folder: str, factor: str) -> Tensor:
+        of_factors = means(folder)
+        if factor not in of_factors:
+            known = ", ".join(of_factors)
+            raise ConfigError(
+                f"{folder} has no continuous factor {factor!r}; expected one of {known}{nearest(factor, of_factors)}"
+            )
+        return of_factors[factor]
+
+    return weighted(pruned(whole, holdout, latent_means), sampling)
+
+
+@torch.no_grad()
+def _latent_means(
+    folder: Path, choice: str, dataset: Dataset, device: str, batch_size: int, allowed: Allowed
+) -> dict[str, Tensor]:
+    """A finished run's posterior means of the training examples: each continuous factor's, [N], by its name."""
+    model = finished_model(folder, choice, dataset, device, allowed)
+    blocks = model.latents.blocks
+    continuous = [g for g, block in enumerate(blocks) if not block.discrete]
+    names = [name for g in continuous for name in blocks[g].factor_names]
+    x, columns = dataset.train.x, {name: torch.empty(len(dataset.train)) for name in names}
+    for index in torch.arange(len(x)).split(batch_size):
+        mode = model.latents.mode(model.encode(as_float(x[index].to(_device(device)))))
+        for name, column in zip(names, (each for g in continuous for each in mode[g].unbind(1)), strict=True):
+            columns[name][index] = column.cpu()
+    return columns
+
+
+def _published(spec: Mapping[str, object], choice: str) -> Dataset:
+    dataset = _called("dataset", spec, {"dataset": choice}, Dataset)
+    if dataset.values not in _VALUES:
+        known = ", ".join(_VALUES)
+        raise ConfigError(
+            f"dataset={choice} has values={dataset.values!r}; expected one of {known}{nearest(dataset.values, _VALUES)}"
+        )
+    return dataset
+
+
+def _model(config: Config, dataset: Dataset) -> VAE:
+    latents = _prior(config, dataset)
+    likelihood = _likelihood(config, dataset)
+    derived_sizes = {"input_shape": dataset.input_shape, "latents": latents, "likelihood": likelihood}
+    networks = _called("model", config.model, config.choices, Networks, **derived_sizes)
+    # Images' channels lie side by side, which most kernels for convolutions want; every layer follows its weights.
+    return VAE(networks, latents, likelihood).to(memory_format=torch.channels_last)
+
+
+def _likelihood(config: Config, dataset: Dataset) -> Likelihood:
+    likelihood = _called("likelihood", config.likelihood, config.choices, Likelihood)  # type: ignore[type-abstract]
+    if not likelihood.fits(dataset.values):
+        expected = " or ".join(f"likelihood={name}" for name in fitting(dataset.values))
+        raise ConfigError(
+            f"likelihood={config.choices['likelihood']} does not fit dataset={config.choices['dataset']}: it scores "
+            f"{_VALUES[likelihood.support]}, the data set gives {_VALUES[dataset.values]}; expected {expected}"
+        )
+    return likelihood
+
+
+def _called(
+    group: str, spec: Mapping[str, object], choices: Mapping[str, str | None], kind: type[T], **derived: object
+) -> T:
+    """What the group's ``_target_`` returns for its arguments and the sizes derived from other parts."""
+    where = f"{group}={choices.get(group)}"
+    factory, arguments, taken = signed(where, group, spec, tuple(derived))
+    check_kind(where, spec, factory, kind)
+    made = factory(**arguments, **{name: derived[name] for name in taken})
+    if not isinstance(made, kind):
+        raise ConfigError(f"{where}: {spec['_target_']} returns {type(made).__name__}; expected {kind.__name__}")
+    return made
+
+
+def _metric(name: str, spec: Mapping[str, object]) -> Metric:
+    """The metric with its options."""
+    where = f"metrics.{name}"
+    function, options, taken = signed(where, where, spec, ("subject",))
+    if taken != ["subject"]:
+        raise ConfigError(f"{where}: {spec['_target_']} takes no subject; expected a metric")
+    # An argument called subject says what the function is; where it takes anything, or says what it returns, that does.
+    if "subject" not in inspect.signature(function).parameters or returned_by(function) is not None:
+        check_kind(where, spec, function, Mapping)
+    annotations = get_type_hints(function) if options else {}
+    for option, value in options.items():
+        if option not in annotations:
+            raise ConfigError(f"{where}: {spec['_target_']} does not say of which type {option} is; expected it to")
+        check_option(f"{where}.{option}", value, annotations[option])
+    return partial(function, **options)
+
+
+def _tracking(name: str, spec: Mapping[str, object]) -> Tracking:
+    """The tracker's options, checked; nothing is opened."""
+    where = f"trackers.{name}"
+    factory, options, _ = signed(where, where, spec, ())
+    check_kind(where, spec, factory, Tracking)
+    tracking = factory(**options)
+    if not isinstance(tracking, Tracking):
+        raise ConfigError(f"{where}: {spec['_target_']} returns {type(tracking).__name__}; expected a Tracking")
+    return tracking
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        # A job of a sweep on several GPUs was given one of them before.
+        return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+    device = torch.device(name)
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise ConfigError(f"device={name}: this machine has {count} CUDA devices; expected auto or cpu")
+        return torch.device("cuda", device.index or 0)
+    return device

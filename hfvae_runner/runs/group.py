@@ -1,0 +1,143 @@
+"""Several runs as one program: each in its own folder, which it leaves as it would have left it alone.
+
+Their training is one (``training.stack``); each is opened, measured and finished by itself.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from torch import nn
+
+from hfvae_runner.config.schema import Config
+from hfvae_runner.runs.assembly import assemble, use_threads
+from hfvae_runner.runs.single import finish, initial_state, opened
+from hfvae_runner.storage.run_folder import speaking
+from hfvae_runner.training.loop import Member, inputs_of, part_of
+from hfvae_runner.training.memory import explained_exhaustion
+from hfvae_runner.training.restart import train_on
+from hfvae_runner.training.room import free_bytes, step_bytes
+from hfvae_runner.training.stack import Stack, several
+
+# The rest is for what a run needs beside its steps: the tables of its evaluation, its figures.
+_SHARE_OF_FREE_MEMORY = 0.8
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """Whether runs of one structure can be trained together.
+
+    Attributes:
+        obstacle: why not; None where they can.
+        most: how many of them the device has memory for.
+    """
+
+    obstacle: str | None
+    most: int = 1
+
+
+@explained_exhaustion()
+def prospect(config: Config) -> Prospect:
+    """Tries a step of one such run, as a stack of one."""
+    if config.runtime.compile:
+        return Prospect("runtime.compile=true is for the step of a single run")
+    use_threads(config)
+    run = assemble(config)
+    if any(isinstance(module, nn.Dropout) and module.p > 0 for module in run.model.modules()):
+        return Prospect("its model has dropout, which draws from one stream of random numbers for all")
+    state = initial_state(run)
+    inputs = inputs_of(run, state)
+    part = part_of(run, state)
+    need = step_bytes(part.parameters(), run.loss, inputs, amsgrad=config.train.amsgrad)
+    try:
+        several(Stack([part], run.loss).losses, run.device)([inputs])
+    except RuntimeError as error:
+        return Prospect(f"torch.vmap cannot take its step ({' '.join(str(error).split())[:150]})")
+    return Prospect(None, max(1, int(_SHARE_OF_FREE_MEMORY * free_bytes(run.device) / need)))
+
+
+Ended = Callable[[int, Exception | None], None]
+"""Is told a run's number, and what ended it before its time; None where it has finished."""
+
+
+@explained_exhaustion()
+def run_together(runs: Sequence[tuple[Config, Path]], ended: Ended) -> None:
+    """Trains runs of one structure together, and evaluates each; as ``runs.single.run`` for one.
+
+    Args:
+        runs: configs that differ only in what ``launch.stacking`` lets them, and their folders.
+        ended: called for each of them, once.
+
+    Raises:
+        SystemExit: after SIGTERM or SIGINT, with a checkpoint of each written.
+        Exception: what is wrong with all of them, such as too little memory; ``ended`` is not called for those left.
+    """
+    with ExitStack() as held:
+        jobs = [_Job(number, config, folder, ended) for number, (config, folder) in enumerate(runs)]
+        for job in jobs:
+            held.push(job.held)
+            job.open()
+            _share_data(jobs[0], job)
+        standing = sorted((job for job in jobs if job.member is not None), key=_Job.step)
+        for _, of_one_step in groupby(standing, key=_Job.step):
+            group = list(of_one_step)
+            try:
+                train_on([job.member for job in group if job.member is not None])
+            finally:
+                # Those that ended by themselves have, also where a signal ends the others.
+                for job in group:
+                    job.close_if_ended()
+            for job in group:
+                job.finish(stacked=len(group))
+
+
+def _share_data(first: "_Job", job: "_Job") -> None:
+    """Leaves one copy of the training set on the device."""
+    if first.member is not None and job.member is not None and first.member.run.dataset is job.member.run.dataset:
+        job.member.run.batches.x = first.member.run.batches.x
+
+
+class _Job:
+    """One run of several: what goes wrong with it closes its folder, and leaves the others alone.
+
+    Attributes:
+        member: as long as its folder is open.
+        held: what is open.
+    """
+
+    def __init__(self, number: int, config: Config, folder: Path, ended: Ended) -> None:
+        self.member: Member | None = None
+        self.held = ExitStack()
+        self._number, self._config, self._folder, self._ended = number, config, folder, ended
+
+    def step(self) -> int:
+        """Where it stands."""
+        assert self.member is not None
+        return self.member.state.step
+
+    def open(self) -> None:
+        try:
+            self.member = self.held.enter_context(opened(self._config, self._folder))
+            self.member.state.hold_random_states()
+        except Exception as error:
+            self._ended(self._number, error)
+
+    def close_if_ended(self) -> None:
+        if self.member is not None and self.member.error is not None:
+            self.finish(stacked=1)
+
+    def finish(self, stacked: int) -> None:
+        """Measures it, and closes its folder with what came out."""
+        member, self.member = self.member, None
+        if member is None:
+            return
+        outcome: Exception | None = None
+        try:
+            with self.held, speaking(self._folder):
+                member.state.put_random_states_back()
+                finish(member, stacked)
+        except Exception as error:
+            outcome = error
+        self._ended(self._number, outcome)

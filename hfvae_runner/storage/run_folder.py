@@ -1,0 +1,353 @@
+"""The run folder: the one place where a run's results are written.
+
+Every file but ``run.log`` and the rows appended to ``history.csv`` is written whole or not at all, so that a run killed
+at any moment leaves a folder that a later one can judge by what stands in it. A process that works in a folder holds
+its lock, which ends with the process. Needs no torch: the command line asks about folders before it decides to train.
+"""
+
+import json
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, TextIO
+
+import yaml
+from filelock import FileLock, Timeout
+
+from hfvae_runner.config import stored
+from hfvae_runner.config.stored import NOTHING, Allowed
+from hfvae_runner.console import spelt_out
+from hfvae_runner.errors import CheckpointError, FolderInUse, RunnerError
+from hfvae_runner.storage.files import atomic, flush_folder, strict_json, write_atomic
+from hfvae_runner.storage.history import Evaluations, History
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LAST = "last.pt"
+SCHEMA = 1
+_CONFIG, _METRICS, _STATUS, _HISTORY, _LOG = "config.yaml", "metrics.json", "status.json", "history.csv", "run.log"
+_EVALUATIONS = "evaluations.jsonl"
+_CHECKPOINTS, _FIGURES = "checkpoints", "figures"
+_LOCK = ".lock"
+_TRACKERS = "trackers"  # of which each file is some service's own
+_STEP_FILE = re.compile(r"step_(\d+)\.pt")
+_OURS = re.compile(
+    rf"{_CONFIG}|{_METRICS}|{_STATUS}|{_HISTORY}|{_EVALUATIONS}|{_LOG}|{_CHECKPOINTS}|{_FIGURES}"
+    rf"|{_CHECKPOINTS}/(last|step_\d+)\.pt|{_FIGURES}/[^/]+\.png|(\w+/)?\.[^/]+\.tmp|{re.escape(_LOCK)}|{_TRACKERS}(/.*)?"
+)
+
+Standing = Literal["absent", "leftover", "resumable", "finished"]
+
+# Whose lines are being logged, while several run folders are open at once.
+_SPEAKING: ContextVar[Path | None] = ContextVar("speaking", default=None)
+
+
+@contextmanager
+def speaking(folder: Path) -> Iterator[None]:
+    """What is logged in the block belongs to this folder's run alone, where several folders are open."""
+    token = _SPEAKING.set(folder)
+    try:
+        yield
+    finally:
+        _SPEAKING.reset(token)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps every other process out of the run folder, which is made where it is missing.
+
+    The lock is the operating system's: it ends with the process that holds it, however that ends.
+
+    Raises:
+        FolderInUse: another process holds it.
+        CheckpointError: the folder cannot be written, or a link in there leads out of it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _refuse_ways_out(folder)
+        lock = FileLock(folder / _LOCK)
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise FolderInUse(f"run folder {folder} is in use by another process; expected to be alone in it") from None
+    except OSError as error:
+        raise CheckpointError(f"run folder {folder} cannot be written: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def inspect(folder: Path) -> Standing:
+    """What stands in a run folder: ``leftover`` is a folder with neither a checkpoint nor results, even an empty one.
+
+    Raises CheckpointError where the path is not a folder.
+    """
+    if not folder.exists():
+        return "absent"
+    if not folder.is_dir():
+        raise CheckpointError(f"run folder {folder} is a file; expected a folder or a free name")
+    if (folder / _METRICS).exists():
+        return "finished"
+    return "leftover" if checkpoint_of(folder) is None else "resumable"
+
+
+def checkpoint_of(folder: Path) -> Path | None:
+    """The checkpoint to go on from: ``last.pt``, or the newest numbered one of a run that was killed before it had one.
+
+    None where there is neither.
+    """
+    last = folder / _CHECKPOINTS / LAST
+    return last if last.exists() else next(iter(step_files(folder / _CHECKPOINTS)), None)
+
+
+def step_files(checkpoints: Path) -> dict[Path, int]:
+    """The numbered checkpoints and their steps, the newest first."""
+    found = {path: _STEP_FILE.fullmatch(path.name) for path in checkpoints.glob("step_*.pt")}
+    steps = {path: int(match[1]) for path, match in found.items() if match}
+    return dict(sorted(steps.items(), key=lambda each: each[1], reverse=True))
+
+
+def foreign(folder: Path) -> Path | None:
+    """The first file or folder in there that no run writes, if there is one."""
+    for path in sorted(folder.rglob("*")):
+        if not _OURS.fullmatch(path.relative_to(folder).as_posix()):
+            return path
+    return None
+
+
+def _refuse_ways_out(folder: Path) -> None:
+    """Raises CheckpointError where a run's files would be written to other places, or to what is no file.
+
+    A folder that came from elsewhere may hold a ``run.log`` that is a link to some start-up script of the user's.
+    """
+    home = folder.resolve()
+    for inner in (folder, folder / _CHECKPOINTS, folder / _FIGURES, folder / _TRACKERS):
+        for path in sorted(inner.iterdir()) if inner.is_dir() else ():
+            if path.is_symlink() and not path.resolve().is_relative_to(home):
+                raise CheckpointError(f"{path} is a link out of the run folder; expected files of its own")
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise CheckpointError(f"{path} is neither a file nor a folder; expected one of them")
+
+
+def load_config(folder: Path, allowed: Allowed = NOTHING) -> dict[str, object]:
+    """The resolved config that a run folder was made with, to be used.
+
+    Args:
+        folder: of the run.
+        allowed: what it may name beside the installed choices.
+
+    Raises:
+        CheckpointError: it cannot be read.
+        ConfigError: it names another function.
+    """
+    return stored.guarded(read_config(folder), folder / _CONFIG, allowed)
+
+
+def read_config(folder: Path) -> dict[str, object]:
+    """The config as it stands there, to be shown and no more; raises CheckpointError where it cannot be read."""
+    return stored.read(folder / _CONFIG)
+
+
+def write_config(folder: Path, config: Mapping[str, object]) -> None:
+    """Writes ``config.yaml``, whole or not at all."""
+    # In ASCII: written as they are, some Unicode line breaks read back as others.
+    write_atomic(folder / _CONFIG, yaml.safe_dump(dict(config), sort_keys=False, width=120))
+
+
+def write_status(folder: Path, status: str, reason: str, exit_code: int) -> None:
+    """Leaves ``status.json`` of a run that did not finish, making the folder where the run did not come that far."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"status": status, "reason": reason, "exit_code": exit_code}
+    write_atomic(folder / _STATUS, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def load_metrics(folder: Path) -> dict[str, object]:
+    """A finished run's metrics.json; raises CheckpointError where it cannot be read."""
+    path = folder / _METRICS
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing; expected the folder of a finished run")
+    try:
+        metrics = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not JSON: {error}") from error
+    if not isinstance(metrics, dict) or metrics.get("schema") != SCHEMA:
+        raise CheckpointError(f"{path} is not a run's results; expected a mapping with schema {SCHEMA}")
+    return metrics
+
+
+def write_metrics(folder: Path, metrics: Mapping[str, object]) -> None:
+    """Writes ``metrics.json``, the sign that the run has finished; raises ValueError naming a number not finite."""
+    write_atomic(folder / _METRICS, strict_json(metrics, _METRICS, indent=1) + "\n")
+
+
+class RunFolder:
+    """A run's folder while the run lasts: its log, its history, its results. A context manager.
+
+    Attributes:
+        path: the folder.
+        checkpoints: the folder below it that checkpoints are saved to.
+        history: the rows of ``history.csv``.
+        evaluations: the lines of ``evaluations.jsonl``.
+
+    What the package logs while the folder is open goes to the terminal (stderr, around a progress bar) and to
+    ``run.log``, and so does the error that ends the run. Where several folders are open, see ``speaking``.
+    """
+
+    _open: ClassVar[list["RunFolder"]] = []
+    _terminal: ClassVar["_Terminal | None"] = None
+
+    def __init__(self, path: Path, config: Mapping[str, object]) -> None:
+        """Use ``create`` or ``reopen``; this is what they share."""
+        self.path = path
+        self.checkpoints = path / _CHECKPOINTS
+        self._figures = path / _FIGURES
+        self.checkpoints.mkdir(exist_ok=True)
+        self._figures.mkdir(exist_ok=True)
+        write_config(path, config)
+        self.history = History(path / _HISTORY)
+        self.evaluations = Evaluations(path / _EVALUATIONS)
+        self._log = _LogFile(path / _LOG, encoding="utf-8")
+        self._log.addFilter(lambda line: _SPEAKING.get() in (None, self.path))
+        logger = logging.getLogger("hfvae_runner")
+        logger.setLevel(logging.INFO)
+        logger.addHandler(self._log)
+        # One for all folders: each line stands on the terminal once.
+        if not RunFolder._open:
+            RunFolder._terminal = _Terminal()
+            logger.addHandler(RunFolder._terminal)
+        RunFolder._open.append(self)
+
+    @classmethod
+    def create(cls, path: Path, config: Mapping[str, object]) -> Self:
+        """A folder for a new run; left-overs of one that was killed before its first checkpoint are cleared.
+
+        Raises CheckpointError where there is a checkpoint, a result or a file that no run writes, or where nothing can
+        be written.
+        """
+        if inspect(path) in ("resumable", "finished"):
+            raise CheckpointError(f"run folder {path} holds a run already; give a free name, or resume=auto to go on")
+        if (stranger := foreign(path)) is not None:
+            raise CheckpointError(f"run folder {path} holds {stranger.name!r}, which no run writes; give a free name")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            _remove(each for each in path.rglob("*") if not each.is_dir() and each.name != _LOCK)
+            opened = cls(path, config)
+            flush_folder(path.parent)
+            return opened
+        except OSError as error:
+            raise CheckpointError(f"run folder {path} cannot be written: {error.strerror}") from error
+
+    @classmethod
+    def reopen(cls, path: Path, config: Mapping[str, object]) -> Self:
+        """The folder of a run that goes on, perhaps to more steps than ``config.yaml`` said so far.
+
+        Raises CheckpointError where there is no checkpoint to go on from, or where nothing can be written.
+        """
+        if checkpoint_of(path) is None:
+            raise CheckpointError(f"{path / _CHECKPOINTS / LAST} is missing; expected the checkpoint of an earlier run")
+        try:
+            # The results go before the config is raised: killed in between, the folder counts as resumable and not as a
+            # longer run that has finished.
+            _remove([path / _METRICS, path / _STATUS])
+            for folder in (path, path / _CHECKPOINTS, path / _FIGURES):
+                _remove(folder.glob(".*.tmp"))
+            return cls(path, config)
+        except OSError as error:
+            raise CheckpointError(f"run folder {path} cannot be written: {error.strerror}") from error
+
+    @classmethod
+    def finished(cls, path: Path, config: Mapping[str, object]) -> Self:
+        """The folder of a finished run, to measure it again; its results stay until others replace them.
+
+        Raises CheckpointError where there is no finished run, or where nothing can be written.
+        """
+        if inspect(path) != "finished":
+            raise CheckpointError(f"{path} holds no finished run; expected the folder of one")
+        try:
+            return cls(path, config)
+        except OSError as error:
+            raise CheckpointError(f"run folder {path} cannot be written: {error.strerror}") from error
+
+    def take_back(self, step: int) -> None:
+        """Drops what was written of later steps."""
+        self.history.truncate(step)
+        self.evaluations.truncate(step)
+
+    def flush(self) -> None:
+        """Brings all that was appended to the disk: a checkpoint that follows never knows of more than the rest."""
+        self.history.flush()
+        self.evaluations.flush()
+        flush_folder(self.path)
+
+    def last_good(self) -> str:
+        """Which checkpoint a run that ends now can go on from, in words."""
+        last = checkpoint_of(self.path)
+        return "there is no checkpoint before it" if last is None else f"the last good checkpoint is {last.resolve()}"
+
+    def save_figure(self, name: str, figure: "Figure") -> None:
+        """Writes ``figures/NAME.png``."""
+        with atomic(self._figures / f"{name}.png") as stream:
+            figure.savefig(stream, format="png", dpi=150)
+
+    def close(self) -> None:
+        """Closes the log and the history; may be called twice."""
+        self.history.close()
+        if self not in RunFolder._open:
+            return
+        logger = logging.getLogger("hfvae_runner")
+        RunFolder._open.remove(self)
+        logger.removeHandler(self._log)
+        self._log.close()
+        if not RunFolder._open and RunFolder._terminal is not None:
+            logger.removeHandler(RunFolder._terminal)
+            RunFolder._terminal.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception):
+            explained = isinstance(error, RunnerError)
+            text = f"error: {error}" if explained else "".join(traceback.format_exception(error)).rstrip()
+            # To the file alone: the command line prints the error once the folder is closed.
+            self._log.handle(logging.makeLogRecord({"msg": text, "levelno": logging.ERROR}))
+        self.close()
+
+
+class _LogFile(logging.FileHandler):
+    """A log that stops where the disk is full: what cannot be written there stands on the terminal."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        logging.getLogger("hfvae_runner").removeHandler(self)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
+class _Terminal(logging.StreamHandler[TextIO]):
+    """Plain lines on stderr, above a progress bar if there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return spelt_out(super().format(record))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        self.setStream(sys.stderr)  # which is another one than when the first folder was opened, perhaps
+        with tqdm.external_write_mode(file=self.stream):
+            super().emit(record)
+
+
+def _remove(paths: Iterator[Path] | list[Path]) -> None:
+    for path in list(paths):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,314 @@
+"""All that a run needs to go on to the bit: parameters, optimiser, step, every random state, the thread count.
+
+The order of the data depends on (seed, epoch) alone and a schedule on the step alone, so the step stands for both.
+"""
+
+import io
+import logging
+import lzma
+import os
+import pickle
+import random
+import shutil
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hfvae_runner.errors import CheckpointError, Diverged, StorageError
+from hfvae_runner.storage.files import atomic, flush_folder, write_atomic, writing
+from hfvae_runner.storage.run_folder import LAST, step_files
+
+_FORMAT = 3
+# What a file system needs beside the file itself, and what the run's other files may grow by until the next checkpoint.
+_SPARE_BYTES = 1_000_000
+_CONTENT: Mapping[str, type] = {
+    "step": int,
+    "seconds": float,
+    "model": dict,
+    "objective": dict,
+    "optimizer": dict,
+    "generator": Tensor,
+    "generator_device": str,
+    "rng": dict,
+    "threads": int,
+    "restarts": list,
+    "config": str,
+}
+# What reading a damaged or foreign file raises, in zipfile and in the restricted unpickler.
+_UNREADABLE = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class State:
+    """A run between two steps.
+
+    Attributes:
+        model: the networks and the prior.
+        objective: its terms may have parameters of their own.
+        optimizer: the optimiser of all these parameters.
+        generator: the noise generator, on the training device, seeded from the run's seed.
+        step: the optimiser steps taken so far.
+        seconds: the wall time that they took, over all resumes.
+        restarts: after each divergence that was taken back, the ``step`` gone on from and the learning rate ``lr``.
+        rng: the run's own random states while the process goes from one run to the other; None where the process's are.
+    """
+
+    model: nn.Module
+    objective: nn.Module
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    step: int = 0
+    seconds: float = 0.0
+    restarts: list[dict[str, float]] = field(default_factory=list)
+    rng: dict[str, object] | None = None
+
+    @property
+    def lr(self) -> float:
+        """The networks' learning rate now."""
+        lr: float = self.optimizer.param_groups[0]["lr"]
+        return lr
+
+    def save(self, checkpoints: Path, keep: int, config_text: str) -> Path:
+        """Writes ``step_NNNNNNNN.pt`` and moves ``last.pt`` to it, each whole or not at all; returns the former's path.
+
+        The newest ``keep`` step files stay. Files of a later step, which a run that was taken back has left behind, go.
+
+        Raises:
+            Diverged: a parameter is not finite; nothing is written.
+            StorageError: there is no room; nothing is written, or nothing that counts.
+        """
+        for name, parameter in chain(self.model.named_parameters(), self.objective.named_parameters()):
+            if not torch.isfinite(parameter).all():
+                raise Diverged(f"parameter {name!r} is not finite at step {self.step}")
+        path = checkpoints / f"step_{self.step:08d}.pt"
+        # In memory first: torch turns an error of the disk into one of its own, and the size is known before the write.
+        buffer = io.BytesIO()
+        torch.save(self._content(config_text), buffer)
+        _refuse_a_full_disk(path, buffer.getbuffer().nbytes)
+        with atomic(path) as stream:
+            stream.write(buffer.getbuffer())
+        point_last_to(path)
+        steps = step_files(checkpoints)
+        past = [file for file in steps if steps[file] <= self.step]
+        for file in steps.keys() - set(past[:keep]):
+            file.unlink()
+        return path
+
+    def hold_random_states(self) -> None:
+        """From now on the run's are what the process's are now, whatever other runs draw."""
+        self.rng = _random_states(self.generator.device)
+
+    def put_random_states_back(self) -> None:
+        """Gives the process the run's own again, if they were held."""
+        if self.rng is not None:
+            _set_random_states(self.rng, self.generator.device)
+            self.rng = None
+
+    def _content(self, config_text: str) -> dict[str, object]:
+        return {
+            "format": _FORMAT,
+            "step": self.step,
+            "seconds": self.seconds,
+            "model": _plain(dict(self.model.state_dict()), "model"),
+            "objective": _plain(dict(self.objective.state_dict()), "objective"),
+            "optimizer": _plain(self.optimizer.state_dict(), "optimizer"),
+            "generator": self.generator.get_state(),
+            "generator_device": self.generator.device.type,
+            "rng": _random_states(self.generator.device) if self.rng is None else self.rng,
+            "threads": torch.get_num_threads(),
+            "restarts": [dict(each) for each in self.restarts],
+            "config": config_text,
+        }
+
+
+def restore(state: State, path: Path) -> None:
+    """Puts a checkpoint's content into ``state``, which keeps its device, and into the process's random states.
+
+    On another kind of device than the checkpoint's, the noise generator is seeded anew from its seed and the step: the
+    run goes on, but not to the bit. Nothing in the file is executed.
+
+    Raises CheckpointError, before anything is changed, where the file is missing, damaged, no checkpoint, of another
+    format, or of another model or optimiser.
+    """
+    content = _fitting(state, path)
+    for group, own in zip(content["optimizer"]["param_groups"], state.optimizer.param_groups, strict=True):
+        # How a step is computed belongs to the device, and so to the run that goes on.
+        group.update({key: own[key] for key in ("capturable", "foreach", "fused") if key in own})
+
+    state.model.load_state_dict(content["model"])
+    state.objective.load_state_dict(content["objective"])
+    state.optimizer.load_state_dict(content["optimizer"])
+    state.step = content["step"]
+    state.seconds = content["seconds"]
+    state.restarts = content["restarts"]
+    device = state.generator.device.type
+    if device == content["generator_device"]:
+        state.generator.set_state(content["generator"])
+    else:
+        seed = np.random.SeedSequence([state.generator.initial_seed(), state.step]).generate_state(1, np.uint64)
+        state.generator.manual_seed(int(seed[0]))
+        stored = content["generator_device"]
+        logger.warning("%s was saved on %s, this is %s: the noise is drawn anew, not to the bit", path, stored, device)
+    _set_random_states(content["rng"], state.generator.device)
+    torch.set_num_threads(content["threads"])
+
+
+def restore_model(model: nn.Module, path: Path) -> None:
+    """Puts a checkpoint's parameters into a model, and nothing else anywhere.
+
+    Raises CheckpointError, before anything is changed, where ``restore`` would for the file or the model.
+    """
+    content = _read(path)
+    _check_parameters("model", model.state_dict(), content["model"], path)
+    model.load_state_dict(content["model"])
+
+
+def newest_good(state: State, checkpoints: Path) -> Path | None:
+    """The newest numbered checkpoint that ``restore`` would take; None where there is none."""
+    for path in step_files(checkpoints):
+        try:
+            _fitting(state, path)
+        except CheckpointError:
+            continue
+        return path
+    return None
+
+
+def _fitting(state: State, path: Path) -> dict[str, Any]:
+    """A checkpoint's content; raises CheckpointError where it is not one of such a state."""
+    content = _read(path)
+    for part, module in {"model": state.model, "objective": state.objective}.items():
+        _check_parameters(part, module.state_dict(), content[part], path)
+    groups = content["optimizer"]["param_groups"], state.optimizer.param_groups
+    sizes, own_sizes = ([len(group["params"]) for group in each] for each in groups)
+    if sizes != own_sizes:
+        raise CheckpointError(f"{path}: optimiser groups of {sizes} parameters; expected {own_sizes}")
+    return content
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing; expected a checkpoint")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            # torch stores all as it is: what unpacks to more than the file holds would only fill the memory.
+            if sum(record.file_size for record in archive.infolist()) > path.stat().st_size:
+                raise zipfile.BadZipFile("its records unpack to more than the file holds")
+            damaged = archive.testzip()
+        if damaged is None:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(f"{path} is refused: it holds more than numbers and text") from error
+    except _UNREADABLE as error:
+        raise CheckpointError(f"{path} is damaged or no checkpoint: {' '.join(str(error).split())[:200]}") from error
+    if damaged is not None:
+        raise CheckpointError(f"{path} is damaged: record {damaged!r} does not match its checksum")
+    if not isinstance(content, dict) or "format" not in content:
+        raise CheckpointError(f"{path} is no checkpoint of a run")
+    if content["format"] != _FORMAT:
+        raise CheckpointError(f"{path} has checkpoint format {content['format']!r}; expected {_FORMAT}")
+    for key, kind in _CONTENT.items():
+        if not isinstance(content.get(key), kind):
+            raise CheckpointError(f"{path} is no checkpoint of a run: {key!r} is not {kind.__name__}")
+    return content
+
+
+def _check_parameters(part: str, own: Mapping[str, object], stored: Mapping[str, object], path: Path) -> None:
+    differences = (
+        f"{name}: {_describe(stored.get(name))} (expected {_describe(own.get(name))})"
+        for name in dict.fromkeys([*own, *stored])
+        if _describe(own.get(name)) != _describe(stored.get(name))
+    )
+    if first := list(islice(differences, 3)):
+        raise CheckpointError(f"{path} is of another {part}: {', '.join(first)}")
+
+
+def _describe(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}"
+    return "absent" if value is None else type(value).__name__
+
+
+def point_last_to(path: Path) -> None:
+    """Makes ``last.pt`` the checkpoint at the path; raises StorageError where it cannot."""
+    last = path.with_name(LAST)
+    temporary = path.with_name(f".{LAST}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(path, temporary)
+    except OSError:
+        # File systems without hard links.
+        write_atomic(last, path.read_bytes())
+        return
+    with writing(last):
+        try:
+            os.replace(temporary, last)
+        finally:
+            temporary.unlink(missing_ok=True)
+        flush_folder(path.parent)
+
+
+def _refuse_a_full_disk(path: Path, size: int) -> None:
+    free = shutil.disk_usage(path.parent).free
+    if free < size + _SPARE_BYTES:
+        raise StorageError(
+            f"{path} cannot be written: it needs {(size + _SPARE_BYTES) / 1e6:.1f} MB, {free / 1e6:.1f} MB are free"
+        )
+
+
+def _plain(value: object, place: str) -> object:
+    """The value with its tensors cut from larger storages; TypeError where the restricted loader would refuse it."""
+    if isinstance(value, Tensor):
+        tensor = value.detach()
+        return tensor.clone() if tensor.untyped_storage().nbytes() > tensor.nbytes else tensor
+    if isinstance(value, dict):
+        return {key: _plain(inner, f"{place}.{key}") for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        items = [_plain(inner, f"{place}[{index}]") for index, inner in enumerate(value)]
+        return tuple(items) if isinstance(value, tuple) else items
+    # Subclasses, such as NumPy's float64, would be saved and then refused.
+    if value is not None and type(value) not in (bool, int, float, str):
+        raise TypeError(f"{place} is {type(value).__name__}; expected a tensor, a number or text")
+    return value
+
+
+def _random_states(device: torch.device) -> dict[str, object]:
+    legacy = dict(np.random.get_state(legacy=False))
+    bits = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in legacy["state"].items()}
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+        "python": random.getstate(),
+        "numpy": {**legacy, "state": bits},
+    }
+
+
+def _set_random_states(states: Mapping[str, Any], device: torch.device) -> None:
+    torch.set_rng_state(states["torch"])
+    if states["cuda"] is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])

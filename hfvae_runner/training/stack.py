@@ -1,0 +1,288 @@
+"""Many runs at once: their parameters and Adam's moments side by side, and one program over them all.
+
+Each member keeps its own modules and its own optimiser, whose tensors become views of the stacks: what is trained here
+is there at once, and is saved, evaluated and gone on with as that of a run by itself.
+
+Shapes: R members, the first dimension of every stack and of every result.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, chain, groupby
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from hfvae_runner.config.names import Precision
+from hfvae_runner.models.precision import step_in
+from hfvae_runner.training.step import LossFunction, Step
+
+Together = Callable[[Sequence[Sequence[Any]]], tuple[Tensor, dict[str, Tensor]]]
+"""A step of R members: the arguments of each one's loss -> their losses [R], and values with R in front."""
+
+Values = Mapping[str, list[float]]
+"""What a step gave one member, by name: one number, or one for each block or factor."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one member brings.
+
+    Attributes:
+        modules: all that its loss is a function of.
+        optimizer: over their parameters; made anew, or restored.
+    """
+
+    modules: tuple[nn.Module, ...]
+    optimizer: torch.optim.Optimizer
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """All parameters, in an order that is the same in every member."""
+        return chain.from_iterable(module.parameters() for module in self.modules)
+
+
+class Results:
+    """What a step of R members gave, as one table [R, V], so that it is looked at and fetched at once.
+
+    Args:
+        losses: [R].
+        values: by name, [R, *].
+    """
+
+    def __init__(self, losses: Tensor, values: Mapping[str, Tensor]) -> None:
+        self._columns = {**values, "loss": losses}
+
+    @cached_property
+    def _table(self) -> Tensor:
+        return torch.cat(
+            [
+                column.detach().flatten(1) if column.ndim > 1 else column.detach()[:, None]
+                for column in self._columns.values()
+            ],
+            dim=1,
+        )
+
+    def finite(self) -> bool:
+        """Whether everything is."""
+        return bool(torch.isfinite(self._table).all())
+
+    def of_each(self) -> list[Values]:
+        """Each member's values by name, as numbers; ``loss`` is the last."""
+        sizes = [column[0].numel() for column in self._columns.values()]
+        ends = list(accumulate(sizes))
+        return [
+            {name: row[end - size : end] for name, size, end in zip(self._columns, sizes, ends, strict=True)}
+            for row in self._table.tolist()
+        ]
+
+
+def alone(step: Step, device: torch.device) -> Together:
+    """The step of a single run, as that of R = 1 members."""
+
+    def take(inputs: Sequence[Sequence[Any]]) -> tuple[Tensor, dict[str, Tensor]]:
+        (own,) = inputs
+        loss, values = step(*(_moved(each, device) for each in own))
+        return loss[None], {name: value[None] for name, value in values.items()}
+
+    return take
+
+
+def several(step: Step, device: torch.device) -> Together:
+    """The step of a stack, which takes its members' inputs side by side, as that of the members."""
+
+    def take(inputs: Sequence[Sequence[Any]]) -> tuple[Tensor, dict[str, Tensor]]:
+        return step(*(_moved(side_by_side(each), device) for each in zip(*inputs, strict=True)))
+
+    return take
+
+
+class Stack:
+    """R members of the same structure, trained as one program: each product of matrices is one of R of them.
+
+    Learning rates may differ. Members with the same ones cost less if they are neighbours.
+
+    Args:
+        parts: of the members, all as many steps on their way.
+        loss_of: the first member's loss, a pure function of its arguments, and its modules' parameters and buffers.
+        precision: of the products of matrices, as in ``step_of``.
+    """
+
+    def __init__(self, parts: Sequence[Part], loss_of: LossFunction, *, precision: Precision = "fp32") -> None:
+        self._parts = tuple(parts)
+        self._precision: Precision = precision
+        self._program = _Program(parts[0].modules, loss_of)
+        named = [_Program(part.modules, loss_of) for part in parts]
+        parameters, buffers = ([dict(of(each)) for each in named] for of in (_parameters, _buffers))
+        self._parameters = {name: _joined([each[name] for each in parameters]) for name in parameters[0]}
+        self._buffers = {name: _joined([each[name] for each in buffers]) for name in buffers[0]}
+        self._slabs = list(self._cut({id(parameters[0][name]): leaf for name, leaf in self._parameters.items()}))
+        self._optimizer = torch.optim.Adam(self._groups())
+        for slab in self._slabs:
+            self._take_over(slab)
+        self._handed_on = len(self._optimizer.state)
+
+    def step(self, *inputs: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """One step of all members, whose inputs have R in front; see ``several``.
+
+        Raises RuntimeError where the loss has an operation without R.
+        """
+        for leaf in self._parameters.values():
+            leaf.grad = None
+        with step_in(self._precision):
+            losses, values = self.losses(*inputs)
+            # A member's loss depends on its own parameters alone: the sum's gradient holds every member's own.
+            losses.sum().backward()
+        for slab in self._slabs:
+            slab.take_gradient()
+        self._optimizer.step()
+        if len(self._optimizer.state) != self._handed_on:
+            self._hand_on()
+        return losses.detach(), values
+
+    def losses(self, *inputs: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """The members' losses and values, without a step."""
+        places = tuple(None if each is None else 0 for each in inputs)
+        both: tuple[Tensor, dict[str, Tensor]] = vmap(self._loss, in_dims=(0, 0, *places))(
+            self._parameters, self._buffers, *inputs
+        )
+        return both
+
+    def _loss(self, parameters: Mapping[str, Tensor], buffers: Mapping[str, Tensor], *inputs: Any) -> Any:
+        return functional_call(self._program, (dict(parameters), dict(buffers)), inputs)
+
+    def _cut(self, leaves: Mapping[int, Tensor]) -> Iterator["_Slab"]:
+        """Every stack, cut where learning rates change; ``leaves`` by the first member's own parameters."""
+        numbers = range(len(self._parts))
+        for _, same in groupby(numbers, key=lambda index: rates(self._parts[index].optimizer)):
+            members = list(same)
+            for place, group in enumerate(self._parts[0].optimizer.param_groups):
+                for index, own in enumerate(group["params"]):
+                    yield _Slab(leaves[id(own)], members[0], members[-1] + 1, place, index)
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """A group for each group of each cut: what a member's own group says of its parameters holds for all in it."""
+        groups: list[dict[str, Any]] = []
+        for (first, place), same in groupby(self._slabs, key=lambda slab: (slab.first, slab.group)):
+            own = self._parts[first].optimizer.param_groups[place]
+            settings = {key: value for key, value in own.items() if key != "params"}
+            groups.append({"params": [slab.values for slab in same], **settings})
+        return groups
+
+    def _take_over(self, slab: "_Slab") -> None:
+        """Joins what the members' optimisers hold about a parameter, if they have taken a step."""
+        states = [part.optimizer.state.get(own) for part, own in self._owners(slab)]
+        if not states[0]:
+            return
+        joined: dict[str, Any] = {"step": states[0]["step"].clone()}
+        for key in states[0].keys() - {"step"}:
+            joined[key] = _dense(_joined([state[key] for state in states if state is not None]))
+        self._optimizer.state[slab.values] = joined
+        self._show(slab)
+
+    def _hand_on(self) -> None:
+        """Lets the members' optimisers see what the stacked one has come to hold."""
+        for slab in self._slabs:
+            if slab.values in self._optimizer.state:
+                self._show(slab)
+        self._handed_on = len(self._optimizer.state)
+
+    def _show(self, slab: "_Slab") -> None:
+        held = self._optimizer.state[slab.values]
+        for index, (part, own) in enumerate(self._owners(slab)):
+            part.optimizer.state[own] = {
+                key: value if key == "step" else _turned(value[index]) for key, value in held.items()
+            }
+
+    def _owners(self, slab: "_Slab") -> list[tuple[Part, Tensor]]:
+        parts = self._parts[slab.first : slab.last]
+        return [(part, part.optimizer.param_groups[slab.group]["params"][slab.index]) for part in parts]
+
+
+class _Slab:
+    """The part of one stack that the members from ``first`` to ``last`` − 1 hold, as the optimiser is given it.
+
+    Attributes:
+        values: dense in memory.
+        group: of the members' optimisers, to which the parameter belongs,
+        index: and its place in there.
+    """
+
+    def __init__(self, leaf: Tensor, first: int, last: int, group: int, index: int) -> None:
+        self._leaf = leaf
+        self.first, self.last, self.group, self.index = first, last, group, index
+        self.values = _dense(leaf.detach())[first:last]
+
+    def take_gradient(self) -> None:
+        gradient = self._leaf.grad
+        self.values.grad = None if gradient is None else _dense(gradient)[self.first : self.last]
+
+
+class _Program(nn.Module):
+    """A loss as a module, so that ``functional_call`` finds its parameters."""
+
+    def __init__(self, modules: Sequence[nn.Module], loss_of: LossFunction) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(modules)
+        self._loss_of = loss_of
+
+    def forward(self, *inputs: Any) -> Any:
+        return self._loss_of(*inputs)
+
+
+def separate(part: Part) -> None:
+    """Gives a member that leaves a stack memory of its own, and the stack's back."""
+    for tensor in chain(part.parameters(), *(module.buffers() for module in part.modules)):
+        tensor.data = tensor.data.clone()
+    for state in part.optimizer.state.values():
+        for key, value in state.items():
+            state[key] = value.clone()
+
+
+def rates(optimizer: torch.optim.Optimizer) -> tuple[float, ...]:
+    """The learning rates of an optimiser's groups."""
+    return tuple(float(group["lr"]) for group in optimizer.param_groups)
+
+
+def side_by_side(values: Sequence[Any]) -> Any:
+    """R nested sequences of tensors as one, of tensors with R in front; None stays None."""
+    first = values[0]
+    if first is None or isinstance(first, Tensor):
+        return None if first is None else torch.stack(list(values))
+    return [side_by_side(each) for each in zip(*values, strict=True)]
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    # A GPU is given the knobs, and not waited for until it has them.
+    return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+
+
+def _parameters(program: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    return program.named_parameters()
+
+
+def _buffers(program: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    return program.named_buffers()
+
+
+def _joined(tensors: Sequence[Tensor]) -> Tensor:
+    """The tensors side by side, [R, *], a leaf; each of them becomes a view of it.
+
+    A matrix is stored by columns: that is how the product of R matrices gives its gradient, which else were copied.
+    """
+    stack = _dense(torch.stack([_turned(tensor.detach()) for tensor in tensors]))
+    for index, tensor in enumerate(tensors):
+        tensor.data = stack[index]
+    return stack.requires_grad_(tensors[0].requires_grad)
+
+
+def _dense(stack: Tensor) -> Tensor:
+    """A stack of matrices as it lies in memory, which is transposed; any other as it is. Its own inverse."""
+    return stack.mT if stack.ndim == 3 else stack
+
+
+def _turned(one: Tensor) -> Tensor:
+    """The same of one member's."""
+    return one.mT if one.ndim == 2 else one

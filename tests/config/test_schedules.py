@@ -1,0 +1,107 @@
+import math
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hfvae_runner.config.schedules import Pieces, parse
+from hfvae_runner.errors import ConfigError
+
+numbers = st.floats(-1e6, 1e6)
+counts = st.integers(1, 10**6)
+
+
+def between(value: float, *ends: float) -> bool:
+    slack = 1e-9 * max(map(abs, ends))
+    return min(ends) - slack <= value <= max(ends) + slack
+
+
+@settings(max_examples=50, deadline=None)
+@given(numbers, st.integers(0, 10**9))
+def test_a_number_is_constant(value: float, step: int) -> None:
+    schedule = parse(value, "gamma")
+    assert schedule(step) == value
+    assert schedule.last_change == 0
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.sampled_from(["linear", "cosine"]), numbers, numbers, counts, st.data())
+def test_a_ramp_goes_from_end_to_end_and_stays(
+    kind: str, start: float, end: float, steps: int, data: st.DataObject
+) -> None:
+    schedule = parse({kind: [start, end, steps]}, "gamma")
+    assert schedule(0) == start
+    assert schedule(steps) == end
+    assert schedule(steps + data.draw(counts)) == end
+    assert schedule.last_change == steps
+    one, two = sorted(data.draw(st.lists(st.integers(0, steps), min_size=2, max_size=2)))
+    assert between(schedule(one), start, schedule(two))
+    assert between(schedule(two), schedule(one), end)
+
+
+def test_the_shapes_between_the_ends() -> None:
+    linear, cosine = (parse({kind: [10, 20, 100]}, "gamma") for kind in ("linear", "cosine"))
+    assert [linear(step) for step in (25, 50, 75)] == pytest.approx([12.5, 15, 17.5])
+    quarter = 10 * (1 - math.cos(math.pi / 4)) / 2
+    assert [cosine(step) for step in (25, 50, 75)] == pytest.approx([10 + quarter, 15, 20 - quarter])
+
+
+points = st.lists(st.integers(0, 1000), min_size=1, max_size=6, unique=True).map(sorted)
+
+
+@settings(max_examples=50, deadline=None)
+@given(points, st.data())
+def test_piecewise_passes_through_its_points(steps: list[int], data: st.DataObject) -> None:
+    values = [data.draw(numbers) for _ in steps]
+    schedule = parse({"piecewise": [list(pair) for pair in zip(steps, values, strict=True)]}, "gamma")
+    assert [schedule(step) for step in steps] == values
+    assert schedule(steps[-1] + 1) == values[-1]
+    assert schedule.last_change == steps[-1]
+    if steps[0] > 0:
+        assert schedule(steps[0] - 1) == values[0]
+    for (step_0, value_0), (step_1, value_1) in pairwise(zip(steps, values, strict=True)):
+        step = data.draw(st.integers(step_0, step_1))
+        straight = value_0 + (value_1 - value_0) * (step - step_0) / (step_1 - step_0)
+        assert schedule(step) == pytest.approx(straight, abs=1e-6)
+
+
+def test_a_schedule_is_a_value() -> None:
+    assert parse({"linear": [0, 5, 10]}, "a") == parse({"linear": [0.0, 5.0, 10]}, "b") == Pieces(((0, 0), (10, 5)))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("fast", "gamma: 'fast' is neither a number nor a schedule"),
+        (True, "gamma: True is neither"),
+        (None, "gamma: None is neither"),
+        ([1, 2], r"gamma: \[1, 2\] is neither"),
+        (math.nan, "gamma: nan is not a finite number"),
+        (math.inf, "gamma: inf is not a finite number"),
+        ({}, "neither a number nor a schedule"),
+        ({"linear": [0, 1, 2], "cosine": [0, 1, 2]}, "neither a number nor a schedule"),
+        ({"linaer": [0, 1, 2]}, "unknown schedule 'linaer', expected one of linear, .*; did you mean 'linear'?"),
+        ({"linear": [0, 1]}, r"linear takes \[start, end, steps\]"),
+        ({"linear": "abc"}, r"linear takes \[start, end, steps\]"),
+        ({"linear": 3}, r"linear takes \[start, end, steps\]"),
+        ({"linear": [0, 1, 0]}, "whole number from 1 on, not 0"),
+        ({"cosine": [0, 1, 2.5]}, "steps of a cosine schedule are a whole number"),
+        ({"linear": [0, 1, True]}, "whole number from 1 on, not True"),
+        ({"linear": [0, math.inf, 10]}, "gamma: inf is not a finite number"),
+        ({"linear": ["a", 1, 10]}, "gamma: 'a' is not a finite number"),
+        ({"piecewise": []}, "piecewise takes"),
+        ({"piecewise": 3}, "piecewise takes"),
+        ({"piecewise": "ab"}, "piecewise takes"),
+        ({"piecewise": [[0, 1, 2]]}, "piecewise takes"),
+        ({"piecewise": ["ab"]}, "piecewise takes"),
+        ({"piecewise": [[10, 1], [10, 2]]}, "steps that grow from 0 on"),
+        ({"piecewise": [[-1, 1]]}, "steps that grow from 0 on"),
+        ({"piecewise": [[0.5, 1]]}, "steps that grow from 0 on"),
+        ({"piecewise": [[0, None]]}, "gamma: None is not a finite number"),
+    ],
+)
+def test_what_is_no_schedule_is_refused(value: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message.replace("?", r"\?")) as caught:
+        parse(value, "gamma")
+    assert "\n" not in str(caught.value)

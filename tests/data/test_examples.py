@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
+
+from hfvae_runner.data import Examples, PackedBits, SparseCounts
+from hfvae_runner.data._examples import take
+
+SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 3), st.integers(1, 9), st.integers(1, 9))
+SEEDS = st.integers(0, 2**31)
+
+
+def binary(shape: tuple[int, ...], seed: int) -> torch.Tensor:
+    return torch.randint(2, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+def counts(rows: int, words: int, seed: int) -> np.ndarray:
+    """Mostly zeros, some rows of zeros alone."""
+    generator = np.random.default_rng(seed)
+    return generator.poisson(0.3, (rows, words)) * generator.integers(0, 2, (rows, 1))
+
+
+def chosen(n: int, seed: int) -> torch.Tensor:
+    """In any order, with repetitions."""
+    return torch.randint(n, (2 * n,), generator=torch.Generator().manual_seed(seed))
+
+
+@given(SHAPES, SEEDS)
+def test_unpacked_bits_are_the_images(shape: tuple[int, ...], seed: int) -> None:
+    images = binary(shape, seed)
+    packed = PackedBits.pack(images)
+    index = chosen(shape[0], seed)
+    assert packed.shape == tuple(images.shape)
+    assert len(packed) == shape[0]
+    assert packed[index].dtype == torch.uint8
+    assert torch.equal(packed[index], 255 * images[index])
+
+
+def test_an_image_takes_an_eighth() -> None:
+    packed = PackedBits.pack(binary((5, 1, 64, 64), 0))
+    assert packed.packed.shape == (5, 512)
+    assert packed.packed.dtype == torch.uint8
+
+
+def test_the_first_pixel_is_the_highest_bit() -> None:
+    packed = torch.tensor([[0b10000010, 0b01000000]], dtype=torch.uint8)
+    assert PackedBits(packed, (1, 2, 5))[torch.tensor([0])].tolist() == [[[[255, 0, 0, 0, 0], [0, 255, 0, 0, 255]]]]
+
+
+def test_bits_that_do_not_hold_the_shape_are_refused() -> None:
+    with pytest.raises(ValueError, match="do not hold"):
+        PackedBits(torch.zeros(3, 511, dtype=torch.uint8), (1, 64, 64))
+    with pytest.raises(ValueError, match="do not hold"):
+        PackedBits(torch.zeros(3, 512), (1, 64, 64))
+
+
+@given(st.integers(1, 9), st.integers(1, 20), SEEDS)
+def test_sparse_counts_are_the_matrix(rows: int, words: int, seed: int) -> None:
+    matrix = counts(rows, words, seed)
+    sparse = SparseCounts.from_scipy(csr_matrix(matrix))
+    index = chosen(rows, seed)
+    assert sparse.shape == matrix.shape
+    assert sparse[index].dtype == torch.float32
+    assert np.array_equal(sparse[index].numpy(), matrix[index.numpy()])
+
+
+def test_entries_that_stand_twice_are_added() -> None:
+    twice = csr_matrix((np.array([1, 2, 4]), np.array([3, 3, 0]), np.array([0, 3])), shape=(1, 5))
+    assert SparseCounts.from_scipy(twice)[torch.tensor([0])].tolist() == [[4, 0, 0, 3, 0]]
+
+
+def test_starts_that_do_not_fit_are_refused() -> None:
+    one = torch.zeros(1, dtype=torch.int64)
+    with pytest.raises(ValueError, match="1 columns and 1 counts; expected"):
+        SparseCounts(torch.tensor([0, 2]), one, torch.ones(1), 4)
+
+
+@pytest.mark.parametrize(
+    "examples",
+    [
+        binary((20, 1, 3, 5), 1),
+        PackedBits.pack(binary((20, 1, 3, 5), 1)),
+        SparseCounts.from_scipy(csr_matrix(counts(20, 9, 1))),
+    ],
+    ids=["tensor", "bits", "counts"],
+)
+def test_a_part_is_stored_as_the_whole(examples: Examples) -> None:
+    index = torch.tensor([7, 3, 3, 19])
+    part = take(examples, index)
+    assert type(part) is type(examples)
+    assert part.shape == (4, *examples.shape[1:])
+    again = torch.tensor([2, 0])
+    assert torch.equal(part[again], examples[index[again]])
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda:0"] if torch.cuda.is_available() else ["cpu"])
+def test_examples_move_to_a_device(device: str) -> None:
+    index = chosen(20, 2)
+    stored: list[Examples] = [PackedBits.pack(binary((20, 1, 3, 5), 1)), SparseCounts.from_scipy(counts(20, 9, 1))]
+    for examples in stored:
+        moved = examples.to(torch.device(device))
+        there = index.to(device)
+        assert moved.device == moved[there].device == torch.device(device)
+        assert torch.equal(moved[there].cpu(), examples[index])
+        assert torch.equal(take(moved, there)[there].cpu(), examples[index][index])

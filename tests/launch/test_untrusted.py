@@ -1,0 +1,440 @@
+"""A run folder from someone else, opened by every command: nothing that it names is imported or called.
+
+The stranger's module leaves one file when it is imported, and another when one of its functions is called.
+"""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from hfvae_runner.evaluate import main as evaluate
+from hfvae_runner.launch import main as train
+from hfvae_runner.launch import run_name
+from hfvae_runner.report import main as report
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # of its own and its dependencies' imports
+    import optuna  # noqa: F401
+
+SMALL = (
+    *("device=cpu", "image_size=8", "batch_size=128", "latents=2", "dataset.subset=200", "train.progress=false"),
+    *("metrics=[hoyer]", "metrics.figures=false", "metrics.exact_limit=1e5"),
+)
+SHORT = (*SMALL, "steps=2")
+STRANGER = """
+import os
+from pathlib import Path
+
+from hfvae_runner.data import Dataset
+from hfvae_runner.data.digits import digits
+
+HERE = Path(os.environ["MARKS"])
+(HERE / "imported").touch()
+
+
+def data(*, image_size: int | None, subset: int | None = None) -> Dataset:
+    (HERE / "called").touch()
+    return digits(image_size=image_size, subset=subset)
+
+
+def metric(subject):
+    (HERE / "called").touch()
+    return {"mine": 7.0}
+
+
+def undeclared(**given):
+    (HERE / "called").touch()
+"""
+PLACES: dict[str, tuple[str, ...]] = {
+    "dataset": ("dataset",),
+    "model": ("model",),
+    "likelihood": ("likelihood",),
+    "prior": ("prior",),
+    "metrics": ("metrics", "mine"),
+    "trackers": ("trackers", "mine"),
+    "an option of the model": ("model", "width"),
+    "a term": ("objective", "terms", "group_tc"),
+    "hydra": ("hydra", "launcher"),
+}
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two steps."""
+    folder = tmp_path_factory.mktemp("original") / "run"
+    assert train([*SHORT, f"hydra.run.dir={folder}"]) == 0
+    return folder
+
+
+@pytest.fixture
+def marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the stranger's module leaves its marks; it can be imported as ``stranger``."""
+    marks, modules = tmp_path / "marks", tmp_path / "modules"
+    marks.mkdir()
+    modules.mkdir()
+    (modules / "stranger.py").write_text(STRANGER)
+    monkeypatch.syspath_prepend(str(modules))
+    monkeypatch.setenv("MARKS", str(marks))
+    yield marks
+    sys.modules.pop("stranger", None)
+
+
+@pytest.fixture
+def folder(original: Path, workplace: Path, marks: Path) -> Path:
+    """A copy of the finished run, as ``run`` in the current folder."""
+    shutil.copytree(original, workplace / "run")
+    return workplace / "run"
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    """scripts/zero_shot.py, which is no part of the package."""
+    path = Path(__file__).parents[2] / "scripts" / "zero_shot.py"
+    spec = importlib.util.spec_from_file_location("zero_shot", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def change(folder: Path, place: tuple[str, ...], value: object) -> None:
+    """Puts a value in its place in the folder's config."""
+    path = folder / "config.yaml"
+    config: Any = yaml.safe_load(path.read_text())
+    section = config
+    for key in place[:-1]:
+        section = section.setdefault(key, {})
+    section[place[-1]] = value
+    path.write_text(yaml.safe_dump(config))
+
+
+def name_function(folder: Path, group: str, function: str = "stranger.undeclared") -> None:
+    """Has the folder's config name a function in the place of the group's."""
+    config: Any = yaml.safe_load((folder / "config.yaml").read_text())
+    section = config.get(group)
+    options = section if group in ("dataset", "model", "likelihood", "prior") else {}
+    change(folder, PLACES[group], {**options, "_target_": function})
+
+
+def error_lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    return [line for line in captured.err.splitlines() if line.startswith("error: ")]
+
+
+# Every command that goes by the config of a folder; `original` is one that nobody has changed.
+Command = Callable[[Path, Path, ModuleType], int]
+
+
+def swept(*more: str) -> Command:
+    """A sweep of which one job stands already, as the stranger has left it."""
+
+    def command(folder: Path, original: Path, script: ModuleType) -> int:
+        folder.rename(folder.parent / run_name([*SMALL, "seed=0"]))
+        return train(["-m", *SMALL, "steps=8", "resume=auto", f"hydra.sweep.dir='{folder.parent}'", *more])
+
+    return command
+
+
+def zero_shot(name: str) -> Command:
+    """The protocol, where the stranger's is the run on everything or the pruned one."""
+
+    def command(folder: Path, original: Path, script: ModuleType) -> int:
+        shutil.copytree(original, folder.parent / "full")
+        if name == "full":
+            shutil.rmtree(folder.parent / "full")
+        folder.rename(folder.parent / name)
+        status: int = script.main([str(folder.parent), *SHORT, "dataset.holdout={label: 7}"])
+        return status
+
+    return command
+
+
+def condition_on(folder: Path) -> dict[str, object]:
+    return {"run": str(folder), "factor": "style[0]", "above_quantile": 0.5}
+
+
+def typed_holdout(folder: Path, original: Path, script: ModuleType) -> int:
+    condition = f"dataset.holdout={{run: '{folder}', factor: 'style[0]', above_quantile: 0.5}}"
+    return train([*SHORT, condition, "hydra.run.dir=other"])
+
+
+def stored_holdout(folder: Path, original: Path, script: ModuleType) -> int:
+    """The folder that is named is harmless but for a condition, which names the one that is not."""
+    other = folder.parent / "other"
+    shutil.copytree(original, other)
+    change(other, ("dataset", "holdout"), condition_on(folder))
+    return evaluate([str(other), "metrics=hoyer"])
+
+
+COMMANDS: dict[str, Command] = {
+    "resume": lambda folder, *_: train([f"resume={folder}", "steps=8"]),
+    "resume from a checkpoint": lambda folder, *_: train([f"resume={folder}/checkpoints/last.pt", "steps=8"]),
+    "resume=auto": lambda folder, *_: train([*SMALL, "steps=8", "resume=auto", f"hydra.run.dir={folder}"]),
+    "evaluate": lambda folder, *_: evaluate([str(folder), "metrics=hoyer"]),
+    "evaluate as it was": lambda folder, *_: evaluate([str(folder)]),
+    "a sweep": swept("seed=0,1"),
+    "a stacked group": swept("seed=0,1", "hydra/launcher=stacked"),
+    "a search": swept(
+        *("seed=choice(0)", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=1", "optimized_metric=test.elbo"),
+        "hydra.sweeper.sampler.seed=0",
+    ),
+    "zero-shot, the run on everything": zero_shot("full"),
+    "zero-shot, the pruned run": zero_shot("pruned"),
+    "a typed holdout": typed_holdout,
+    "a stored holdout": stored_holdout,
+}
+
+
+@pytest.mark.parametrize("group", PLACES)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_nothing_that_a_folder_names_is_imported_or_called(
+    command: str,
+    group: str,
+    folder: Path,
+    original: Path,
+    script: ModuleType,
+    marks: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name_function(folder, group)
+    assert COMMANDS[command](folder, original, script) == 2
+    # A search adds a line of its own about having no result.
+    (line,) = [each for each in error_lines(capsys) if "trust=" in each]
+    assert f"{'.'.join(PLACES[group])}._target_='stranger.undeclared'" in line
+    assert "trust=[stranger]" in line
+    assert not list(marks.iterdir())
+    assert "stranger" not in sys.modules
+
+
+@pytest.mark.parametrize("module", ["hfvae_runner", "hfvae_runner.evaluate"])
+def test_the_command_of_a_stranger_is_not_run(module: str, folder: Path) -> None:
+    mark = folder.parent / "MARK"
+    change(folder, ("dataset",), {"_target_": "os.system", "command": f"touch {mark}"})
+    arguments = ["resume=run", "steps=8"] if module == "hfvae_runner" else ["run", "metrics=hoyer"]
+    done = subprocess.run([sys.executable, "-m", module, *arguments], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: run/config.yaml: dataset._target_='os.system': expected a function that")
+    assert done.stderr.count("\n") == 1
+    assert not mark.exists()
+
+
+def test_a_report_shows_such_a_folder_without_importing(folder: Path, marks: Path) -> None:
+    for group in ("dataset", "model", "metrics", "trackers"):
+        name_function(folder, group)
+    assert report([str(folder.parent)]) == 0
+    assert ",completed," in (folder.parent / "results.csv").read_text()
+    assert not list(marks.iterdir())
+
+
+# What allows it
+
+
+def test_a_trusted_module_is_run(folder: Path, marks: Path) -> None:
+    name_function(folder, "dataset", "stranger.data")
+    name_function(folder, "metrics", "stranger.metric")
+    assert train([f"resume={folder}", "steps=4", "trust=[stranger]"]) == 0
+    assert {path.name for path in marks.iterdir()} == {"imported", "called"}
+    content = json.loads((folder / "metrics.json").read_text())
+    assert content["run"]["steps"] == 4 and content["test"]["mine"] == 7.0
+    assert evaluate([str(folder), "metrics=hoyer", "trust=[stranger]"]) == 0
+
+
+def test_the_trust_that_a_folder_keeps_counts_for_nothing(
+    folder: Path, marks: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name_function(folder, "dataset", "stranger.data")
+    change(folder, ("trust",), ["stranger"])
+    assert train([f"resume={folder}", "steps=4"]) == 2
+    assert evaluate([str(folder), "metrics=hoyer"]) == 2
+    assert len(error_lines(capsys)) == 2
+    assert not list(marks.iterdir())
+
+
+def test_what_is_typed_again_is_run(folder: Path, marks: Path) -> None:
+    name_function(folder, "dataset", "stranger.data")
+    name_function(folder, "metrics", "stranger.metric")
+    typed = ("dataset._target_=stranger.data", "+metrics.mine._target_=stranger.metric")
+    assert train([f"resume={folder}", "steps=4", *typed]) == 0
+    assert (marks / "called").exists()
+    again = train([*SMALL, "steps=4", "resume=auto", f"hydra.run.dir={folder}", *typed])
+    assert again == 0
+
+
+def test_a_metric_of_one_s_own_is_measured_as_ever(folder: Path) -> None:
+    assert evaluate([str(folder), "metrics=hoyer", "+metrics.mine._target_=stranger.metric"]) == 0
+    assert json.loads((folder / "metrics.json").read_text())["test"]["mine"] == 7.0
+
+
+def test_trust_makes_no_other_run() -> None:
+    assert run_name(["seed=1", "trust=[stranger]"]) == run_name(["seed=1"])
+
+
+@pytest.mark.parametrize("given", ["trust=stranger", "trust=[1]", "trust=a,b"])
+def test_a_trust_that_is_no_list(given: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train([f"resume={folder}", "steps=4", given]) == 2
+    assert evaluate([str(folder), given]) == 2
+    assert all(line.startswith("error: trust=") for line in error_lines(capsys))
+
+
+# What is typed is of its kind before it is called
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (
+            ["likelihood._target_=os.system", "+likelihood.command='touch MARK'"],
+            "os.system does not say what it returns; expected Likelihood, as a class or by an annotation: -> L",
+        ),
+        (["dataset._target_=stranger.undeclared"], "does not say what it returns; expected Dataset"),
+        (
+            ["likelihood._target_=subprocess.Popen", "+likelihood.args='touch MARK'", "+likelihood.shell=true"],
+            "subprocess.Popen returns Popen; expected Likelihood",
+        ),
+        (["model._target_=stranger.undeclared"], "does not say what it returns; expected Networks"),
+        (["model._target_=stranger.data", "+model.image_size=8"], "stranger.data returns Dataset; expected Networks"),
+        (["+trackers.mine._target_=stranger.undeclared"], "does not say what it returns; expected Tracking"),
+        (["+metrics.mine._target_=stranger.undeclared"], "does not say what it returns; expected Mapping"),
+        (["+metrics.mine._target_=stranger.data", "+metrics.mine.image_size=8"], "takes no subject; expected a metric"),
+    ],
+)
+def test_a_typed_function_is_not_called_to_find_out(
+    typed: list[str], told: str, marks: Path, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(["device=cpu", "steps=2", *typed, "hydra.run.dir=run"]) == 2
+    (line,) = error_lines(capsys)
+    assert told in line
+    assert not (marks / "called").exists()
+    assert not (workplace / "MARK").exists()
+    assert not (workplace / "run").exists()
+
+
+# Text stays text
+
+
+def test_an_interpolation_is_not_resolved(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SECRET", "hunter2")
+    for text in ("${oc.env:SECRET}", "${hydra:runtime.cwd}", "${run_name:}"):
+        change(folder, ("data_root",), text)
+        assert train([f"resume={folder}", "trackers=[]"]) == 0
+        assert train([f"resume={folder}", "steps=3"]) == 0
+        assert evaluate([str(folder), "metrics=hoyer", "metrics.every=5"]) == 0
+        assert yaml.safe_load((folder / "config.yaml").read_text())["data_root"] == text
+        shutil.copytree(folder, folder.parent / "again")
+        shutil.rmtree(folder)
+        (folder.parent / "again").rename(folder)
+    change(folder, ("choices", "dataset"), "${oc.env:SECRET}")
+    change(folder, ("dataset", "subset"), "${oc.env:SECRET}")
+    assert train([f"resume={folder}", "steps=4"]) == 2
+    assert evaluate([str(folder), "metrics=hoyer"]) == 2
+    captured = capsys.readouterr()
+    assert "${oc.env:SECRET}" in captured.err
+    written = "".join(path.read_text() for path in folder.glob("*.*") if path.suffix in (".yaml", ".json", ".log"))
+    assert "hunter2" not in captured.err + captured.out + written
+
+
+def test_text_that_steers_a_terminal_is_spelt_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(folder, ("choices", "dataset"), "digits\x1b]0;x\x07")
+    change(folder, ("dataset", "subset"), 10_000_000)
+    assert train([f"resume={folder}", "steps=3"]) == 2
+    assert train([f"resume={folder}", "steps=3", "dataset._target_=\x1b[2J"]) == 2
+    assert "\x1b" not in capsys.readouterr().err
+    change(folder, ("dataset", "subset"), 200)
+    assert train([f"resume={folder}", "steps=3"]) == 0
+    shown = capsys.readouterr().err
+    assert "\x1b" not in shown and r"digits\x1b]0;x\x07" in shown
+
+
+# Files that are no files of the run's own
+
+
+@pytest.mark.parametrize(
+    "name", ["run.log", "history.csv", "evaluations.jsonl", ".lock", "checkpoints", "figures", "trackers", "trackers/x"]
+)
+@pytest.mark.parametrize("dangling", [False, True])
+def test_nothing_is_written_through_a_link(
+    name: str, dangling: bool, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outside = folder.parent / "outside"
+    path = folder / name
+    if path.is_dir():
+        shutil.copytree(path, outside)
+        shutil.rmtree(path)
+    elif not dangling:
+        outside.write_text("# mine")
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    path.symlink_to(outside)
+    before = _content(outside)
+    # Without its checkpoints no run is there to go on with: it is one to start anew.
+    for command in (train([f"resume={folder}", "steps=8"]), evaluate([str(folder), "metrics=hoyer"])):
+        assert command == 2
+    first, second = error_lines(capsys)
+    assert first == second == f"error: {path} is a link out of the run folder; expected files of its own"
+    assert _content(outside) == before
+
+
+def _content(path: Path) -> dict[str, bytes]:
+    files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+    return {str(each): each.read_bytes() for each in files}
+
+
+def test_a_link_within_the_folder_is_one_of_its_files(folder: Path) -> None:
+    last = folder / "checkpoints" / "last.pt"
+    last.unlink()
+    last.symlink_to("step_00000002.pt")
+    assert evaluate([str(folder), "metrics=hoyer"]) == 0
+    (folder.parent / "named").symlink_to(folder)
+    assert train(["resume=named", "steps=3"]) == 0
+
+
+@pytest.mark.parametrize("name", [".metrics.json.tmp", ".config.yaml.tmp", "checkpoints/.step_00000003.pt.tmp"])
+def test_a_temporary_file_is_the_program_s_own(name: str, folder: Path) -> None:
+    inside = folder / "run.log"
+    before = inside.read_text()
+    (folder / name).symlink_to(inside)
+    assert train([f"resume={folder}", "steps=3"]) == 0
+    assert inside.read_text().startswith(before)
+    (folder / name).unlink(missing_ok=True)
+    (folder / name).symlink_to(inside)
+    assert evaluate([str(folder), "metrics=hoyer"]) == 0
+    assert inside.read_text().startswith(before)
+
+
+def test_a_pipe_is_not_waited_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "history.csv").unlink()
+    os.mkfifo(folder / "history.csv")
+    assert train([f"resume={folder}", "steps=8"]) == 2
+    assert error_lines(capsys) == [f"error: {folder}/history.csv is neither a file nor a folder; expected one of them"]
+
+
+# Where a stored tracker sends
+
+
+def test_a_stored_address_is_not_spoken_to(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    section = {
+        "_target_": "hfvae_runner.trackers.mlflow.MLflow",
+        "tracking_uri": "http://127.0.0.1:9",
+        "experiment": "e",
+    }
+    change(folder, ("trackers",), {"mlflow": section})
+    assert train([f"resume={folder}", "steps=3"]) == 2
+    (line,) = error_lines(capsys)
+    assert "trackers.mlflow.tracking_uri='http://127.0.0.1:9' may send the run elsewhere; expected that typed" in line
+    assert train([f"resume={folder}", "steps=3", "trackers=[]"]) == 0
