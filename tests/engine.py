@@ -34,7 +34,9 @@ from hfvae_runner.objectives import objective, terms
 from hfvae_runner.objectives.objective import Objective
 from hfvae_runner.storage.run_folder import RunFolder
 from hfvae_runner.training.checkpoint import State
-from hfvae_runner.training.loop import Member, Run, train
+from hfvae_runner.training.loop import train
+from hfvae_runner.training.member import Member
+from hfvae_runner.training.run import Run
 
 OBJECTIVES = Path(__file__).parents[1] / "conf" / "objective"
 LEVELS: tuple[Level, ...] = ("joint", "block", "factor")
@@ -260,5 +262,5 @@ class Rows:
     def measure(self, step: int) -> None:
         raise AssertionError("not asked for")
 
-    def take_back(self, step: int) -> None:
+    def discard_after(self, step: int) -> None:
         raise AssertionError("nothing to take back")

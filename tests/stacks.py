@@ -70,7 +70,7 @@ def stacked(configs: Sequence[Config], folder: Path) -> list[Exception | None]:
         assert index not in outcomes
         outcomes[index] = error
 
-    group.run_together([(config, folder / str(index)) for index, config in enumerate(configs)], ended)
+    group.run_stacked([(config, folder / str(index)) for index, config in enumerate(configs)], ended)
     return [outcomes[index] for index in range(len(configs))]
 
 

@@ -14,7 +14,7 @@ from hfvae_runner.metrics import Representation
 from hfvae_runner.metrics.label_information import label_contributions
 from hfvae_runner.storage.run_folder import SCHEMA, RunFolder, checkpoint_of
 from hfvae_runner.training.checkpoint import State
-from hfvae_runner.training.loop import Run
+from hfvae_runner.training.run import Run
 from hfvae_runner.training.seeds import derived
 
 

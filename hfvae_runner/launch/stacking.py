@@ -107,9 +107,9 @@ class Launch:
         if hydra.chdir or hydra.env_set:
             return "hydra.job.chdir and hydra.job.env_set are for a process with one job at a time", 1
         # What needs torch waits until there is something to run.
-        from hfvae_runner.runs.group import prospect
+        from hfvae_runner.runs.group import stack_capacity
 
-        found = prospect(config)
+        found = stack_capacity(config)
         most = 1 if found.obstacle is not None else found.most
         return found.obstacle, most if self._size is None else min(most, self._size)
 
@@ -117,7 +117,7 @@ class Launch:
         return self._returned(job, self._task)
 
     def _run_together(self, group: Sequence[Job]) -> Iterator[tuple[Job, JobReturn]]:
-        from hfvae_runner.runs.group import run_together
+        from hfvae_runner.runs.group import run_stacked
 
         outcomes: dict[int, JobFailed | None] = {}
 
@@ -135,7 +135,7 @@ class Launch:
             jobs.tell(f"job {job.number}: {job.folder}")
         jobs.tell(f"jobs {', '.join(str(job.number) for job in group)} as one program")
         try:
-            run_together([(job.prepared, job.folder) for job in group if job.prepared is not None], ended)
+            run_stacked([(job.prepared, job.folder) for job in group if job.prepared is not None], ended)
         except Exception as error:
             for index in set(range(len(group))) - outcomes.keys():
                 ended(index, error)

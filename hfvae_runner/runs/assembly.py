@@ -37,9 +37,9 @@ from hfvae_runner.trackers import Tracking
 from hfvae_runner.training import graph, step
 from hfvae_runner.training.batches import Batches
 from hfvae_runner.training.checkpoint import restore_model
-from hfvae_runner.training.loop import Run
 from hfvae_runner.training.memory import explained_exhaustion
 from hfvae_runner.training.preload import import_ahead
+from hfvae_runner.training.run import Run
 from hfvae_runner.training.seeds import derived
 
 logger = logging.getLogger(__name__)

@@ -14,19 +14,19 @@ from torch import nn
 from hfvae_runner.config.schema import Config
 from hfvae_runner.runs.assembly import assemble, use_threads
 from hfvae_runner.runs.single import finish, initial_state, opened
-from hfvae_runner.storage.run_folder import speaking
-from hfvae_runner.training.loop import Member, inputs_of, part_of
-from hfvae_runner.training.memory import explained_exhaustion
-from hfvae_runner.training.restart import train_on
-from hfvae_runner.training.room import free_bytes, step_bytes
-from hfvae_runner.training.stack import Stack, several
+from hfvae_runner.storage.run_folder import logging_to
+from hfvae_runner.training.member import Member
+from hfvae_runner.training.memory import explained_exhaustion, free_bytes, step_bytes
+from hfvae_runner.training.restart import train_with_restarts
+from hfvae_runner.training.run import inputs_of, trainable_of
+from hfvae_runner.training.stack import Stack, stacked_step
 
 # The rest is for what a run needs beside its steps: the tables of its evaluation, its figures.
 _SHARE_OF_FREE_MEMORY = 0.8
 
 
 @dataclass(frozen=True)
-class Prospect:
+class StackCapacity:
     """Whether runs of one structure can be trained together.
 
     Attributes:
@@ -39,23 +39,23 @@ class Prospect:
 
 
 @explained_exhaustion()
-def prospect(config: Config) -> Prospect:
+def stack_capacity(config: Config) -> StackCapacity:
     """Tries a step of one such run, as a stack of one."""
     if config.runtime.compile:
-        return Prospect("runtime.compile=true is for the step of a single run")
+        return StackCapacity("runtime.compile=true is for the step of a single run")
     use_threads(config)
     run = assemble(config)
     if any(isinstance(module, nn.Dropout) and module.p > 0 for module in run.model.modules()):
-        return Prospect("its model has dropout, which draws from one stream of random numbers for all")
+        return StackCapacity("its model has dropout, which draws from one stream of random numbers for all")
     state = initial_state(run)
     inputs = inputs_of(run, state)
-    part = part_of(run, state)
+    part = trainable_of(run, state)
     need = step_bytes(part.parameters(), run.loss, inputs, amsgrad=config.train.amsgrad)
     try:
-        several(Stack([part], run.loss).losses, run.device)([inputs])
+        stacked_step(Stack([part], run.loss).losses, run.device)([inputs])
     except RuntimeError as error:
-        return Prospect(f"torch.vmap cannot take its step ({' '.join(str(error).split())[:150]})")
-    return Prospect(None, max(1, int(_SHARE_OF_FREE_MEMORY * free_bytes(run.device) / need)))
+        return StackCapacity(f"torch.vmap cannot take its step ({' '.join(str(error).split())[:150]})")
+    return StackCapacity(None, max(1, int(_SHARE_OF_FREE_MEMORY * free_bytes(run.device) / need)))
 
 
 Ended = Callable[[int, Exception | None], None]
@@ -63,7 +63,7 @@ Ended = Callable[[int, Exception | None], None]
 
 
 @explained_exhaustion()
-def run_together(runs: Sequence[tuple[Config, Path]], ended: Ended) -> None:
+def run_stacked(runs: Sequence[tuple[Config, Path]], ended: Ended) -> None:
     """Trains runs of one structure together, and evaluates each; as ``runs.single.run`` for one.
 
     Args:
@@ -84,7 +84,7 @@ def run_together(runs: Sequence[tuple[Config, Path]], ended: Ended) -> None:
         for _, of_one_step in groupby(standing, key=_Job.step):
             group = list(of_one_step)
             try:
-                train_on([job.member for job in group if job.member is not None])
+                train_with_restarts([job.member for job in group if job.member is not None])
             finally:
                 # Those that ended by themselves have, also where a signal ends the others.
                 for job in group:
@@ -135,8 +135,8 @@ class _Job:
             return
         outcome: Exception | None = None
         try:
-            with self.held, speaking(self._folder):
-                member.state.put_random_states_back()
+            with self.held, logging_to(self._folder):
+                member.state.restore_random_states()
                 finish(member, stacked)
         except Exception as error:
             outcome = error

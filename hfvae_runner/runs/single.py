@@ -19,9 +19,10 @@ from hfvae_runner.storage import run_folder
 from hfvae_runner.storage.run_folder import LAST, RunFolder
 from hfvae_runner.trackers import Trackers
 from hfvae_runner.training.checkpoint import State, newest_good, point_last_to, restore
-from hfvae_runner.training.loop import Member, Run
+from hfvae_runner.training.member import Member
 from hfvae_runner.training.memory import explained_exhaustion
-from hfvae_runner.training.restart import train_on
+from hfvae_runner.training.restart import train_with_restarts
+from hfvae_runner.training.run import Run
 from hfvae_runner.training.seeds import derived
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def run(config: Config, folder: Path) -> dict[str, object]:
         SystemExit: after SIGTERM or SIGINT.
     """
     with opened(config, folder) as member:
-        train_on([member])
+        train_with_restarts([member])
         return finish(member)
 
 
@@ -56,17 +57,19 @@ def opened(config: Config, folder: Path) -> Iterator[Member]:
     with run_folder.locked(folder):
         checkpoint = _checkpoint(config, folder)
         if checkpoint is not None:
-            with run_folder.speaking(folder):
-                _go_on(assembled, state, checkpoint)
+            with run_folder.logging_to(folder):
+                _resume_from(assembled, state, checkpoint)
         open_folder = RunFolder.create if checkpoint is None else RunFolder.reopen
         with open_folder(folder, config.resolved) as opened_folder:
-            with run_folder.speaking(folder):
-                opened_folder.take_back(state.step)
-                _announce(assembled, state, folder)
+            with run_folder.logging_to(folder):
+                opened_folder.discard_after(state.step)
+                _log_start(assembled, state, folder)
                 trackers = Trackers.open(assembled.trackers, folder, config.resolved, state.step)
             try:
                 with trackers:
-                    yield Member(assembled, state, opened_folder, _Witness(assembled, state, opened_folder, trackers))
+                    yield Member(
+                        assembled, state, opened_folder, _RunObserver(assembled, state, opened_folder, trackers)
+                    )
             except StorageError as error:
                 raise StorageError(f"{error}; {opened_folder.last_good()}") from error
 
@@ -112,7 +115,7 @@ def measure_again(config: Config, folder: Path) -> None:
     with run_folder.locked(folder):
         metrics = run_folder.load_metrics(folder)
         run = finished_run(config, folder)
-        with RunFolder.finished(folder, stored) as opened_folder, run_folder.speaking(folder):
+        with RunFolder.finished(folder, stored) as opened_folder, run_folder.logging_to(folder):
             whole = asked.exact_limit != before.exact_limit or asked.figures > before.figures
             for name, found in measured_again(run, opened_folder, whole=whole).items():
                 section = metrics.get(name)
@@ -132,7 +135,7 @@ def measure_again(config: Config, folder: Path) -> None:
 
 
 @dataclass(frozen=True)
-class _Witness:
+class _RunObserver:
     """Hands on what a run shows to its folder, then to its trackers."""
 
     run: Run
@@ -149,9 +152,9 @@ class _Witness:
         self.folder.evaluations.append(measured)
         self.trackers.row(step, measured)
 
-    def take_back(self, step: int) -> None:
-        self.folder.take_back(step)
-        self.trackers.take_back(step)
+    def discard_after(self, step: int) -> None:
+        self.folder.discard_after(step)
+        self.trackers.discard_after(step)
 
     def results(self, metrics: Mapping[str, object]) -> None:
         self.trackers.results(self.state.step, metrics)
@@ -164,7 +167,7 @@ def _checkpoint(config: Config, folder: Path) -> Path | None:
     return run_folder.checkpoint_of(folder) if config.resume == RESUME_AUTO else Path(config.resume)
 
 
-def _go_on(run: Run, state: State, checkpoint: Path) -> None:
+def _resume_from(run: Run, state: State, checkpoint: Path) -> None:
     """Restores the state, and makes the checkpoint the run's last one.
 
     Raises:
@@ -190,7 +193,7 @@ def initial_state(run: Run) -> State:
     return State(run.model, run.objective, optimizer_of(run), generator)
 
 
-def _announce(run: Run, state: State, folder: Path) -> None:
+def _log_start(run: Run, state: State, folder: Path) -> None:
     choices = " ".join(f"{group}={choice}" for group, choice in run.config.choices.items())
     logger.info("%s on %s: step %d to %d, %s", choices, run.device, state.step, run.total_steps, folder)
     for penalty in run.objective.penalties:

@@ -46,11 +46,11 @@ _OURS = re.compile(
 Standing = Literal["absent", "leftover", "resumable", "finished"]
 
 # Whose lines are being logged, while several run folders are open at once.
-_SPEAKING: ContextVar[Path | None] = ContextVar("speaking", default=None)
+_SPEAKING: ContextVar[Path | None] = ContextVar("logging_to", default=None)
 
 
 @contextmanager
-def speaking(folder: Path) -> Iterator[None]:
+def logging_to(folder: Path) -> Iterator[None]:
     """What is logged in the block belongs to this folder's run alone, where several folders are open."""
     token = _SPEAKING.set(folder)
     try:
@@ -197,7 +197,7 @@ class RunFolder:
         evaluations: the lines of ``evaluations.jsonl``.
 
     What the package logs while the folder is open goes to the terminal (stderr, around a progress bar) and to
-    ``run.log``, and so does the error that ends the run. Where several folders are open, see ``speaking``.
+    ``run.log``, and so does the error that ends the run. Where several folders are open, see ``logging_to``.
     """
 
     _open: ClassVar[list["RunFolder"]] = []
@@ -275,7 +275,7 @@ class RunFolder:
         except OSError as error:
             raise CheckpointError(f"run folder {path} cannot be written: {error.strerror}") from error
 
-    def take_back(self, step: int) -> None:
+    def discard_after(self, step: int) -> None:
         """Drops what was written of later steps."""
         self.history.truncate(step)
         self.evaluations.truncate(step)

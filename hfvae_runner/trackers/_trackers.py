@@ -62,7 +62,7 @@ class Trackers:
         self._step = step
         self._each(lambda tracker: tracker.row(step, row))
 
-    def take_back(self, step: int) -> None:
+    def discard_after(self, step: int) -> None:
         """Goes on from an earlier step, the rows of which are gone from the run folder; as a resume does."""
         about = replace(self._about, step=step)
         for name in list(self._opened):

@@ -121,7 +121,7 @@ class State:
         """From now on the run's are what the process's are now, whatever other runs draw."""
         self.rng = _random_states(self.generator.device)
 
-    def put_random_states_back(self) -> None:
+    def restore_random_states(self) -> None:
         """Gives the process the run's own again, if they were held."""
         if self.rng is not None:
             _set_random_states(self.rng, self.generator.device)

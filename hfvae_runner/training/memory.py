@@ -1,12 +1,23 @@
-"""What a user is told who asks for more memory than there is."""
+"""Memory in bytes: what a step needs, what the device has free, and one line for a run that asks for more."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 
 from hfvae_runner.errors import ConfigError
 
+# What every parameter is there for: itself, its gradient, and Adam's two moments, or three.
+_COPIES, _AMSGRAD = 4, 1
+# What a loss keeps for its backward pass meets a gradient of about its own size there, which comes and goes.
+_FORWARD_AND_BACKWARD = 2
+_VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat", "total_inactive_file")
+_VERSION_2 = ("memory.max", "memory.current", "memory.stat", "inactive_file")
 # torch has a class for its GPUs alone; on the CPU its plain RuntimeError says one of these.
 _SIGNS = ("can't allocate memory", "not enough memory", "Storage size calculation overflowed")
 
@@ -24,3 +35,71 @@ def explained_exhaustion() -> Iterator[None]:
             f"not enough memory ({text[:150] or type(error).__name__}); "
             "expected a smaller batch_size, metrics.batch_size, image_size, latents or model"
         ) from error
+
+
+def step_bytes(
+    parameters: Iterable[nn.Parameter],
+    loss_of: Callable[..., tuple[Tensor, Any]],
+    inputs: Sequence[Any],
+    *,
+    amsgrad: bool,
+) -> int:
+    """What one run more needs in a stack: parameters with all that goes with them, and twice what one loss keeps.
+
+    The loss is evaluated once; what of the modules that changes is changed.
+    """
+    own = {parameter.untyped_storage().data_ptr(): parameter.nbytes for parameter in parameters}
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with saved_tensors_hooks(note, lambda tensor: tensor):
+        held = loss_of(*inputs)  # as long as it is there, no two of its tensors share an address
+    activations = sum(size for pointer, size in kept.items() if pointer not in own)
+    del held
+    return (_COPIES + _AMSGRAD * amsgrad) * sum(own.values()) + _FORWARD_AND_BACKWARD * activations
+
+
+def free_bytes(device: torch.device, root: Path = Path("/")) -> int:
+    """What can be had on the device now: of a GPU, what nobody holds; else what the system and the container allow.
+
+    Args:
+        root: where /proc and /sys are.
+    """
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + unused
+    meminfo = root / "proc/meminfo"
+    if not meminfo.exists():
+        # No Linux: half of what is built in, for want of a number that every system has.
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    of_the_system = _numbers(meminfo)["MemAvailable:"] * 1024
+    return min([of_the_system, *_of_control_groups(root)])
+
+
+def _of_control_groups(root: Path) -> Iterator[int]:
+    """What is left to each control group that this process is in: of version 2, or of version 1's kind for memory."""
+    own = root / "proc/self/cgroup"
+    for line in own.read_text().splitlines() if own.exists() else ():
+        _, kinds, path = line.split(":", 2)
+        if kinds and "memory" not in kinds.split(","):
+            continue
+        mount = root / "sys/fs/cgroup" / ("memory" if kinds else "")
+        names = _VERSION_1 if kinds else _VERSION_2
+        group = mount / path.lstrip("/")
+        # A container may see its own group at the mount's top, and know it by another path.
+        for folder in (mount, *(each for each in (group, *group.parents) if mount in each.parents)):
+            limit, usage, stat = (folder / name for name in names[:3])
+            if limit.exists() and usage.exists() and (most := limit.read_text().strip()) != "max":
+                # Of the files that it has read, the system takes back what it likes.
+                given_back = _numbers(stat).get(names[3], 0) if stat.exists() else 0
+                yield int(most) - int(usage.read_text()) + given_back
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    """The first two words of every line."""
+    lines = (line.split() for line in path.read_text().splitlines())
+    return {words[0]: int(words[1]) for words in lines if len(words) > 1}

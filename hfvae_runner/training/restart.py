@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from hfvae_runner.errors import Diverged
 from hfvae_runner.storage.run_folder import RunFolder, checkpoint_of
 from hfvae_runner.training.checkpoint import State, restore
-from hfvae_runner.training.loop import Member, Run, save_state, train
+from hfvae_runner.training.loop import train
+from hfvae_runner.training.member import Member, save_state
+from hfvae_runner.training.run import Run
 
 logger = logging.getLogger(__name__)
 
 
-def train_on(members: Sequence[Member]) -> None:
+def train_with_restarts(members: Sequence[Member]) -> None:
     """As ``train``; with ``on_divergence=restart`` a divergence takes a run back to its last checkpoint.
 
     The learning rates of all groups are then multiplied by ``train.restart_factor``. Data order and noise are those of
@@ -29,24 +31,24 @@ def train_on(members: Sequence[Member]) -> None:
         train(members)
         return
     for member in members:
-        with member.by_itself():
+        with member.isolated():
             # Something to go back to, should the first steps diverge.
             if checkpoint_of(member.folder.path) is None:
                 save_state(member.run, member.state, member.folder)
     if ready := [member for member in members if member.error is None]:
         train(ready)
     for member in members:
-        with member.by_itself():
+        with member.isolated():
             while isinstance(error := member.error, Diverged):
-                _take_back(member.run, member.state, member.folder, error)
+                _restore_after_divergence(member.run, member.state, member.folder, error)
                 member.error = None
-                member.observer.take_back(member.state.step)
+                member.observer.discard_after(member.state.step)
                 # Its frames hold the ended training's step, and with it a GPU's memory.
                 traceback.clear_frames(error.__traceback__)
                 train([member])
 
 
-def _take_back(run: Run, state: State, folder: RunFolder, error: Diverged) -> None:
+def _restore_after_divergence(run: Run, state: State, folder: RunFolder, error: Diverged) -> None:
     checkpoint = checkpoint_of(folder.path)
     assert checkpoint is not None
     restore(state, checkpoint)

@@ -20,7 +20,7 @@ from hfvae_runner.config.names import Precision
 from hfvae_runner.models.precision import step_in
 from hfvae_runner.training.step import LossFunction, Step
 
-Together = Callable[[Sequence[Sequence[Any]]], tuple[Tensor, dict[str, Tensor]]]
+GroupStep = Callable[[Sequence[Sequence[Any]]], tuple[Tensor, dict[str, Tensor]]]
 """A step of R members: the arguments of each one's loss -> their losses [R], and values with R in front."""
 
 Values = Mapping[str, list[float]]
@@ -28,7 +28,7 @@ Values = Mapping[str, list[float]]
 
 
 @dataclass(frozen=True)
-class Part:
+class Trainable:
     """What one member brings.
 
     Attributes:
@@ -44,7 +44,7 @@ class Part:
         return chain.from_iterable(module.parameters() for module in self.modules)
 
 
-class Results:
+class StepResults:
     """What a step of R members gave, as one table [R, V], so that it is looked at and fetched at once.
 
     Args:
@@ -65,11 +65,11 @@ class Results:
             dim=1,
         )
 
-    def finite(self) -> bool:
+    def all_finite(self) -> bool:
         """Whether everything is."""
         return bool(torch.isfinite(self._table).all())
 
-    def of_each(self) -> list[Values]:
+    def per_member(self) -> list[Values]:
         """Each member's values by name, as numbers; ``loss`` is the last."""
         sizes = [column[0].numel() for column in self._columns.values()]
         ends = list(accumulate(sizes))
@@ -79,7 +79,7 @@ class Results:
         ]
 
 
-def alone(step: Step, device: torch.device) -> Together:
+def single_step(step: Step, device: torch.device) -> GroupStep:
     """The step of a single run, as that of R = 1 members."""
 
     def take(inputs: Sequence[Sequence[Any]]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -90,7 +90,7 @@ def alone(step: Step, device: torch.device) -> Together:
     return take
 
 
-def several(step: Step, device: torch.device) -> Together:
+def stacked_step(step: Step, device: torch.device) -> GroupStep:
     """The step of a stack, which takes its members' inputs side by side, as that of the members."""
 
     def take(inputs: Sequence[Sequence[Any]]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -110,7 +110,7 @@ class Stack:
         precision: of the products of matrices, as in ``step_of``.
     """
 
-    def __init__(self, parts: Sequence[Part], loss_of: LossFunction, *, precision: Precision = "fp32") -> None:
+    def __init__(self, parts: Sequence[Trainable], loss_of: LossFunction, *, precision: Precision = "fp32") -> None:
         self._parts = tuple(parts)
         self._precision: Precision = precision
         self._program = _Program(parts[0].modules, loss_of)
@@ -125,7 +125,7 @@ class Stack:
         self._handed_on = len(self._optimizer.state)
 
     def step(self, *inputs: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        """One step of all members, whose inputs have R in front; see ``several``.
+        """One step of all members, whose inputs have R in front; see ``stacked_step``.
 
         Raises RuntimeError where the loss has an operation without R.
         """
@@ -196,7 +196,7 @@ class Stack:
                 key: value if key == "step" else _turned(value[index]) for key, value in held.items()
             }
 
-    def _owners(self, slab: "_Slab") -> list[tuple[Part, Tensor]]:
+    def _owners(self, slab: "_Slab") -> list[tuple[Trainable, Tensor]]:
         parts = self._parts[slab.first : slab.last]
         return [(part, part.optimizer.param_groups[slab.group]["params"][slab.index]) for part in parts]
 
@@ -232,7 +232,7 @@ class _Program(nn.Module):
         return self._loss_of(*inputs)
 
 
-def separate(part: Part) -> None:
+def unstack(part: Trainable) -> None:
     """Gives a member that leaves a stack memory of its own, and the stack's back."""
     for tensor in chain(part.parameters(), *(module.buffers() for module in part.modules)):
         tensor.data = tensor.data.clone()

@@ -17,8 +17,8 @@ from hfvae_runner.models.precision import step_in
 from hfvae_runner.runs import assembly, single
 from hfvae_runner.training import step
 from hfvae_runner.training.graph import WARM_UP
-from hfvae_runner.training.loop import inputs_of, steps_of
-from hfvae_runner.training.stack import Results
+from hfvae_runner.training.run import inputs_of, steps_of
+from hfvae_runner.training.stack import StepResults
 
 # Calling it takes so many steps and says how many seconds they took.
 Turn = Callable[[int], float]
@@ -122,9 +122,9 @@ def together(configs: Sequence[Config], layout: torch.memory_format = torch.chan
         synchronise(device)
         start = time.perf_counter()
         for _ in range(steps):
-            results = Results(*take_step([inputs_of(*each) for each in team]))
+            results = StepResults(*take_step([inputs_of(*each) for each in team]))
             # On a GPU the loop looks at the results only when something is due to be written.
-            if device.type == "cpu" and not results.finite():
+            if device.type == "cpu" and not results.all_finite():
                 raise FloatingPointError(f"{first.config.choices} diverged at step {states[0].step}")
             for state in states:
                 state.step += 1

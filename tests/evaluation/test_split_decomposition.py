@@ -28,7 +28,7 @@ from hfvae_runner.models.vae import VAE
 from hfvae_runner.runs import assembly
 from hfvae_runner.storage.run_folder import RunFolder
 from hfvae_runner.training.checkpoint import State
-from hfvae_runner.training.loop import Run
+from hfvae_runner.training.run import Run
 
 EXACT = 1e9
 CPU = torch.device("cpu")

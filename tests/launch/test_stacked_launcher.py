@@ -18,7 +18,7 @@ from hfvae_runner.config.schema import Config
 from hfvae_runner.errors import ConfigError, Diverged
 from hfvae_runner.launch import main, plugins, run_name
 from hfvae_runner.launch.stacking import Job, Launch, kind_of, shared_out
-from hfvae_runner.runs.group import Ended, Prospect
+from hfvae_runner.runs.group import Ended, StackCapacity
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of its own and its dependencies' imports
@@ -43,14 +43,14 @@ class FakeTogether(ModuleType):
         super().__init__("hfvae_runner.runs.group")
         self.build = build
         self.groups: list[list[Config]] = []
-        self.found = Prospect(None, most=100)
+        self.found = StackCapacity(None, most=100)
         self.on_run: Callable[[Config], Exception | None] = lambda config: None
         self.on_group: Callable[[Sequence[Config]], None] = lambda configs: None
 
-    def prospect(self, config: Config) -> Prospect:
+    def stack_capacity(self, config: Config) -> StackCapacity:
         return self.found
 
-    def run_together(self, runs: Sequence[tuple[Config, Path]], ended: Ended) -> None:
+    def run_stacked(self, runs: Sequence[tuple[Config, Path]], ended: Ended) -> None:
         self.groups.append([config for config, _ in runs])
         self.on_group(self.groups[-1])
         for index, (config, folder) in enumerate(runs):
@@ -155,7 +155,7 @@ def test_what_has_no_companion_runs_alone_and_says_why(
 def test_what_cannot_be_stacked_runs_alone_and_says_why(
     group: FakeTogether, build: FakeBuild, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    group.found = Prospect("its model has dropout")
+    group.found = StackCapacity("its model has dropout")
     assert main([*STACKED, "seed=0,1"]) == 0
     assert [config.seed for config, _ in build.ran] == [0, 1]
     assert alone(capsys) == [f"job {number} runs alone: its model has dropout" for number in (0, 1)]
@@ -169,7 +169,7 @@ def outlook(size: int | None, *overrides: str) -> tuple[str | None, int]:
 
 @pytest.mark.parametrize(("memory", "size", "most"), [(9, None, 9), (9, 3, 3), (2, None, 2), (2, 4, 2), (1, None, 1)])
 def test_as_many_as_memory_and_size_allow(memory: int, size: int | None, most: int, group: FakeTogether) -> None:
-    group.found = Prospect(None, memory)
+    group.found = StackCapacity(None, memory)
     assert outlook(size) == (None, most)
 
 

@@ -10,7 +10,7 @@ from launching import resolved
 from hfvae_runner.config import schema
 from hfvae_runner.runs import assembly, single
 from hfvae_runner.training.checkpoint import State, restore
-from hfvae_runner.training.loop import Run
+from hfvae_runner.training.run import Run
 from hfvae_runner.training.step import step_of
 
 CHANNELS_LAST = torch.channels_last

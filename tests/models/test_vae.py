@@ -13,7 +13,7 @@ from hfvae_runner.models.likelihoods import BernoulliLikelihood
 from hfvae_runner.models.networks import Networks
 from hfvae_runner.models.vae import VAE
 from hfvae_runner.training.batches import Batches
-from hfvae_runner.training.loop import Run
+from hfvae_runner.training.run import Run
 
 LATENTS = blocks(2, -3)
 N = 11

@@ -18,7 +18,7 @@ from hfvae_runner.data import Dataset, Split
 from hfvae_runner.errors import DataError, RunnerError
 from hfvae_runner.latents import aggregate, estimators
 from hfvae_runner.runs import assembly, single
-from hfvae_runner.training.loop import Run
+from hfvae_runner.training.run import Run
 
 SMALL = ("device=cpu", "train.progress=false", "metrics.figures=false")
 

@@ -96,7 +96,7 @@ def test_taken_back_it_stays_so_when_killed_at_once(whole: Path, tmp_path: Path)
     shutil.copytree(whole, folder)
     chosen = folder / "checkpoints" / "step_00000003.pt"
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(single, "train_on", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(single, "train_with_restarts", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         single.run(config(f"resume={chosen}"), folder)
     assert last(folder)["step"] == 3
     assert run_folder.inspect(folder) == "resumable"

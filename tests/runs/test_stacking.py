@@ -137,7 +137,7 @@ def test_bf16(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_stacked(changes: dict[str, Any], obstacle: str | None) -> None:
-    found = group.prospect(tiny("vae", **changes))
+    found = group.stack_capacity(tiny("vae", **changes))
     assert obstacle == found.obstacle if obstacle is None else obstacle in str(found.obstacle)
     assert (found.most > 1000) == (obstacle is None)
 
@@ -145,9 +145,9 @@ def test_what_cannot_be_stacked(changes: dict[str, Any], obstacle: str | None) -
 def test_memory_bounds_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group, "free_bytes", lambda device: 10**6)
     # Two linear layers each way, of 16 to 8 and 8 to some; four copies, and twice what 8 examples leave.
-    assert 10 < group.prospect(tiny("vae")).most < 100
+    assert 10 < group.stack_capacity(tiny("vae")).most < 100
     monkeypatch.setattr(group, "free_bytes", lambda device: 1)
-    assert group.prospect(tiny("vae")).most == 1
+    assert group.stack_capacity(tiny("vae")).most == 1
 
 
 # Resumes

@@ -90,7 +90,7 @@ def test_a_run_that_is_taken_back_goes_on_from_there(tmp_path: Path, caplog: pyt
     with Trackers.open({"a": broken, "b": notes}, tmp_path, CONFIG, 0) as trackers:
         trackers.row(5, {"loss": 0.5})
         broken.fail_at("open")
-        trackers.take_back(3)
+        trackers.discard_after(3)
         trackers.row(4, {"loss": 0.4})
     row = {"loss": 0.5}
     assert notes.told[1:4] == [("row", 5, row), ("close", "interrupted"), ("open", 3)]

@@ -22,7 +22,7 @@ from hfvae_runner.storage import run_folder
 from hfvae_runner.storage.history import History
 from hfvae_runner.storage.run_folder import RunFolder
 from hfvae_runner.training.checkpoint import State, restore
-from hfvae_runner.training.loop import Run
+from hfvae_runner.training.run import Run
 from hfvae_runner.training.seeds import derived
 
 SMALL = ("device=cpu", "threads=1", "image_size=8", "batch_size=64", "train.progress=false", "metrics.figures=false")

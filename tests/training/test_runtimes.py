@@ -31,7 +31,7 @@ from hfvae_runner.launch.composition import config_folder
 from hfvae_runner.runs import assembly, group, single
 from hfvae_runner.training import graph
 from hfvae_runner.training.graph import WARM_UP
-from hfvae_runner.training.loop import Run, inputs_of, steps_of
+from hfvae_runner.training.run import Run, inputs_of, steps_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -279,7 +279,7 @@ def test_those_that_are_left_are_recorded_anew(tapes: list[Tape], tmp_path: Path
     rates = (1e-3, 1e9, 1e-2)
     for recorded in (True, False):
         configs = [a_config(member, recorded=recorded, steps=9, lr=lr) for member, lr in enumerate(rates)]
-        assert group.prospect(configs[0]).obstacle is None
+        assert group.stack_capacity(configs[0]).obstacle is None
         first, broken, third = stacked(configs, tmp_path / str(recorded))
         assert (first, type(broken), third) == (None, Diverged, None)
     for index in "02":

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hfvae_runner.training.stack import Part, Results, Stack, alone, separate, several, side_by_side
+from hfvae_runner.training.stack import Stack, StepResults, Trainable, side_by_side, single_step, stacked_step, unstack
 from hfvae_runner.training.step import step_of
 
 CPU = torch.device("cpu")
@@ -34,8 +34,8 @@ class Pair:
         return (y - 1).square().mean() + self.critic(y).square().mean(), {"y": y.detach().mean(0)}
 
     @property
-    def part(self) -> Part:
-        return Part((self.network, self.critic, self.unused), self.optimizer)
+    def trainable(self) -> Trainable:
+        return Trainable((self.network, self.critic, self.unused), self.optimizer)
 
 
 def pairs() -> tuple[list[Pair], list[Pair]]:
@@ -44,7 +44,7 @@ def pairs() -> tuple[list[Pair], list[Pair]]:
 
 
 def stack_of(members: Sequence[Pair]) -> Stack:
-    return Stack([member.part for member in members], members[0].loss)
+    return Stack([member.trainable for member in members], members[0].loss)
 
 
 def inputs(members: int, step: int) -> list[tuple[Tensor, None]]:
@@ -54,7 +54,7 @@ def inputs(members: int, step: int) -> list[tuple[Tensor, None]]:
 
 def same(members: Sequence[Pair], twins: Sequence[Pair]) -> None:
     for member, twin in zip(members, twins, strict=True):
-        for one, two in zip(member.part.modules, twin.part.modules, strict=True):
+        for one, two in zip(member.trainable.modules, twin.trainable.modules, strict=True):
             torch.testing.assert_close(one.state_dict(), two.state_dict(), rtol=1e-4, atol=1e-6)
         torch.testing.assert_close(
             member.optimizer.state_dict()["state"], twin.optimizer.state_dict()["state"], rtol=1e-4, atol=1e-6
@@ -63,7 +63,7 @@ def same(members: Sequence[Pair], twins: Sequence[Pair]) -> None:
 
 def trained(members: Sequence[Pair], twins: Sequence[Pair], steps: range) -> None:
     """Steps of the stack and of each twin; what they give, and are afterwards, must be the same."""
-    take_step = several(stack_of(members).step, CPU)
+    take_step = stacked_step(stack_of(members).step, CPU)
     for step in steps:
         given = inputs(len(members), step)
         losses, values = take_step(given)
@@ -78,7 +78,7 @@ def test_members_are_the_runs_by_themselves() -> None:
     members, twins = pairs()
     trained(members, twins, range(5))
     state = members[0].optimizer.state_dict()["state"]
-    assert len(state) == len(list(members[0].part.parameters())) - 2, "nothing is kept of what has no gradient"
+    assert len(state) == len(list(members[0].trainable.parameters())) - 2, "nothing is kept of what has no gradient"
     assert state[0]["step"] == 5
 
 
@@ -92,7 +92,7 @@ def test_one_leaves_and_the_others_go_on() -> None:
     members, twins = pairs()
     trained(members, twins, range(3))
     gone, gone_twin = members.pop(1), twins.pop(1)
-    separate(gone.part)
+    unstack(gone.trainable)
     trained(members, twins, range(3, 6))
     same([gone], [gone_twin])
     for step in range(3, 6):
@@ -118,7 +118,7 @@ def test_no_copy_lies_between_a_member_and_the_stack() -> None:
     """The member's parameters and moments are the stack's memory, and gradients come as the optimiser takes them."""
     members, _ = pairs()
     stack = stack_of(members)
-    several(stack.step, CPU)(inputs(4, 0))
+    stacked_step(stack.step, CPU)(inputs(4, 0))
     weights = [member.network[0].weight for member in members]
     assert len({weight.untyped_storage().data_ptr() for weight in weights}) == 1
     moments = [member.optimizer.state[weight]["exp_avg"] for member, weight in zip(members, weights, strict=True)]
@@ -126,13 +126,13 @@ def test_no_copy_lies_between_a_member_and_the_stack() -> None:
     assert all(slab.values.is_contiguous() for slab in stack._slabs)
     assert all(slab.values.grad is None or slab.values.grad.is_contiguous() for slab in stack._slabs)
     before = copy.deepcopy(weights[0].detach())
-    several(stack.step, CPU)(inputs(4, 1))
+    stacked_step(stack.step, CPU)(inputs(4, 1))
     assert not torch.equal(before, weights[0])
 
 
 def test_a_member_that_is_not_finite_spoils_no_other() -> None:
     members, twins = pairs()
-    take_step = several(stack_of(members).step, CPU)
+    take_step = stacked_step(stack_of(members).step, CPU)
     for step in range(3):
         given = inputs(4, step)
         if step == 1:
@@ -149,19 +149,19 @@ def test_a_member_that_is_not_finite_spoils_no_other() -> None:
 def test_results_are_looked_at_and_fetched_by_member(of: str) -> None:
     losses = torch.tensor([1.0, math.inf] if of == "several" else [1.0])
     values = {"kl": torch.tensor([[0.1, 0.2], [3.0, 4.0]])[: len(losses)], "elbo": losses.neg()}
-    results = Results(losses, values)
-    assert results.finite() == (of == "one")
-    first = results.of_each()[0]
+    results = StepResults(losses, values)
+    assert results.all_finite() == (of == "one")
+    first = results.per_member()[0]
     assert list(first) == ["kl", "elbo", "loss"]
     assert first == {"kl": [torch.tensor(0.1).item(), torch.tensor(0.2).item()], "elbo": [-1.0], "loss": [1.0]}
-    assert len(results.of_each()) == len(losses)
+    assert len(results.per_member()) == len(losses)
 
 
 def test_one_alone_has_a_dimension_of_members() -> None:
     def step(x: Tensor, labels: None) -> tuple[Tensor, dict[str, Tensor]]:
         return x.sum(), {"mean": x.mean(0)}
 
-    loss, values = alone(step, CPU)([(torch.ones(3, 2), None)])
+    loss, values = single_step(step, CPU)([(torch.ones(3, 2), None)])
     assert loss.tolist() == [6]
     assert values["mean"].tolist() == [[1, 1]]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hfvae_runner.training.room import free_bytes, step_bytes
+from hfvae_runner.training.memory import free_bytes, step_bytes
 
 CPU = torch.device("cpu")
 MEMINFO = "MemTotal:       1000 kB\nMemAvailable:    800 kB\n"

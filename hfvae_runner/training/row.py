@@ -1,0 +1,49 @@
+"""One row of history.csv, and the check that a step's values are finite."""
+
+import math
+
+from torch import Tensor
+
+from hfvae_runner.errors import Diverged
+from hfvae_runner.storage.run_folder import RunFolder
+from hfvae_runner.training.checkpoint import State
+from hfvae_runner.training.run import Run
+from hfvae_runner.training.stack import Values
+
+
+def history_row(run: Run, state: State, knobs: Tensor, values: Values) -> dict[str, float | int]:
+    """One row of history.csv, but for the rate. Nats per example."""
+    latents = run.model.latents
+    (loss,), (kl,), (reconstruction,) = values["loss"], values["kl/joint"], values["reconstruction"]
+    row: dict[str, float | int] = {
+        "step": state.step,
+        "epoch": state.step / run.batches.steps_per_epoch,
+        "lr": state.lr,
+        "loss": loss,
+        "elbo": reconstruction - kl,
+        "kl": kl,
+    }
+    row |= {name: value for name, (value, *_) in values.items() if name.startswith("term/")}
+    if "own_share" in values:
+        (row["own_share"],) = values["own_share"]
+    for penalty, weight, target in zip(run.objective.penalties, *knobs.tolist(), strict=True):
+        row[f"weight/{penalty.name}"] = weight
+        if penalty.target is not None:
+            row[f"target/{penalty.name}"] = target
+    names = {"kl/block": [block.name for block in latents.blocks], "kl/factor": latents.factor_names}
+    for key, named in names.items():
+        if key in values:
+            # The name of a Concrete block is that of its one factor, too.
+            row |= {f"kl/{name}": value for name, value in zip(named, values[key], strict=True)}
+    return row
+
+
+def check_finite(values: Values, state: State, folder: RunFolder) -> None:
+    """Raises Diverged with the names of the values that are not finite, and the checkpoint to resume from."""
+    broken = [name for name, value in values.items() if not all(map(math.isfinite, value))]
+    if broken:
+        # A penalty may be called what every run logs anyway, and the KL is logged at every level.
+        named = ", ".join(dict.fromkeys("kl" if name.startswith("kl/") else name.split("/")[-1] for name in broken))
+        raise Diverged(
+            f"training diverged: {named} not finite at step {state.step} with lr={state.lr:g}; {folder.last_good()}"
+        )

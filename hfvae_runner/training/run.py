@@ -1,0 +1,124 @@
+"""A run as the loop needs it: what it is made of, its loss, and the step that its config asks for.
+
+Shapes: B batch; F factors.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hfvae_runner.config.names import levels_to
+from hfvae_runner.config.schema import Config
+from hfvae_runner.data import Dataset, as_float
+from hfvae_runner.data.supervision import Supervised
+from hfvae_runner.latents.blocks import Noise
+from hfvae_runner.metrics import Metric
+from hfvae_runner.models.vae import VAE
+from hfvae_runner.objectives.objective import Objective
+from hfvae_runner.trackers import Tracking
+from hfvae_runner.training import step as steps
+from hfvae_runner.training.batches import Batches
+from hfvae_runner.training.checkpoint import State
+from hfvae_runner.training.graph import graphed
+from hfvae_runner.training.stack import GroupStep, Stack, Trainable, single_step, stacked_step
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything a run is made of, put together from its config and checked.
+
+    Attributes:
+        metrics: those that the config chooses, by name.
+        trackers: likewise.
+        total_steps: the optimiser step at which it is finished.
+        supervised_block: the discrete block that stands for the given labels; None without supervision.
+    """
+
+    config: Config
+    dataset: Dataset
+    model: VAE
+    objective: Objective
+    batches: Batches
+    metrics: Mapping[str, Metric]
+    trackers: Mapping[str, Tracking]
+    device: torch.device
+    total_steps: int
+    supervised_block: str | None = None
+
+    @property
+    def n_data(self) -> int:
+        """N, the training set's size."""
+        return len(self.dataset.train)
+
+    def loss(
+        self, x: Tensor, labels: Tensor | None, noise: Noise, own_noise: Sequence[Sequence[Noise]], knobs: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The objective on one batch: a pure function of its arguments and the parameters.
+
+        Args:
+            x: [B, *], as stored.
+            labels: [B], those that are given; None without supervision.
+            noise: from ``latents.noise``.
+            own_noise: from ``objective.noise``.
+            knobs: from ``objective.knobs``.
+
+        Returns:
+            The loss, nats per example, and detached values: every term, ``kl`` at the levels that the prior has, and
+            ``own_share`` where the objective asks for q(z).
+        """
+        supervised = None
+        if labels is not None:
+            assert self.supervised_block is not None
+            supervised = Supervised(self.supervised_block, labels)
+        evidence = self.model(
+            as_float(x),
+            noise,
+            estimator=self.objective.estimator,
+            n_data=self.n_data,
+            supervised=supervised,
+            precision=self.config.precision,
+        )
+        loss, terms = self.objective(evidence, knobs, own_noise)
+        values = {f"term/{name}": value for name, value in terms.items()}
+        values["reconstruction"] = evidence.log_px.detach().mean()
+        for level in levels_to(self.model.latents.finest):
+            values[f"kl/{level}"] = evidence.kl(level).detach().mean(0)
+        share = evidence.own_share()
+        if share is not None:
+            values["own_share"] = share.detach().mean()
+        return loss, values
+
+
+def inputs_of(run: Run, state: State) -> tuple[Tensor, Tensor | None, Noise, Sequence[Sequence[Noise]], Tensor]:
+    """What ``Run.loss`` takes at the next step; its knobs lie on the CPU."""
+    x, labels = run.batches.at(state.step)
+    noise = run.model.latents.noise(len(x), state.generator)
+    own_noise = run.objective.noise(len(x), state.generator)
+    return x, labels, noise, own_noise, run.objective.knobs(state.step, CPU)
+
+
+def trainable_of(run: Run, state: State) -> Trainable:
+    """What a run brings to a stack."""
+    return Trainable((run.model, run.objective), state.optimizer)
+
+
+def steps_of(team: Sequence[tuple[Run, State]]) -> GroupStep:
+    """The step of a run, or of several stacked, as ``precision`` and ``runtime`` say.
+
+    It knows the learning rates and where everything lies in memory, and is made anew where one of these changes. What
+    it gives holds until its next call.
+    """
+    run, state = team[0]
+    runtime, precision = run.config.runtime, run.config.precision
+    if len(team) > 1:
+        step, shaped = Stack([trainable_of(*each) for each in team], run.loss, precision=precision).step, stacked_step
+    else:
+        step, shaped = (
+            steps.step_of(run.loss, state.optimizer, precision=precision, compiled=runtime.compile),
+            single_step,
+        )
+    return shaped(graphed(step, run.device) if runtime.graph else step, run.device)
