@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -26,23 +26,22 @@ class Taken(NamedTuple):
     seconds: float
 
 
-def lines(commands: Mapping[str, Sequence[str]], rounds: int) -> list[str]:
+def lines(commands: Mapping[str, Sequence[str]], rounds: int) -> Iterator[str]:
     """Two lines for each command, each contestant once in every round.
 
     Raises:
         subprocess.CalledProcessError: the command was refused, and has said why.
     """
-    text = [f"{'two at once':<34}{'alone ex/s':>12}{'both ex/s':>11}{'ratio':>8}   {'[least, most]':<16}{'command':>8}"]
+    yield f"{'two at once':<34}{'alone ex/s':>12}{'both ex/s':>11}{'ratio':>8}   {'[least, most]':<16}{'command':>8}"
     for title, overrides in commands.items():
-        text.append(title)
+        yield title
         taken: dict[str, list[tuple[Taken, Taken]]] = {wait: [] for wait in WAITS}
         for _ in range(rounds):
             for wait, spins in WAITS.items():
                 taken[wait].append((measured(overrides, spins, 1), measured(overrides, spins, 2)))
-        text += [_line(wait, found) for wait, found in taken.items()]
+        yield from (_line(wait, found) for wait, found in taken.items())
         ours, others = (median(alone.rate for alone, _ in found) for found in taken.values())
-        text.append(f"  one alone: {ours / others:.2f} of libgomp's rate")
-    return text
+        yield f"  one alone: {ours / others:.2f} of libgomp's rate"
 
 
 def _line(wait: str, taken: Sequence[tuple[Taken, Taken]]) -> str:
