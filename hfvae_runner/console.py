@@ -1,4 +1,4 @@
-"""What the commands of this package share as guests of a terminal."""
+"""Terminal handling shared by the commands: progress bars, escaped text, exit codes."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ def progress(items: Iterable[T], what: str, *, wanted: bool, total: int | None =
 
 
 def spelt_out(text: str) -> str:
-    """The text with the characters that steer a terminal, and with bytes that are no text, as escapes."""
+    """Escape control characters, and bytes that are not text."""
     if text.isascii() and text.isprintable():
         return text
     encoded = text.encode("utf-8", "backslashreplace").decode()
@@ -44,7 +44,7 @@ def exit_code_of(command: Callable[[], int]) -> int:
 
 
 def _open_what_is_closed() -> None:
-    """Standard streams that lead nowhere, where the command was started without them (``>&- 2>&-``).
+    """Open standard streams on /dev/null where the command was started without them (``>&- 2>&-``).
 
     Else Python has none to write to, and the next file that is opened takes the number of one.
     """

@@ -26,11 +26,11 @@ class CheckpointError(RunnerError):
 
 
 class FolderInUse(CheckpointError):
-    """Another process is at work in the run folder; nothing in there was touched."""
+    """Another process uses the run folder; nothing in it was changed."""
 
 
 class StorageError(RunnerError):
-    """What a run leaves could not be written; what was there before is whole."""
+    """A file of the run folder could not be written; its former content is intact."""
 
 
 class Diverged(RunnerError):
@@ -40,6 +40,6 @@ class Diverged(RunnerError):
 
 
 def nearest(name: object, choices: Iterable[str]) -> str:
-    """The valid name closest to the one given, as the end of a message: ``; did you mean 'beta'?``, or nothing."""
+    """Return ``; did you mean 'beta'?`` with the valid name closest to the one given, or an empty string."""
     matches = get_close_matches(str(name), list(choices), n=1, cutoff=0.5)
     return f"; did you mean {matches[0]!r}?" if matches else ""

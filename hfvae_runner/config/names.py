@@ -1,4 +1,4 @@
-"""The closed sets of names that a config chooses from, apart from the code behind them, which needs torch."""
+"""The names that a config can choose from, without the code behind them, which needs torch."""
 
 from typing import Literal, get_args
 

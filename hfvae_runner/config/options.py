@@ -1,4 +1,4 @@
-"""An option's value from a config, held to the annotation of the argument that takes it."""
+"""Checks an option's value against the annotation of the argument that takes it."""
 
 import math
 from typing import Literal, get_args, get_origin

@@ -1,4 +1,4 @@
-"""What an objective's YAML says, read into plain values: which terms, with which weights, targets and options.
+"""Parses an objective's YAML: its terms, with weights, targets and options.
 
 A line of ``objective.terms`` is either a weight (a number or a schedule) on the term that it is named after::
 
@@ -45,7 +45,7 @@ class PenaltySpec:
 
 
 def parse_terms(spec: Mapping[str, object]) -> dict[str, PenaltySpec]:
-    """Every line of ``objective.terms``.
+    """Parse every line of ``objective.terms``.
 
     Raises:
         ConfigError: an unknown term, key or schedule, or no reconstruction term at all.

@@ -28,7 +28,7 @@ class Schedule(Protocol):
 
     @property
     def last_change(self) -> int:
-        """The step from which on the value stays as it is."""
+        """The step from which the value is constant."""
 
 
 def always_zero(schedule: Schedule) -> bool:
@@ -58,7 +58,7 @@ class Pieces:
 
     @property
     def last_change(self) -> int:
-        """The step from which on the value stays as it is."""
+        """The step from which the value is constant."""
         return self.points[-1][0]
 
 
@@ -74,7 +74,7 @@ class Sum:
 
     @property
     def last_change(self) -> int:
-        """The step from which on the value stays as it is."""
+        """The step from which the value is constant."""
         return max(part.last_change for _sign, part in self.parts)
 
 
@@ -82,7 +82,7 @@ KINDS = ("linear", "cosine", "piecewise", "sum", "negative")
 
 
 def parse(value: object, where: str) -> Schedule:
-    """A schedule from its spelling in a config.
+    """Parse a schedule as a config spells it.
 
     Raises:
         ConfigError: the value is neither a finite number nor a schedule; ``where`` names the key in the message.

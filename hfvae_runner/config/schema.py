@@ -1,4 +1,4 @@
-"""The config's closed part, checked value by value: what a run is told, as frozen dataclasses.
+"""The keys that every config has, as frozen dataclasses, checked value by value.
 
 Takes the plain nested dict of a resolved config and needs neither Hydra nor torch: a mistake is refused at once.
 `dataset`, `model`, `likelihood` and `prior` stay open: their classes say what they take.
@@ -82,7 +82,7 @@ class SupervisionConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a run is driven.
+    """Options of the training loop.
 
     Attributes:
         betas: Adam's two decay rates.
@@ -105,7 +105,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class RuntimeConfig:
-    """How a step runs.
+    """Options of a step: compiled, recorded as a CUDA graph.
 
     Attributes:
         compile: whether torch compiles it.
@@ -118,7 +118,7 @@ class RuntimeConfig:
 
 @dataclass(frozen=True)
 class CheckpointsConfig:
-    """How often a run is saved.
+    """Options of the checkpoints.
 
     Attributes:
         every: optimiser steps between checkpoints.
@@ -131,7 +131,7 @@ class CheckpointsConfig:
 
 @dataclass(frozen=True)
 class MetricsConfig:
-    """How a run is measured.
+    """Options of the metrics.
 
     Attributes:
         exact_limit: the most densities N*S*F that log q(z) is evaluated with (N examples, S draws, F factors).
@@ -167,7 +167,7 @@ class Config:
         threads: torch's CPU threads; None leaves torch's choice.
         precision: of the networks' products in training.
         on_divergence: `stop`, or `restart` from the last checkpoint with a smaller learning rate.
-        resume: None starts anew, `auto` goes on where the run folder holds a checkpoint; else that checkpoint's path.
+        resume: None starts a new run, `auto` resumes where the run folder holds a checkpoint; else that checkpoint's path.
         trust: modules whose functions a config that came with a folder may name.
         optimized_metric: the dotted path of a number in metrics.json, such as `test.elbo`, that a search goes by.
         choices: the name of the chosen file of each group.
@@ -210,7 +210,7 @@ class Config:
 
 
 def parse(resolved: Mapping[str, object]) -> Config:
-    """The checked config of a resolved one.
+    """Check a resolved config and return it as a ``Config``.
 
     Raises:
         ConfigError: a key is missing or unknown, or a value has the wrong type or range; the message names the key, the
@@ -270,7 +270,7 @@ def _with_whole_numbers(value: object) -> object:
 def _device(root: Section) -> str:
     device = root.text("device")
     if not _DEVICE.fullmatch(device):
-        raise root.refuse("device", f"auto, cpu, cuda or cuda:N{nearest(device, ('auto', 'cpu', 'cuda'))}")
+        raise root.error("device", f"auto, cpu, cuda or cuda:N{nearest(device, ('auto', 'cpu', 'cuda'))}")
     return device
 
 
@@ -281,7 +281,7 @@ def _optimized_metric(root: Section) -> str | None:
     section, _, name = path.partition(".")
     if section not in _METRIC_SECTIONS or not name:
         known = " or ".join(f"{section}.NAME" for section in _METRIC_SECTIONS)
-        raise root.refuse("optimized_metric", f"{known} as in metrics.json{nearest(section, _METRIC_SECTIONS)}")
+        raise root.error("optimized_metric", f"{known} as in metrics.json{nearest(section, _METRIC_SECTIONS)}")
     return path
 
 
@@ -290,7 +290,7 @@ def _choices(section: Section) -> dict[str, str]:
     for group in (*GROUPS, *(group for group in BROUGHT_GROUPS if section.has(group))):
         choice = section.value(group)
         if not isinstance(choice, str):  # Hydra says null of several choices for one group, and of a deleted group
-            raise section.refuse(group, "the name of a single choice")
+            raise section.error(group, "the name of a single choice")
         choices[group] = choice
     return choices
 
@@ -301,12 +301,12 @@ def _knob(root: Section, key: str) -> object:
         return root.word(key, _WORDS[key])
     if key in _NAME_LISTS:
         if not isinstance(value, list) or not value or not all(isinstance(name, str) for name in value):
-            raise root.refuse(key, "a list of block names such as [style]")
+            raise root.error(key, "a list of block names such as [style]")
         return value
     if isinstance(value, bool):
         return value
     if isinstance(value, str) or value is None:
-        raise root.refuse(key, "a number or a schedule such as {linear: [0, 4, 1000]}")
+        raise root.error(key, "a number or a schedule such as {linear: [0, 4, 1000]}")
     schedules.parse(value, key)
     return value
 
@@ -354,7 +354,7 @@ def _checkpoints(section: Section) -> CheckpointsConfig:
 def _below_one(section: Section, key: str) -> float:
     value = section.positive(key)
     if value >= 1:
-        raise section.refuse(key, "a number above 0 and below 1")
+        raise section.error(key, "a number above 0 and below 1")
     return value
 
 
@@ -365,7 +365,7 @@ def _betas(section: Section) -> tuple[float, float]:
         or len(value) != 2
         or not all(isinstance(each, int | float) and not isinstance(each, bool) and 0 <= each < 1 for each in value)
     ):
-        raise section.refuse("betas", "two numbers from 0 to below 1")
+        raise section.error("betas", "two numbers from 0 to below 1")
     return float(value[0]), float(value[1])
 
 

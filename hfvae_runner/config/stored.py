@@ -1,4 +1,4 @@
-"""Configs that came with a folder: read within limits, and held to the functions that the installed choices name.
+"""Reads configs from run folders: within limits, and restricted to functions that the installed choices name.
 
 Such a config is data. A function that it names is looked up in the table of conf/ before anything is imported; another
 one needs a person who types it again, or who trusts its module. Nothing in it is resolved or executed.
@@ -32,7 +32,7 @@ Place = tuple[object, ...]
 
 @dataclass(frozen=True)
 class Allowed:
-    """What a person allows a stored config to name beside the installed choices.
+    """Functions that a stored config may name in addition to the installed choices.
 
     Attributes:
         trust: modules, whose functions and submodules count.
@@ -79,7 +79,7 @@ def installed(kind: str) -> Mapping[str, Mapping[str, object]]:
 
 
 def targets(config: Mapping[str, object]) -> Iterator[tuple[str | None, Place, object]]:
-    """Every function that a config names, at any depth: its kind, its section's place, and what is given.
+    """Yield every ``_target_`` of a config, at any depth: its kind, the place of its section, its value.
 
     The kind is None where no function belongs.
     """

@@ -1,4 +1,4 @@
-"""The functions that a config names as ``_target_``: found, and held to their arguments and to their kind uncalled."""
+"""Imports the functions that a config names as ``_target_``, and checks arguments and kind before any call."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,7 @@ _STARRED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 def signed(
     where: str, prefix: str, spec: Mapping[str, object], derived: Sequence[str]
 ) -> tuple[Callable[..., Any], dict[str, object], list[str]]:
-    """The function that ``_target_`` names, its arguments from the config, and which of the derived ones it takes.
+    """Import the function that ``_target_`` names; return it, its arguments, and the derived ones it takes.
 
     Raises:
         ConfigError: there is no such function, or it takes other arguments.
@@ -39,7 +39,7 @@ def signed(
 
 
 def check_kind(where: str, spec: Mapping[str, object], factory: Callable[..., object], kind: type) -> None:
-    """Raises ConfigError for what is not of its kind, by what it says of itself: it must not be called to find out."""
+    """Raise ConfigError for a function that does not return its kind, by its annotation: it is not called."""
     returned = returned_by(factory)
     origin = get_origin(returned) or returned
     if isinstance(origin, type) and issubclass(origin, kind):
@@ -50,7 +50,7 @@ def check_kind(where: str, spec: Mapping[str, object], factory: Callable[..., ob
 
 
 def returned_by(function: Callable[..., object]) -> object:
-    """A class itself, or what a function's annotation says; None where it says nothing that can be understood."""
+    """Return the class itself, or the return annotation of a function; None where there is none."""
     if isinstance(function, type):
         return function
     inner = inspect.unwrap(function)

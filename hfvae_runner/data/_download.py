@@ -169,7 +169,7 @@ def _receive(response: http.client.HTTPResponse, url: str, partial: _Partial, co
         partial.start(url, response.headers)
     elif not response.headers.get("Content-Range", "").startswith(f"bytes {partial.size}-"):
         partial.forget()
-        raise _CutOff("it goes on at another place than asked for")
+        raise _CutOff("it continues at another offset than requested")
     length = response.headers.get("Content-Length", "")
     come = partial.size
     total = come + int(length) if length.isdecimal() else None

@@ -1,4 +1,4 @@
-"""What a trained model is worth on a whole split: the ELBO and every term under the aggregate posterior.
+"""The ELBO and every term of its decomposition on a whole split, under the exact aggregate posterior.
 
 Shapes: N examples of the split; S of them whose draws are scored against all N posteriors; F factors. Nats per example.
 One sample per example: normal factors drawn, Concrete ones as categorical draws. A split's aggregate posterior is its
@@ -166,14 +166,14 @@ def evaluate(encoded: Encoded, exact_limit: float, *, show_progress: bool = Fals
 
 
 def _evidence(encoded: Encoded, scored: int, show_progress: bool) -> Evidence:
-    """Of the first ``scored`` examples, under the mixture of all."""
+    """Log-densities of the first ``scored`` examples under the mixture of all."""
     posterior, sample = ([part[:scored] for part in parts] for parts in (encoded.posterior, encoded.sample))
     aggregate = ExactAggregate(encoded.latents, encoded.posterior, sample, show_progress=show_progress)
     return Evidence(encoded.latents, posterior, sample, encoded.log_px[:scored], aggregate)
 
 
 def _how(evidence: Evidence, scored: int, n: int) -> dict[str, object]:
-    """How log q(z) was evaluated, and how sure the terms are that it enters."""
+    """How log q(z) was evaluated, and the standard errors of the terms that contain it."""
     own_share = evidence.own_share()
     assert own_share is not None
     how: dict[str, object] = {"components": n, "draws": scored, "own_share": own_share.double().mean().item()}

@@ -1,4 +1,4 @@
-"""What a model of documents is worth beyond what every model is: perplexity, its topics, and how these go together.
+"""Metrics and figures of text models: perplexity, topics, coherence, correlation between topics.
 
 Shapes: N documents of a split; V words; T topics, which are the continuous factors; A attributes. Nats.
 """

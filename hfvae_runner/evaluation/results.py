@@ -1,4 +1,4 @@
-"""What a finished run leaves: its metrics.json, and its figures."""
+"""Builds metrics.json and the figures of a finished run."""
 
 from collections.abc import Mapping
 
@@ -57,7 +57,7 @@ def results(run: Run, folder: RunFolder, state: State) -> dict[str, object]:
 
 
 def observed(run: Run, folder: RunFolder, state: State) -> dict[str, object]:
-    """What is measured of the test split while the run goes on, as at its end; leaves the model in evaluation mode.
+    """Measure the test split during training, as at its end; leaves the model in evaluation mode.
 
     Raises:
         Diverged: a value is not finite.

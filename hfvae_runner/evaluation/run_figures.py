@@ -1,4 +1,4 @@
-"""The pictures of a finished run, chosen by what the data set and the latents allow.
+"""Chooses and draws the figures of a finished run, by what the data set and the latents allow.
 
 Shapes: n examples; F factors; T latent values; K categories; M draws.
 """
@@ -43,7 +43,7 @@ def figures(
     history: pd.DataFrame,
     device: torch.device,
 ) -> Iterator[tuple[str, Figure]]:
-    """Name and figure, one after the other.
+    """Yield the name and the figure of each.
 
     Args:
         test: the encoded test split.
@@ -87,7 +87,7 @@ def figures(
 
 
 def _examples(split: Split) -> Tensor:
-    """Test images for the eye, [n, C, H, W]: two of each class where there are labels, else the first ones."""
+    """Test images to draw, [n, C, H, W]: two of each class where there are labels, else the first ones."""
     if split.labels is None:
         return _chosen(split, torch.arange(min(_PAIRS, len(split))))
     classes = torch.unique(split.labels)

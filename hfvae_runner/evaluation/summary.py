@@ -1,4 +1,4 @@
-"""The table that a finished run shows on the terminal."""
+"""The table that a finished run prints."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -28,7 +28,7 @@ _TABLE_SIZE = {"cpu": 2**22, "cuda": 2**27}
 
 
 class Aggregate(Protocol):
-    """Something that gives log q(z) of one fixed set of samples, the components' own draws in the same order."""
+    """Protocol: log q(z) at one fixed set of samples, the components' own draws in the same order."""
 
     @property
     def own_log_weight(self) -> float:

@@ -1,4 +1,4 @@
-"""The blocks of the latent vector: named groups of factors, each with its posterior family.
+"""Blocks of the latent vector: named groups of factors, each with its posterior family.
 
 Shapes: B batch; S samples and M mixture components where a table pairs them; D the factors (scalar latents) of one
 block; K categories. A Concrete block is one factor.

@@ -1,4 +1,4 @@
-"""One batch's log-densities, computed when first asked for and at most once. The terms are written on top of these.
+"""Log-densities of one batch, each computed lazily and at most once. Terms are functions of these.
 
 Shapes: B batch; F factors; G blocks. Everything is in nats per example.
 Levels: ``joint`` [B], ``block`` [B, G], ``factor`` [B, F]; with ``blocks=…`` over the named blocks only.

@@ -132,7 +132,7 @@ def _call_hydra(flags: list[str], overrides: list[str]) -> None:
             raise
         except Exception as error:
             if plugins.is_of_a_launcher(error):
-                raise jobs.ProcessLost(f"{explain(error, [])}; resume=auto goes on with the sweep") from error
+                raise jobs.ProcessLost(f"{explain(error, [])}; resume=auto resumes the sweep") from error
             # All that our own code raises leaves as JobFailed or Stopped: this is Hydra's, and about the command line.
             refusal = ConfigError(explain(error, overrides))
             if leader.failure is None:

@@ -1,4 +1,4 @@
-"""Composing a config with Hydra, and saying in one line what was wrong with it."""
+"""Composes configs with Hydra, and turns its exceptions into one line."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The gate: every config of a run or a sweep is checked before Hydra makes the first folder."""
+"""Checks every config of a run or a sweep before Hydra creates the first folder."""
 
 from collections.abc import Sequence
 from pathlib import Path

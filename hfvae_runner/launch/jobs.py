@@ -1,4 +1,4 @@
-"""One job: from its composed config to a run that is done, refused or failed."""
+"""One job of Hydra's: checks its composed config, runs it, and reports errors."""
 
 import signal
 import sys
@@ -73,7 +73,7 @@ def parse(config: DictConfig) -> Config:
 
 
 def tell_of_threads(job: Job | None, config: DictConfig, folder: Path) -> None:
-    """Says where a run is resumed with another number of threads than is asked for."""
+    """Warn where a run is resumed with another number of threads than is asked for."""
     if job is not None and job.config.threads != config.threads:
         tell(f"{folder}: resumed with its own threads={'null' if job.config.threads is None else job.config.threads}")
 

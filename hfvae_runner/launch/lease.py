@@ -1,4 +1,4 @@
-"""A sweep with jobs in other processes of this machine: what ends the sweep ends them, and none is left behind.
+"""Ends the jobs of a sweep in other processes of this machine when the sweep ends.
 
 The process that leads the sweep holds a lock on a file, and writes there what signal it got. The process of a job looks
 at the file several times a second. A lock that is free says that the leader is gone, however it ended.

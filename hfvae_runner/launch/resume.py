@@ -48,7 +48,7 @@ _SHOWN_DIFFERENCES = 6
 
 @dataclass(frozen=True)
 class Job:
-    """What there is to do in a run folder.
+    """The work that is left in a run folder.
 
     Attributes:
         config: of the run.
@@ -60,7 +60,7 @@ class Job:
 
 
 def standing_job(config: Config, folder: Path) -> Job | None:
-    """What is left to do in this folder; None where it already holds what is asked for.
+    """Return the work that is left in this folder; None where it has all that is asked for.
 
     A run is resumed with its own number of threads, so that it ends with the same numbers to the bit.
 
@@ -77,7 +77,7 @@ def standing_job(config: Config, folder: Path) -> Job | None:
         return Job(config)
     if config.resume is None:
         raise ConfigError(
-            f"run folder {folder} holds a {standing} run; expected another folder, or resume=auto to go on with it"
+            f"run folder {folder} holds a {standing} run; expected another folder, or resume=auto to resume it"
         )
     resolved = run_folder.load_config(folder, Allowed.by(config.trust, config.resolved))
     _refuse_changes(resolved, config.resolved, folder)

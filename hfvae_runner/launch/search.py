@@ -1,4 +1,4 @@
-"""A search: a sweeper that chooses each job's values by the metric of the jobs before it."""
+"""Searches: sweepers that choose each job's values by the metric of earlier jobs."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -28,7 +28,7 @@ _DIR, _SUBDIR = "hydra.sweep.dir", "hydra.sweep.subdir"
 
 @dataclass(frozen=True)
 class Job:
-    """One of a launch.
+    """One job of a launch.
 
     Attributes:
         config: composed, with Hydra's own node.
@@ -43,7 +43,7 @@ class Job:
 
 
 class Launch:
-    """Runs jobs, as many of them together as can be.
+    """Runs jobs, in stacks as large as possible.
 
     Args:
         context: Hydra's.
@@ -56,7 +56,7 @@ class Launch:
         self._context, self._task, self._master, self._size = context, task, master, size
 
     def run(self, overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
-        """What came out of each, in their order.
+        """Run all jobs; return their results in order.
 
         Args:
             overrides: of each job.

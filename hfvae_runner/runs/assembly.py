@@ -1,4 +1,4 @@
-"""From a config to a run: the objects are put together, checked against one another, and started."""
+"""Assembles a run from its config: builds the objects and checks them against one another."""
 
 import inspect
 import json
@@ -116,7 +116,7 @@ def check_before_reading(config: Config) -> None:
 
 
 def use_threads(config: Config) -> None:
-    """Gives torch the config's CPU threads; its own choice where that is open: an earlier job may have changed it."""
+    """Set torch's CPU threads to the config's, or back to torch's own choice where the config has none."""
     torch.set_num_threads(_THREADS if config.threads is None else config.threads)
 
 
@@ -144,7 +144,7 @@ def optimizer_of(run: Run) -> torch.optim.Adam:
 
 
 def _lay_out_as_parameters(optimizer: torch.optim.Optimizer) -> None:
-    """Gives loaded moments the memory layout of their parameters.
+    """Give restored moments the memory layout of their parameters.
 
     A fused Adam goes through both as they lie in memory, and would take one weight's moments for another's.
     """
@@ -205,7 +205,7 @@ def dataset_of(config: Config) -> Dataset:
 
 
 def finished_run(config: Config, folder: Path) -> Run:
-    """The objects of a config, with the parameters that the run in the folder ended with.
+    """Assemble a finished run, with its final parameters.
 
     Raises:
         RunnerError: the config cannot run here, or the folder's checkpoint cannot be used for it.
@@ -219,7 +219,7 @@ def finished_run(config: Config, folder: Path) -> Run:
 
 
 def finished_model(folder: Path, choice: str, dataset: Dataset, device: str, allowed: Allowed = NOTHING) -> VAE:
-    """The model of a finished run, for data of the set that it was trained on; the global random state stays as it is.
+    """Restore the model of a finished run; the global random state is unchanged.
 
     Args:
         folder: of the run.
@@ -244,7 +244,7 @@ def finished_model(folder: Path, choice: str, dataset: Dataset, device: str, all
 
 @lru_cache(maxsize=1)
 def _dataset(spec: str, choice: str, device: str, batch_size: int, allowed: Allowed) -> Dataset:
-    """Kept, since a run is checked before it starts and a sweep's jobs mostly share their data."""
+    """Load a data set, cached: a run is checked before it starts, and jobs of a sweep share their data."""
     own = json.loads(spec)
     sampling, holdout = (own.pop(key, None) for key in _OF_EVERY_DATASET)
     whole = restricted(_published(own, choice), sampling)
@@ -313,7 +313,7 @@ def _likelihood(config: Config, dataset: Dataset) -> Likelihood:
 def _called(
     group: str, spec: Mapping[str, object], choices: Mapping[str, str | None], kind: type[T], **derived: object
 ) -> T:
-    """What the group's ``_target_`` returns for its arguments and the sizes derived from other parts."""
+    """Call the group's ``_target_`` with its arguments and those derived from other parts."""
     where = f"{group}={choices.get(group)}"
     factory, arguments, taken = signed(where, group, spec, tuple(derived))
     check_kind(where, spec, factory, kind)

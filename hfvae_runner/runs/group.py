@@ -1,4 +1,4 @@
-"""Several runs as one program: each in its own folder, which it leaves as it would have left it alone.
+"""Trains several runs as one program, each in its own folder, with the same results as by itself.
 
 Their training is one (``training.stack``); each is opened, measured and finished by itself.
 """
@@ -27,7 +27,7 @@ _SHARE_OF_FREE_MEMORY = 0.8
 
 @dataclass(frozen=True)
 class StackCapacity:
-    """Whether runs of one structure can be trained together.
+    """Whether, and how many, runs of one structure can be trained as a stack.
 
     Attributes:
         obstacle: why not; None where they can.
@@ -40,7 +40,7 @@ class StackCapacity:
 
 @explained_exhaustion()
 def stack_capacity(config: Config) -> StackCapacity:
-    """Tries a step of one such run, as a stack of one."""
+    """Try a step of one run as a stack of one, and count how many fit into memory."""
     if config.runtime.compile:
         return StackCapacity("runtime.compile=true is for the step of a single run")
     use_threads(config)
@@ -64,7 +64,7 @@ Ended = Callable[[int, Exception | None], None]
 
 @explained_exhaustion()
 def run_stacked(runs: Sequence[tuple[Config, Path]], ended: Ended) -> None:
-    """Trains runs of one structure together, and evaluates each; as ``runs.single.run`` for one.
+    """Train runs of one structure as a stack and evaluate each, as ``runs.single.run`` does one.
 
     Args:
         runs: configs that differ only in what ``launch.stacking`` lets them, and their folders.
@@ -94,13 +94,13 @@ def run_stacked(runs: Sequence[tuple[Config, Path]], ended: Ended) -> None:
 
 
 def _share_data(first: "_Job", job: "_Job") -> None:
-    """Leaves one copy of the training set on the device."""
+    """Share one copy of the training set on the device."""
     if first.member is not None and job.member is not None and first.member.run.dataset is job.member.run.dataset:
         job.member.run.batches.x = first.member.run.batches.x
 
 
 class _Job:
-    """One run of several: what goes wrong with it closes its folder, and leaves the others alone.
+    """One run of a group; an error closes its folder and does not affect the others.
 
     Attributes:
         member: as long as its folder is open.
@@ -129,7 +129,7 @@ class _Job:
             self.finish(stacked=1)
 
     def finish(self, stacked: int) -> None:
-        """Measures it, and closes its folder with what came out."""
+        """Evaluate it, and close its folder."""
         member, self.member = self.member, None
         if member is None:
             return

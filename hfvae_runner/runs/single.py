@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @explained_exhaustion()
 def run(config: Config, folder: Path) -> dict[str, object]:
-    """Trains and evaluates one run in its folder, or goes on with the one that stands there (``resume``).
+    """Train and evaluate a run in its folder, or resume the one in it (``resume``).
 
     Returns:
         The content of metrics.json.
@@ -46,7 +46,7 @@ def run(config: Config, folder: Path) -> dict[str, object]:
 
 @contextmanager
 def opened(config: Config, folder: Path) -> Iterator[Member]:
-    """A run at its first step, or at the one that it goes on from; its folder is locked, its log open.
+    """Open a run at its first step, or at the one it is resumed from; its folder is locked.
 
     Raises:
         RunnerError: as ``run``, also about an error that is raised in the block.
@@ -75,7 +75,7 @@ def opened(config: Config, folder: Path) -> Iterator[Member]:
 
 
 def finish(member: Member, stacked: int = 1) -> dict[str, object]:
-    """Measures what was trained; returns the content of metrics.json.
+    """Evaluate a trained run; return the content of metrics.json.
 
     Args:
         stacked: of how many members' training.
@@ -98,7 +98,7 @@ def finish(member: Member, stacked: int = 1) -> dict[str, object]:
 
 @explained_exhaustion()
 def measure_again(config: Config, folder: Path) -> None:
-    """Measures a finished run with the config's metrics, without training it, and adds what is found to metrics.json.
+    """Evaluate a finished run with the config's metrics and add them to metrics.json, without training.
 
     Every number is the one that the run itself would have had at its end. The ELBO and its terms are evaluated again
     where ``metrics.exact_limit`` has changed. Figures are drawn where the run has none and they are asked for.
@@ -136,7 +136,7 @@ def measure_again(config: Config, folder: Path) -> None:
 
 @dataclass(frozen=True)
 class _RunObserver:
-    """Hands on what a run shows to its folder, then to its trackers."""
+    """Writes rows and results to the folder, then sends them to the trackers."""
 
     run: Run
     state: State
@@ -161,14 +161,14 @@ class _RunObserver:
 
 
 def _checkpoint(config: Config, folder: Path) -> Path | None:
-    """Where the run goes on from; None where it starts."""
+    """The checkpoint to resume from; None for a new run."""
     if config.resume is None:
         return None
     return run_folder.checkpoint_of(folder) if config.resume == RESUME_AUTO else Path(config.resume)
 
 
 def _resume_from(run: Run, state: State, checkpoint: Path) -> None:
-    """Restores the state, and makes the checkpoint the run's last one.
+    """Restore the state from a checkpoint, and make that ``last.pt``.
 
     Raises:
         CheckpointError: it cannot be used, with the newest one that can; or it is past the run's end.
@@ -178,7 +178,7 @@ def _resume_from(run: Run, state: State, checkpoint: Path) -> None:
     except CheckpointError as error:
         good = newest_good(state, checkpoint.parent)
         way_out = (
-            "no numbered one beside it is whole either" if good is None else f"resume={good} goes on from that one"
+            "no numbered one beside it is whole either" if good is None else f"resume={good} resumes from that one"
         )
         raise CheckpointError(f"{error}; {way_out}") from error
     if run.total_steps < state.step:

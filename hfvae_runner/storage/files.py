@@ -1,4 +1,4 @@
-"""Writing that survives the end of the process or of the power: whole files or none, plain errors for a full disk."""
+"""Atomic, durable writes; a full disk raises StorageError."""
 
 import json
 import math
@@ -22,7 +22,7 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[BinaryIO]:
-    """A stream whose content stands on the disk under ``path`` once the block ends well; else ``path`` is untouched.
+    """Open a stream that replaces ``path`` when the block ends without an error; else ``path`` is unchanged.
 
     Raises StorageError where it cannot be written.
     """
@@ -42,13 +42,13 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Replaces the file by ``data`` (text as UTF-8), whole or not at all."""
+    """Replace the file's content by ``data`` (text as UTF-8), atomically."""
     with atomic(path) as stream:
         stream.write(data.encode() if isinstance(data, str) else data)
 
 
 def flush_folder(folder: Path) -> None:
-    """Makes new names and renames in the folder survive a power cut."""
+    """Flush new names and renames in the folder to the disk."""
     with writing(folder):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""What a run appends to while it trains: the rows of history.csv, and what was measured on the way.
+"""Files that training appends to: history.csv, and evaluations.jsonl.
 
 What is appended is handed to the operating system at once, and brought to the disk by ``flush``.
 """
@@ -26,19 +26,19 @@ class Evaluations:
         self._path = path
 
     def append(self, row: Mapping[str, object]) -> None:
-        """Adds a line and hands it to the operating system; raises ValueError naming a number not finite."""
+        """Append a line, unbuffered; raises ValueError naming a number that is not finite."""
         line = strict_json(row, self._path.name)
         with writing(self._path), self._path.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
 
     def flush(self) -> None:
-        """Brings all lines to the disk."""
+        """Flush all lines to the disk."""
         if self._path.exists():
             with writing(self._path), self._path.open("rb") as stream:
                 os.fsync(stream.fileno())
 
     def truncate(self, step: int) -> None:
-        """Drops the lines after ``step``, and a last line that was cut short, as one file replaced by another."""
+        """Remove the lines after ``step`` and an incomplete last line, atomically."""
         if self._path.exists():
             with self._path.open(encoding="utf-8", newline="\n") as stream:
                 kept = [line for line in stream if line.endswith("\n") and json.loads(line)["step"] <= step]
@@ -54,7 +54,7 @@ class History:
         self._columns: list[str] = []
 
     def append(self, row: Mapping[str, float | int]) -> None:
-        """Adds a row and hands it to the operating system; floats read back to the bit.
+        """Append a row, unbuffered; floats read back to the bit.
 
         Raises ValueError where the columns are not those of the first row, or where there is no ``step`` among them.
         """
@@ -66,13 +66,13 @@ class History:
             _write_row(stream, [_as_text(row[column]) for column in self._columns])
 
     def flush(self) -> None:
-        """Brings all rows to the disk; raises StorageError where it cannot."""
+        """Flush all rows to the disk; raises StorageError where it cannot."""
         if self._stream is not None:
             with writing(self._path):
                 os.fsync(self._stream.fileno())
 
     def truncate(self, step: int) -> None:
-        """Drops the rows after ``step``, and a last row that was cut short, as one file replaced by another."""
+        """Remove the rows after ``step`` and an incomplete last row, atomically."""
         self.close()
         if not self._path.exists():
             return
@@ -83,7 +83,7 @@ class History:
         write_atomic(self._path, "".join([header, *kept]))
 
     def read(self) -> "pd.DataFrame":
-        """All rows so far; an empty frame before the first."""
+        """Return all rows so far; an empty frame before the first."""
         import pandas as pd
 
         if not self._path.exists():
@@ -94,7 +94,7 @@ class History:
         return pd.DataFrame([[_as_number(cell) for cell in row] for row in rows], columns=columns)
 
     def close(self) -> None:
-        """Closes the file; a later row opens it again."""
+        """Close the file; a later row opens it again."""
         if self._stream is not None:
             # Each row was handed over when it was written: what is left is the rest of one that failed, and fails anew.
             with suppress(OSError):

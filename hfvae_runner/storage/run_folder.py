@@ -1,4 +1,4 @@
-"""The run folder: the one place where a run's results are written.
+"""The run folder: its files, its lock and its log.
 
 Every file but ``run.log`` and the rows appended to ``history.csv`` is written whole or not at all, so that a run killed
 at any moment leaves a folder that a later one can judge by what stands in it. A process that works in a folder holds
@@ -51,7 +51,7 @@ _SPEAKING: ContextVar[Path | None] = ContextVar("logging_to", default=None)
 
 @contextmanager
 def logging_to(folder: Path) -> Iterator[None]:
-    """What is logged in the block belongs to this folder's run alone, where several folders are open."""
+    """Log to this folder's run.log only, where several folders are open."""
     token = _SPEAKING.set(folder)
     try:
         yield
@@ -61,7 +61,7 @@ def logging_to(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keeps every other process out of the run folder, which is made where it is missing.
+    """Lock the run folder against other processes; it is created where it is missing.
 
     The lock is the operating system's: it ends with the process that holds it, however that ends.
 
@@ -85,7 +85,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def inspect(folder: Path) -> Standing:
-    """What stands in a run folder: ``leftover`` is a folder with neither a checkpoint nor results, even an empty one.
+    """Return the state of a run folder: ``leftover`` is one with neither a checkpoint nor results, or an empty one.
 
     Raises CheckpointError where the path is not a folder.
     """
@@ -99,7 +99,7 @@ def inspect(folder: Path) -> Standing:
 
 
 def checkpoint_of(folder: Path) -> Path | None:
-    """The checkpoint to go on from: ``last.pt``, or the newest numbered one of a run that was killed before it had one.
+    """The checkpoint to resume from: ``last.pt``, or the newest numbered one where there is no ``last.pt``.
 
     None where there is neither.
     """
@@ -115,7 +115,7 @@ def step_files(checkpoints: Path) -> dict[Path, int]:
 
 
 def foreign(folder: Path) -> Path | None:
-    """The first file or folder in there that no run writes, if there is one."""
+    """Return a file or folder in it that no run writes; None where there is none."""
     for path in sorted(folder.rglob("*")):
         if not _OURS.fullmatch(path.relative_to(folder).as_posix()):
             return path
@@ -123,7 +123,7 @@ def foreign(folder: Path) -> Path | None:
 
 
 def _refuse_ways_out(folder: Path) -> None:
-    """Raises CheckpointError where a run's files would be written to other places, or to what is no file.
+    """Raise CheckpointError where a file of the run is a link or no regular file.
 
     A folder that came from elsewhere may hold a ``run.log`` that is a link to some start-up script of the user's.
     """
@@ -137,7 +137,7 @@ def _refuse_ways_out(folder: Path) -> None:
 
 
 def load_config(folder: Path, allowed: Allowed = NOTHING) -> dict[str, object]:
-    """The resolved config that a run folder was made with, to be used.
+    """Read a run folder's config to run it.
 
     Args:
         folder: of the run.
@@ -151,25 +151,25 @@ def load_config(folder: Path, allowed: Allowed = NOTHING) -> dict[str, object]:
 
 
 def read_config(folder: Path) -> dict[str, object]:
-    """The config as it stands there, to be shown and no more; raises CheckpointError where it cannot be read."""
+    """Read a run folder's config to show it; raises CheckpointError where it cannot be read."""
     return stored.read(folder / _CONFIG)
 
 
 def write_config(folder: Path, config: Mapping[str, object]) -> None:
-    """Writes ``config.yaml``, whole or not at all."""
+    """Write ``config.yaml`` atomically."""
     # In ASCII: written as they are, some Unicode line breaks read back as others.
     write_atomic(folder / _CONFIG, yaml.safe_dump(dict(config), sort_keys=False, width=120))
 
 
 def write_status(folder: Path, status: str, reason: str, exit_code: int) -> None:
-    """Leaves ``status.json`` of a run that did not finish, making the folder where the run did not come that far."""
+    """Write ``status.json`` of a run that did not finish; creates the folder where it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     content = {"status": status, "reason": reason, "exit_code": exit_code}
     write_atomic(folder / _STATUS, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def load_metrics(folder: Path) -> dict[str, object]:
-    """A finished run's metrics.json; raises CheckpointError where it cannot be read."""
+    """Read a finished run's metrics.json; raises CheckpointError where it cannot be read."""
     path = folder / _METRICS
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; expected the folder of a finished run")
@@ -183,12 +183,12 @@ def load_metrics(folder: Path) -> dict[str, object]:
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, object]) -> None:
-    """Writes ``metrics.json``, the sign that the run has finished; raises ValueError naming a number not finite."""
+    """Write ``metrics.json``, which marks the run as finished; raises ValueError naming a number that is not finite."""
     write_atomic(folder / _METRICS, strict_json(metrics, _METRICS, indent=1) + "\n")
 
 
 class RunFolder:
-    """A run's folder while the run lasts: its log, its history, its results. A context manager.
+    """An open run folder: log, history and results. A context manager.
 
     Attributes:
         path: the folder.
@@ -226,13 +226,15 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, config: Mapping[str, object]) -> Self:
-        """A folder for a new run; left-overs of one that was killed before its first checkpoint are cleared.
+        """Create the folder of a new run; files of a run that was killed before its first checkpoint are removed.
 
         Raises CheckpointError where there is a checkpoint, a result or a file that no run writes, or where nothing can
         be written.
         """
         if inspect(path) in ("resumable", "finished"):
-            raise CheckpointError(f"run folder {path} holds a run already; give a free name, or resume=auto to go on")
+            raise CheckpointError(
+                f"run folder {path} holds a run already; give another name, or resume=auto to resume it"
+            )
         if (stranger := foreign(path)) is not None:
             raise CheckpointError(f"run folder {path} holds {stranger.name!r}, which no run writes; give a free name")
         try:
@@ -246,7 +248,7 @@ class RunFolder:
 
     @classmethod
     def reopen(cls, path: Path, config: Mapping[str, object]) -> Self:
-        """The folder of a run that goes on, perhaps to more steps than ``config.yaml`` said so far.
+        """Open the folder of a run to resume it, perhaps to more steps than ``config.yaml`` says.
 
         Raises CheckpointError where there is no checkpoint to go on from, or where nothing can be written.
         """
@@ -264,7 +266,7 @@ class RunFolder:
 
     @classmethod
     def finished(cls, path: Path, config: Mapping[str, object]) -> Self:
-        """The folder of a finished run, to measure it again; its results stay until others replace them.
+        """Open the folder of a finished run to measure it again; its results stay until they are replaced.
 
         Raises CheckpointError where there is no finished run, or where nothing can be written.
         """
@@ -276,18 +278,18 @@ class RunFolder:
             raise CheckpointError(f"run folder {path} cannot be written: {error.strerror}") from error
 
     def discard_after(self, step: int) -> None:
-        """Drops what was written of later steps."""
+        """Remove what was written after ``step``."""
         self.history.truncate(step)
         self.evaluations.truncate(step)
 
     def flush(self) -> None:
-        """Brings all that was appended to the disk: a checkpoint that follows never knows of more than the rest."""
+        """Flush all appended lines to the disk, so that no checkpoint is ahead of them."""
         self.history.flush()
         self.evaluations.flush()
         flush_folder(self.path)
 
     def last_good(self) -> str:
-        """Which checkpoint a run that ends now can go on from, in words."""
+        """Describe the checkpoint from which a run that ends now can be resumed."""
         last = checkpoint_of(self.path)
         return "there is no checkpoint before it" if last is None else f"the last good checkpoint is {last.resolve()}"
 
@@ -324,7 +326,7 @@ class RunFolder:
 
 
 class _LogFile(logging.FileHandler):
-    """A log that stops where the disk is full: what cannot be written there stands on the terminal."""
+    """A log file that stops when the disk is full; the terminal still shows every line."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
         logging.getLogger("hfvae_runner").removeHandler(self)

@@ -1,4 +1,4 @@
-"""What shows a run elsewhere while it lasts: one service per file, off by default, none of them part of the results.
+"""Services that show a run while it trains, one per file; off by default, and never part of the results.
 
 A choice of conf/trackers/ is a ``Tracking``: its options, checked at start-up. Opened for a run it is a ``Tracker``.
 May import `storage` and `config`.

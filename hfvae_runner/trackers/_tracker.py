@@ -1,4 +1,4 @@
-"""The interface that a service is spoken to through, and what its files share."""
+"""The interface of a tracking service, and helpers that its files share."""
 
 import json
 from abc import ABC, abstractmethod
@@ -64,18 +64,18 @@ class About:
 
 
 class Tracker(ABC):
-    """One run's account with a service. Never draws from the random states of ``random``, NumPy and torch.
+    """One run at a service. Never draws from the random states of ``random``, NumPy and torch.
 
     A run that goes on ends with each of its rows there once. Every method may raise whatever the service raises.
     """
 
     @abstractmethod
     def row(self, step: int, values: Row) -> None:
-        """Takes a row of history.csv, or what was measured at a step; steps never fall."""
+        """Send a row of history.csv, or of evaluations.jsonl; steps never decrease."""
 
     @abstractmethod
     def results(self, step: int, values: Row, figures: Sequence[Path]) -> None:
-        """Takes the results at the end, once.
+        """Send the final results, once.
 
         Args:
             step: the last.
@@ -85,7 +85,7 @@ class Tracker(ABC):
 
     @abstractmethod
     def close(self, status: Status) -> None:
-        """Hands over what is left, within seconds."""
+        """Send what is left, within seconds, and close."""
 
 
 class Tracking(ABC):
@@ -93,7 +93,7 @@ class Tracking(ABC):
 
     @abstractmethod
     def open(self, about: About) -> Tracker:
-        """Registers a run, or the same run again, with all of its ``past`` that the service does not hold yet."""
+        """Register a run, or reopen it, and send the rows of its ``past`` that the service does not have."""
 
 
 def numbers(metrics: Mapping[str, object]) -> dict[str, float | int]:

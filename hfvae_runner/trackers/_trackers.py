@@ -1,4 +1,4 @@
-"""All chosen trackers as one, none of which can end a run."""
+"""All chosen trackers as one; an error of a tracker never ends a run."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -53,7 +53,7 @@ class Trackers:
         return trackers
 
     def row(self, step: int, values: Mapping[str, object]) -> None:
-        """Hands on a row of history.csv, or what was measured at a step."""
+        """Send a row of history.csv, or of evaluations.jsonl, to all."""
         if not self._opened:
             return
         row = numbers(values)
@@ -63,7 +63,7 @@ class Trackers:
         self._each(lambda tracker: tracker.row(step, row))
 
     def discard_after(self, step: int) -> None:
-        """Goes on from an earlier step, the rows of which are gone from the run folder; as a resume does."""
+        """Discard the rows after an earlier step from which training resumes."""
         about = replace(self._about, step=step)
         for name in list(self._opened):
             with self._kept_going(name):
@@ -71,7 +71,7 @@ class Trackers:
                 self._opened[name] = self._chosen[name].open(about)
 
     def results(self, step: int, metrics: Mapping[str, object]) -> None:
-        """Hands on the content of metrics.json at the last step, and the figures in the run folder."""
+        """Send the content of metrics.json and the figures to all."""
         if not self._opened:
             return
         # What was measured at this very step while training stands there already.
@@ -96,7 +96,7 @@ class Trackers:
             yield
         # Whatever a service raises: hours of training are worth more than its rows.
         except Exception as error:
-            logger.warning("trackers.%s: %s; it is closed, the run goes on", name, one_line(error))
+            logger.warning("trackers.%s: %s; it is closed, the run continues", name, one_line(error))
             with suppress(Exception):
                 self._opened.pop(name).close("failed")
 

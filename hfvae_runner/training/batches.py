@@ -1,4 +1,4 @@
-"""Batches from a data set that lies on the training device, in an order that depends on (seed, epoch) alone.
+"""Batches of a data set on the training device, in an order that depends on (seed, epoch) only.
 
 Shapes: N training examples; B batch; * the shape of one example.
 """
@@ -13,7 +13,7 @@ from hfvae_runner.training.seeds import derived
 
 
 class Batches:
-    """The batch of any step, without reading the ones before it: a resume starts where it must.
+    """Random access to the batch of any step, so that a resumed run needs no earlier ones.
 
     Every epoch is a fresh permutation cut into N // B batches of exactly B; the N % B examples left over are others
     in each epoch. (A last short batch would make the estimate of q(z) poorer there, and a second shape to compile.)

@@ -1,4 +1,4 @@
-"""All that a run needs to go on to the bit: parameters, optimiser, step, every random state, the thread count.
+"""Checkpoints: parameters, optimiser, step, every random state and the thread count, to resume to the bit.
 
 The order of the data depends on (seed, epoch) alone and a schedule on the step alone, so the step stands for both.
 """
@@ -63,7 +63,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class State:
-    """A run between two steps.
+    """The state of a run between two steps.
 
     Attributes:
         model: the networks and the prior.
@@ -118,11 +118,11 @@ class State:
         return path
 
     def hold_random_states(self) -> None:
-        """From now on the run's are what the process's are now, whatever other runs draw."""
+        """Save the process's random states as this run's, since other runs will draw from them."""
         self.rng = _random_states(self.generator.device)
 
     def restore_random_states(self) -> None:
-        """Gives the process the run's own again, if they were held."""
+        """Restore the saved random states, if there are any."""
         if self.rng is not None:
             _set_random_states(self.rng, self.generator.device)
             self.rng = None
@@ -145,7 +145,7 @@ class State:
 
 
 def restore(state: State, path: Path) -> None:
-    """Puts a checkpoint's content into ``state``, which keeps its device, and into the process's random states.
+    """Restore a checkpoint into ``state``, on its device, and into the process's random states.
 
     On another kind of device than the checkpoint's, the noise generator is seeded anew from its seed and the step: the
     run goes on, but not to the bit. Nothing in the file is executed.
@@ -177,7 +177,7 @@ def restore(state: State, path: Path) -> None:
 
 
 def restore_model(model: nn.Module, path: Path) -> None:
-    """Puts a checkpoint's parameters into a model, and nothing else anywhere.
+    """Restore the parameters of a model from a checkpoint, and nothing else.
 
     Raises CheckpointError, before anything is changed, where ``restore`` would for the file or the model.
     """
@@ -187,7 +187,7 @@ def restore_model(model: nn.Module, path: Path) -> None:
 
 
 def newest_good(state: State, checkpoints: Path) -> Path | None:
-    """The newest numbered checkpoint that ``restore`` would take; None where there is none."""
+    """Return the newest numbered checkpoint that ``restore`` accepts; None where there is none."""
     for path in step_files(checkpoints):
         try:
             _fitting(state, path)
@@ -221,7 +221,7 @@ def _read(path: Path) -> dict[str, Any]:
         if damaged is None:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise CheckpointError(f"{path} is refused: it holds more than numbers and text") from error
+        raise CheckpointError(f"{path} cannot be loaded: it holds more than numbers and text") from error
     except _UNREADABLE as error:
         raise CheckpointError(f"{path} is damaged or no checkpoint: {' '.join(str(error).split())[:200]}") from error
     if damaged is not None:
@@ -253,7 +253,7 @@ def _describe(value: object) -> str:
 
 
 def point_last_to(path: Path) -> None:
-    """Makes ``last.pt`` the checkpoint at the path; raises StorageError where it cannot."""
+    """Make ``last.pt`` a copy of the checkpoint at the path; raises StorageError where it cannot."""
     last = path.with_name(LAST)
     temporary = path.with_name(f".{LAST}.tmp")
     temporary.unlink(missing_ok=True)

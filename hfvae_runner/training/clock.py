@@ -1,4 +1,4 @@
-"""The time that training takes."""
+"""Wall time and rate of training."""
 
 import time
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from hfvae_runner.training.member import Member
 
 
 class Clock:
-    """The wall time of a team's steps, which is each member's own, and their rate since the last row."""
+    """Wall time of the members' steps, which counts for each of them, and their rate since the last row."""
 
     def __init__(self, team: Sequence[Member]) -> None:
         self._team = team
@@ -25,7 +25,7 @@ class Clock:
         return self._rate
 
     def note(self) -> None:
-        """Adds the time since the last call to the states."""
+        """Add the time since the last call to every member's state."""
         now = time.perf_counter()
         for member in self._team:
             member.state.seconds += now - self._noted

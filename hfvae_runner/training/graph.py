@@ -1,4 +1,4 @@
-"""A step as a CUDA graph: recorded once, then started as a whole, without Python or a launch for each of its kernels.
+"""Records a step as a CUDA graph and replays it, without Python or a launch per kernel.
 
 All that differs from one step to the next has to be an input, which is copied to where the recorded step reads it: the
 batch, the noise and the knobs are, while numbers, such as the learning rates, stay what they were when it was recorded.
@@ -21,17 +21,17 @@ Outcome = tuple[Tensor, dict[str, Tensor]]
 
 
 class Recorder(Protocol):
-    """Where steps run, and how one is recorded."""
+    """Protocol: runs warm-up steps and records one."""
 
     def aside(self) -> AbstractContextManager[None]:
         """Where the steps before the recorded one run."""
 
     def record(self, work: Callable[[], Outcome]) -> tuple[Callable[[], None], Outcome]:
-        """What does the work whenever it is called, and leaves its results in these tensors; nothing is done yet."""
+        """Record a call; return a function that replays it, and the tensors that hold its results."""
 
 
 class CudaRecorder:
-    """Records on a stream of its own, as CUDA asks.
+    """Records on a stream of its own, as CUDA requires.
 
     Args:
         device: a CUDA device with its index.

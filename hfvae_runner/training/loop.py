@@ -72,7 +72,7 @@ def train(members: Sequence[Member]) -> None:
 
 @dataclass(frozen=True)
 class _Due:
-    """What follows a step. Row and checkpoint depend on the step alone, never on where a run began or will end."""
+    """What is due after a step. Rows and checkpoints depend on the step only, not on where a run starts or ends."""
 
     row: bool
     measure: bool
@@ -95,7 +95,7 @@ class _Due:
 
 
 def _conclude(member: Member, due: _Due, values: Values, knobs: Tensor, clock: Clock) -> None:
-    """Looks at what the step gave a member, and writes what is due."""
+    """Check a member's values after a step, and write what is due."""
     run, state = member.run, member.state
     check_finite(values, state, member.folder)
     if due.row:
@@ -109,11 +109,13 @@ def _conclude(member: Member, due: _Due, values: Values, knobs: Tensor, clock: C
         clock.note()
         save_state(run, state, member.folder)
     if due.stop:
-        logger.info("stopped by a signal at step %d of %d; resume goes on from it", state.step, run.total_steps)
+        logger.info(
+            "stopped by a signal at step %d of %d; resume=auto continues from there", state.step, run.total_steps
+        )
 
 
 def _drop_ended(team: list[Member]) -> None:
-    """Takes those with an error out of the team."""
+    """Remove members with an error from the team."""
     left = [member for member in team if member.error is None]
     for member in team:
         if len(team) > 1 and (member not in left or len(left) == 1):

@@ -15,19 +15,19 @@ from hfvae_runner.training.stack import Trainable
 
 
 class Observer(Protocol):
-    """What a run shows of itself."""
+    """Receives a run's rows and results."""
 
     def row(self, row: Mapping[str, float | int]) -> None:
-        """Takes a row for history.csv."""
+        """Receive a row for history.csv."""
 
     def measure(self, step: int) -> None:
-        """Measures, every ``metrics.every`` steps; may put the model into evaluation mode."""
+        """Evaluate the model, every ``metrics.every`` steps; may leave it in evaluation mode."""
 
     def discard_after(self, step: int) -> None:
-        """Forgets what came after the step."""
+        """Discard what came after the step."""
 
     def results(self, metrics: Mapping[str, object]) -> None:
-        """Takes the content of metrics.json."""
+        """Receive the content of metrics.json."""
 
 
 @dataclass(eq=False)
@@ -49,12 +49,12 @@ class Member:
 
     @property
     def trainable(self) -> Trainable:
-        """What it brings to a stack."""
+        """Its modules and optimiser, for a stack."""
         return trainable_of(self.run, self.state)
 
     @contextmanager
     def isolated(self) -> Iterator[None]:
-        """What the block logs is of this member, and what goes wrong there ends this one and no other."""
+        """Log to this member's run.log; an exception in the block becomes this member's ``error`` and ends no other."""
         with logging_to(self.folder.path):
             try:
                 yield
@@ -63,11 +63,11 @@ class Member:
 
 
 def save_state(run: Run, state: State, folder: RunFolder) -> None:
-    """Writes a checkpoint, after all that was appended to the folder so far.
+    """Write a checkpoint, after flushing history and evaluations.
 
     Raises:
         Diverged: a parameter is not finite.
-        StorageError: there is no room.
+        StorageError: the disk is full, or fails.
     """
     folder.flush()
     config = yaml.safe_dump(dict(run.config.resolved), sort_keys=False, allow_unicode=True)

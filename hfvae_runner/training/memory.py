@@ -24,7 +24,7 @@ _SIGNS = ("can't allocate memory", "not enough memory", "Storage size calculatio
 
 @contextmanager
 def explained_exhaustion() -> Iterator[None]:
-    """Raises ConfigError, in one line, where the block runs out of memory."""
+    """Convert out-of-memory errors of the block to a ConfigError of one line."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -44,7 +44,7 @@ def step_bytes(
     *,
     amsgrad: bool,
 ) -> int:
-    """What one run more needs in a stack: parameters with all that goes with them, and twice what one loss keeps.
+    """Bytes that one more run needs in a stack: parameters, gradients and moments, and twice what one loss keeps.
 
     The loss is evaluated once; what of the modules that changes is changed.
     """
@@ -64,7 +64,7 @@ def step_bytes(
 
 
 def free_bytes(device: torch.device, root: Path = Path("/")) -> int:
-    """What can be had on the device now: of a GPU, what nobody holds; else what the system and the container allow.
+    """Bytes that are free on the device: of a GPU, unallocated memory; else what system and container allow.
 
     Args:
         root: where /proc and /sys are.
@@ -81,7 +81,7 @@ def free_bytes(device: torch.device, root: Path = Path("/")) -> int:
 
 
 def _of_control_groups(root: Path) -> Iterator[int]:
-    """What is left to each control group that this process is in: of version 2, or of version 1's kind for memory."""
+    """Bytes left to each control group of this process: version 2, or version 1's memory controller."""
     own = root / "proc/self/cgroup"
     for line in own.read_text().splitlines() if own.exists() else ():
         _, kinds, path = line.split(":", 2)

@@ -1,4 +1,4 @@
-"""What the first step needs to be imported is imported while the data are read.
+"""Imports in the background, while the data are read, what the first step needs.
 
 Reading files and unpacking them leaves Python to other threads for most of the time.
 """
@@ -10,7 +10,7 @@ from importlib import import_module
 
 @cache
 def import_ahead() -> threading.Thread:
-    """Starts to import; whoever asks for the same waits for it, as for any import. Once in a process."""
+    """Start the import in a thread, once in a process; another import of the same modules waits for it."""
     # No daemon: an interpreter that ends in the middle of an import waits for it.
     thread = threading.Thread(target=_import, name="import_ahead")
     thread.start()

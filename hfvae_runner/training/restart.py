@@ -1,4 +1,4 @@
-"""Training that goes on after a divergence, from the last checkpoint and with a smaller learning rate."""
+"""Restarts training after a divergence, from the last checkpoint and with a smaller learning rate."""
 
 import logging
 import traceback
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 def train_with_restarts(members: Sequence[Member]) -> None:
-    """As ``train``; with ``on_divergence=restart`` a divergence takes a run back to its last checkpoint.
+    """Train; with ``on_divergence=restart``, a run that diverges is restored from its last checkpoint.
 
     The learning rates of all groups are then multiplied by ``train.restart_factor``. Data order and noise are those of
     the first time, and so are all checkpoints that a resume finds: a run that is killed on the way ends no differently.

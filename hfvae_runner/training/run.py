@@ -1,4 +1,4 @@
-"""A run as the loop needs it: what it is made of, its loss, and the step that its config asks for.
+"""A run's objects, its loss, and the step function for its config.
 
 Shapes: B batch; F factors.
 """
@@ -29,7 +29,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Run:
-    """Everything a run is made of, put together from its config and checked.
+    """The objects of a run, assembled from its config and checked.
 
     Attributes:
         metrics: those that the config chooses, by name.
@@ -94,7 +94,7 @@ class Run:
 
 
 def inputs_of(run: Run, state: State) -> tuple[Tensor, Tensor | None, Noise, Sequence[Sequence[Noise]], Tensor]:
-    """What ``Run.loss`` takes at the next step; its knobs lie on the CPU."""
+    """Arguments of ``Run.loss`` at the next step; the knobs are on the CPU."""
     x, labels = run.batches.at(state.step)
     noise = run.model.latents.noise(len(x), state.generator)
     own_noise = run.objective.noise(len(x), state.generator)
@@ -102,12 +102,12 @@ def inputs_of(run: Run, state: State) -> tuple[Tensor, Tensor | None, Noise, Seq
 
 
 def trainable_of(run: Run, state: State) -> Trainable:
-    """What a run brings to a stack."""
+    """A run's modules and optimiser, for a stack."""
     return Trainable((run.model, run.objective), state.optimizer)
 
 
 def steps_of(team: Sequence[tuple[Run, State]]) -> GroupStep:
-    """The step of a run, or of several stacked, as ``precision`` and ``runtime`` say.
+    """Return the step function of a run, or of a stack of runs, as ``precision`` and ``runtime`` say.
 
     It knows the learning rates and where everything lies in memory, and is made anew where one of these changes. What
     it gives holds until its next call.

@@ -1,4 +1,4 @@
-"""What SIGTERM and SIGINT do: within a loop they are noted, and it ends its step first; elsewhere they end the run."""
+"""Signal handling: in the training loop SIGTERM and SIGINT end the run after the current step, elsewhere at once."""
 
 import signal
 import threading
@@ -10,7 +10,7 @@ from types import FrameType
 
 @dataclass
 class StopRequest:
-    """Whether a signal has asked for an end.
+    """The signal that was received, if any.
 
     Attributes:
         signum: the signal's number, None as long as there was none.
@@ -27,7 +27,7 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Notes the first SIGTERM or SIGINT; a second one raises SystemExit at once.
+    """Record the first SIGTERM or SIGINT; a second one raises SystemExit.
 
     Outside the main thread Python delivers no signals, and nothing is noted.
     """

@@ -1,4 +1,4 @@
-"""Many runs at once: their parameters and Adam's moments side by side, and one program over them all.
+"""Stacks of runs: parameters and Adam's moments in stacked tensors, trained by one program.
 
 Each member keeps its own modules and its own optimiser, whose tensors become views of the stacks: what is trained here
 is there at once, and is saved, evaluated and gone on with as that of a run by itself.
@@ -29,7 +29,7 @@ Values = Mapping[str, list[float]]
 
 @dataclass(frozen=True)
 class Trainable:
-    """What one member brings.
+    """A member's modules and optimiser.
 
     Attributes:
         modules: all that its loss is a function of.
@@ -45,7 +45,7 @@ class Trainable:
 
 
 class StepResults:
-    """What a step of R members gave, as one table [R, V], so that it is looked at and fetched at once.
+    """Losses and values of a step of R members in one table [R, V], so that they are fetched together.
 
     Args:
         losses: [R].
@@ -66,11 +66,11 @@ class StepResults:
         )
 
     def all_finite(self) -> bool:
-        """Whether everything is."""
+        """Whether all values are finite."""
         return bool(torch.isfinite(self._table).all())
 
     def per_member(self) -> list[Values]:
-        """Each member's values by name, as numbers; ``loss`` is the last."""
+        """Return each member's values by name, as floats; ``loss`` is the last."""
         sizes = [column[0].numel() for column in self._columns.values()]
         ends = list(accumulate(sizes))
         return [
@@ -80,7 +80,7 @@ class StepResults:
 
 
 def single_step(step: Step, device: torch.device) -> GroupStep:
-    """The step of a single run, as that of R = 1 members."""
+    """Wrap the step of a single run as a step of R = 1 members."""
 
     def take(inputs: Sequence[Sequence[Any]]) -> tuple[Tensor, dict[str, Tensor]]:
         (own,) = inputs
@@ -91,7 +91,7 @@ def single_step(step: Step, device: torch.device) -> GroupStep:
 
 
 def stacked_step(step: Step, device: torch.device) -> GroupStep:
-    """The step of a stack, which takes its members' inputs side by side, as that of the members."""
+    """Wrap the step of a stack so that it takes the members' inputs one by one."""
 
     def take(inputs: Sequence[Sequence[Any]]) -> tuple[Tensor, dict[str, Tensor]]:
         return step(*(_moved(side_by_side(each), device) for each in zip(*inputs, strict=True)))
@@ -100,7 +100,7 @@ def stacked_step(step: Step, device: torch.device) -> GroupStep:
 
 
 class Stack:
-    """R members of the same structure, trained as one program: each product of matrices is one of R of them.
+    """R members of the same structure, trained as one program with batched matrix products.
 
     Learning rates may differ. Members with the same ones cost less if they are neighbours.
 
@@ -172,7 +172,7 @@ class Stack:
         return groups
 
     def _take_over(self, slab: "_Slab") -> None:
-        """Joins what the members' optimisers hold about a parameter, if they have taken a step."""
+        """Stack the members' optimiser states of a parameter, if they have taken a step."""
         states = [part.optimizer.state.get(own) for part, own in self._owners(slab)]
         if not states[0]:
             return
@@ -183,7 +183,7 @@ class Stack:
         self._show(slab)
 
     def _hand_on(self) -> None:
-        """Lets the members' optimisers see what the stacked one has come to hold."""
+        """Make the members' optimiser states views of the stacked ones."""
         for slab in self._slabs:
             if slab.values in self._optimizer.state:
                 self._show(slab)
@@ -233,7 +233,7 @@ class _Program(nn.Module):
 
 
 def unstack(part: Trainable) -> None:
-    """Gives a member that leaves a stack memory of its own, and the stack's back."""
+    """Copy a member's tensors out of the stack, so that the stack's memory can be freed."""
     for tensor in chain(part.parameters(), *(module.buffers() for module in part.modules)):
         tensor.data = tensor.data.clone()
     for state in part.optimizer.state.values():
@@ -284,5 +284,5 @@ def _dense(stack: Tensor) -> Tensor:
 
 
 def _turned(one: Tensor) -> Tensor:
-    """The same of one member's."""
+    """``_dense`` of one member's tensor."""
     return one.mT if one.ndim == 2 else one

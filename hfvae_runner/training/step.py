@@ -1,4 +1,4 @@
-"""One optimiser step as a function of (batch, noise, knobs); how it runs is decided here and nowhere else."""
+"""One optimiser step as a function of (batch, noise, knobs), eager or compiled."""
 
 import os
 import shutil
@@ -43,7 +43,7 @@ def step_of(
 
 
 def check_compiler(device: torch.device) -> None:
-    """Raises ConfigError where torch would find no compiler to make a program for the device with."""
+    """Raise ConfigError where torch finds no compiler for the device."""
     compiler = os.environ.get("CXX", "g++")
     if device.type == "cpu" and shutil.which(compiler) is None:
         raise ConfigError(f"runtime.compile=true: there is no C++ compiler {compiler!r}; expected one, or false")

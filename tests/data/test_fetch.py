@@ -203,7 +203,7 @@ def test_what_has_changed_meanwhile_starts_again(
 
 def test_another_part_than_asked_for_is_not_pasted_in(publisher: Publisher, tmp_path: Path) -> None:
     publisher.failures["shapes.npz"] = ["cut", "shifted", "cut"]
-    with pytest.raises(DataError, match="it goes on at another place than asked for"):
+    with pytest.raises(DataError, match="it continues at another offset than requested"):
         got(tmp_path, remote(publisher, sha256=None))
     assert got(tmp_path, remote(publisher, sha256=None)).read_bytes() == CONTENT
 

@@ -1,4 +1,4 @@
-"""A damaged checkpoint is refused, the newest whole one named, and the run goes on from that one."""
+"""A damaged checkpoint is refused, the newest whole one named, and the run resumes from that one."""
 
 import shutil
 from functools import cache
@@ -69,7 +69,7 @@ def test_the_newest_whole_one_is_offered_and_taken(
     good = checkpoints / "step_00000006.pt"
     line = error(capsys, f'resume="{folder}"')
     assert "last.pt is damaged: record" in line
-    assert line.endswith(f"resume={good} goes on from that one")
+    assert line.endswith(f"resume={good} resumes from that one")
     assert contents(folder) == before
     assert main([f'resume="{good}"']) == 0
     same_to_the_bit(folder, whole)

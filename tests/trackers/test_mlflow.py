@@ -133,7 +133,7 @@ def test_a_store_that_refuses_a_row_does_not_end_the_run(
         trackers.row(2, {"loss": 2.0})
     (warning,) = [record.message for record in caplog.records if record.name.startswith("hfvae_runner")]
     assert warning.startswith(f"trackers.mlflow: The run {identifier(folder)} must be in")
-    assert warning.endswith("; it is closed, the run goes on")
+    assert warning.endswith("; it is closed, the run continues")
 
 
 def test_a_server_that_is_not_there_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

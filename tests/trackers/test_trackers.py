@@ -97,7 +97,7 @@ def test_a_run_that_is_taken_back_goes_on_from_there(tmp_path: Path, caplog: pyt
     assert notes.told[4:] == [("row", 4, {"loss": 0.4}), ("close", "completed")]
     assert broken.told[2:] == [("close", "interrupted"), ("open", 3), ("close", "failed")]
     assert [record.message for record in caplog.records] == [
-        "trackers.a: the server is down; it is closed, the run goes on"
+        "trackers.a: the server is down; it is closed, the run continues"
     ]
 
 
@@ -125,7 +125,7 @@ def test_a_tracker_that_fails_is_closed_and_the_run_goes_on(
     assert broken.told[-1] == ("close", "failed")
     assert [told[0] for told in broken.told].count(where) == 1
     assert [record.message for record in caplog.records] == [
-        "trackers.a: the server is down; it is closed, the run goes on"
+        "trackers.a: the server is down; it is closed, the run continues"
     ]
 
 
