@@ -5,17 +5,20 @@ Levels: ``joint`` [B], ``block`` [B, G], ``factor`` [B, F]; with ``blocks=…`` 
 """
 
 from collections.abc import Callable, Hashable, Sequence
+from typing import Annotated
 
 import torch
+from annotated_types import MinLen
 from torch import Tensor
 
 from hfvae_runner.config.names import Level
+from hfvae_runner.config.validation import expected
 from hfvae_runner.data.supervision import Supervised
 from hfvae_runner.latents.aggregate import Aggregate
 from hfvae_runner.latents.blocks import Posterior, Sample
 from hfvae_runner.latents.latents import Latents, Piece, summed
 
-Blocks = Sequence[str] | None
+Blocks = Annotated[Sequence[str], MinLen(1), expected("a list of block names")] | None
 
 
 class Evidence:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from hfvae_runner.config.validation import NonNegative
 from hfvae_runner.metrics._subject import Floats, Result, Subject, undefined
 
 
@@ -10,7 +11,7 @@ def mean_variance(mean: Floats) -> Floats:
     return np.asarray((mean - mean[0]).var(axis=0))
 
 
-def active_units(subject: Subject, *, threshold: float) -> Result:
+def active_units(subject: Subject, *, threshold: NonNegative) -> Result:
     """`active_units`: how many continuous factors' posterior means vary by more; `active_units_variance`: how much.
 
     The variance over the examples is in squared units of the factor, of which a standard normal prior has 1. Discrete

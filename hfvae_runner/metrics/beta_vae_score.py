@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hfvae_runner.config.validation import Count
 from hfvae_runner.metrics._columns import columns
 from hfvae_runner.metrics._subject import Floats, Integers, Result, Subject, undefined
 from hfvae_runner.metrics._votes import SharedValues, all_shared_values, batches
@@ -27,7 +28,7 @@ def mean_difference(values: Floats, first: Integers, second: Integers) -> Floats
     return np.asarray(np.abs(difference, out=difference).mean(axis=1))
 
 
-def beta_vae_score(subject: Subject, *, votes: int, test_votes: int, pairs: int) -> Result:
+def beta_vae_score(subject: Subject, *, votes: Count, test_votes: Count, pairs: Count) -> Result:
     """`beta_vae_score`: the accuracy of the linear classifier on test votes, 0..1; 1/K for a code of mere noise.
 
     A vote: a factor, each as likely; L pairs of rows, the second with the first's value of that factor; the mean

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from scipy.special import entr
 
+from hfvae_runner.config.validation import Count, NonNegative
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.metrics._columns import columns, has_order, split_rows
 from hfvae_runner.metrics._subject import UNKNOWN, Floats, Integers, Representation, Result, Subject, Truth, undefined
@@ -111,12 +112,12 @@ def dci(
     subject: Subject,
     *,
     regressor: Literal["random_forest", "lasso", "gradient_boosting"],
-    train_rows: int,
-    test_rows: int,
-    trees: int,
-    depth: int,
-    penalty: float,
-    stages: int,
+    train_rows: Count,
+    test_rows: Count,
+    trees: Count,
+    depth: Count,
+    penalty: NonNegative,
+    stages: Count,
 ) -> Result:
     """`dci`: disentanglement, completeness and informativeness; higher is better, 1 for a code that copies the factors.
 

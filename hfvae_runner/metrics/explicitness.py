@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hfvae_runner.config.validation import Count
 from hfvae_runner.metrics._columns import columns, split_rows
 from hfvae_runner.metrics._subject import UNKNOWN, Floats, Integers, Result, Subject, undefined
 
@@ -66,7 +67,7 @@ def standardised(train: Floats, test: Floats) -> tuple[Floats, Floats]:
     return (train - mean) / deviation, (test - mean) / deviation
 
 
-def explicitness(subject: Subject, *, train_rows: int, test_rows: int, iterations: int) -> Result:
+def explicitness(subject: Subject, *, train_rows: Count, test_rows: Count, iterations: Count) -> Result:
     """`explicitness`: the mean over factors of the mean AUC over their values; `explicitness_rescaled`: 2·AUC − 1.
 
     The AUC is 0.5 by chance and 1 at best, and so the rescaled one 0 and 1; `explicitness_per_factor` is in AUC. Values

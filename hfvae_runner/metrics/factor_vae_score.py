@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hfvae_runner.config.validation import Count, NonNegative
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.metrics._columns import Columns, columns, varying
 from hfvae_runner.metrics._subject import Floats, Integers, Result, Subject, undefined
@@ -42,7 +43,9 @@ def majority_accuracy(train: Integers, votes: Integers) -> float:
     return float(right[train.any(axis=0)].sum() / votes.sum())
 
 
-def factor_vae_score(subject: Subject, *, votes: int, test_votes: int, rows: int, least_std: float) -> Result:
+def factor_vae_score(
+    subject: Subject, *, votes: Count, test_votes: Count, rows: Count, least_std: NonNegative
+) -> Result:
     """`factor_vae_score`: the accuracy of the majority vote on test votes, 0..1; about 1/K for a code of mere noise.
 
     A vote: a factor, each as likely; a value of it, by its frequency; L rows of that value, with replacement; the

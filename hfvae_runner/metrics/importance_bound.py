@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from hfvae_runner.config.validation import Count
 from hfvae_runner.metrics._subject import Floats, Result, Subject, undefined
 
 # At once: few enough for a decoder of 64×64 images. Each such block has a seed of its own, so that no setting must move
@@ -27,7 +28,7 @@ def log_mean_weight(log_weights: Iterable[Floats]) -> Floats:
     return np.asarray(total - np.log(k))
 
 
-def importance_bound(subject: Subject, *, samples: int, rows: int) -> Result:
+def importance_bound(subject: Subject, *, samples: Count, rows: Count) -> Result:
     """`importance_bound`: the mean over examples of log (1/k Σ w), nats, and its standard error over the examples.
 
     In the mean over draws it is the ELBO for k = 1, rises with k, and stays below the mean of log p(x), which it

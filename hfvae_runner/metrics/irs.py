@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hfvae_runner.config.validation import Share
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.metrics._columns import Columns, columns
 from hfvae_runner.metrics._gap import Factors
@@ -75,7 +76,7 @@ def robustness(
     return Robustness(irs, deviation[moved], variance[moved], moved)
 
 
-def irs(subject: Subject, *, quantile: float, weights: Literal["deviation", "variance"]) -> Result:
+def irs(subject: Subject, *, quantile: Share, weights: Literal["deviation", "variance"]) -> Result:
     """`irs`: the weighted mean over the latent variables of max_j IRS_ij; `irs_per_variable`: each one's maximum.
 
     On the posterior means; a discrete variable has the vector of its probabilities for a code and the total variation

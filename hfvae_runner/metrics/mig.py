@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hfvae_runner.config.validation import Count
 from hfvae_runner.metrics._density_table import density_table
 from hfvae_runner.metrics._gap import ALL_NUISANCE, Factors, Groups, categorical_information, gaps
 from hfvae_runner.metrics._subject import Floats, Integers, Result, Subject, undefined
@@ -19,7 +20,7 @@ class Estimates(NamedTuple):
     widened: float
 
 
-def mig(subject: Subject, *, samples: int, repeats: int) -> Result:
+def mig(subject: Subject, *, samples: Count, repeats: Count) -> Result:
     """The gap from sampled entropies: I(z; v) = H(z) − Σ_v p(v) H(z|v).
 
     samples: rows for H(z), and at most so many for each H(z|v), without replacement.

@@ -5,11 +5,12 @@ Legend: N examples; L latent variables; F factors.
 
 import numpy as np
 
+from hfvae_runner.config.validation import Count
 from hfvae_runner.metrics._gap import Factors, gaps, information_of
 from hfvae_runner.metrics._subject import UNKNOWN, Floats, Integers, Result, Subject, Truth, undefined
 
 
-def mig_binned(subject: Subject, *, samples: int, bins: int) -> Result:
+def mig_binned(subject: Subject, *, samples: Count, bins: Count) -> Result:
     """The gap between plug-in informations of discretised codes.
 
     samples: rows, drawn without replacement; all of them where there are fewer.

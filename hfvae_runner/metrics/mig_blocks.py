@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import torch
 
+from hfvae_runner.config.validation import Count
 from hfvae_runner.metrics._gap import ALL_NUISANCE, Factors, Groups, categorical_information, gaps
 from hfvae_runner.metrics._subject import UNKNOWN, Floats, Integers, Result, Subject, undefined
 
@@ -21,7 +22,7 @@ _ROWS_AT_ONCE, _SAMPLES_AT_ONCE = 1024, 128
 _LEAST_LOG_RATIO = -700
 
 
-def mig_blocks(subject: Subject, *, samples: int) -> Result:
+def mig_blocks(subject: Subject, *, samples: Count) -> Result:
     """Eq. 6 of the β-TCVAE paper with blocks for latent variables: I(z_g; v) = E[log q(z_g|v) − log q(z_g)].
 
     A block is a continuous one, all its dimensions jointly, or a discrete variable: what a block knows of a factor may

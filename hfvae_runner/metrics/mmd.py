@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from hfvae_runner.config.names import Kernel, Statistic
+from hfvae_runner.config.validation import Count
 from hfvae_runner.metrics._subject import Result, Subject, undefined
 
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -43,7 +44,7 @@ def mmd_squared(x: Tensor, y: Tensor, *, kernel: Kernel, statistic: Statistic) -
     return _within(x, kernel, statistic) + _within(y, kernel, statistic) - 2 * _table(x, y, kernel).mean()
 
 
-def mmd(subject: Subject, *, draws: int) -> Result:
+def mmd(subject: Subject, *, draws: Count) -> Result:
     """`mmd_imq` and `mmd_imq_per_dimension`: MMD² between the continuous factors' samples and as many of the prior's.
 
     Unbiased, so below 0 for about half of equal sets.

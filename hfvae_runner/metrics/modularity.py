@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from hfvae_runner.config.validation import Count
 from hfvae_runner.metrics._gap import Factors, Partition, categorical_information
 from hfvae_runner.metrics._subject import (
     Categories,
@@ -40,7 +41,7 @@ def modularity_of(information: Floats) -> list[float | None]:
     return [next(values) if each else None for each in informed]
 
 
-def modularity(subject: Subject, *, bins: int, rows: int) -> Result:
+def modularity(subject: Subject, *, bins: Count, rows: Count) -> Result:
     """`modularity`: the mean of 1 − δ_i over the latent variables, 0..1; `modularity_per_variable`: each one's.
 
     m_ij is of the posterior means in equal-width bins, or of q(c|x) for a discrete variable, over the rows for which

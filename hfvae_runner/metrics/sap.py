@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from hfvae_runner.config.validation import Count, NonNegative
 from hfvae_runner.metrics._columns import Columns, columns, has_order, split_rows, varying
 from hfvae_runner.metrics._subject import UNKNOWN, Floats, Integers, Result, Subject, Truth, undefined
 
@@ -132,9 +133,9 @@ def sap(
     subject: Subject,
     *,
     kind: Literal["by_factor", "regression", "classification"],
-    train_rows: int,
-    test_rows: int,
-    least_std: float,
+    train_rows: Count,
+    test_rows: Count,
+    least_std: NonNegative,
 ) -> Result:
     """`sap`: the mean of `sap_per_factor`, 0..1, without factors of nuisance: the best score less the second.
 

@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TypeVar, get_type_hints
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from hfvae_runner.config import schedules, schema
-from hfvae_runner.config.options import check_option
 from hfvae_runner.config.penalties import PenaltySpec
 from hfvae_runner.config.schema import Config, RuntimeConfig, SupervisionConfig
 from hfvae_runner.config.stored import NOTHING, Allowed
 from hfvae_runner.config.targets import check_kind, returned_by, signed
+from hfvae_runner.config.validation import held
 from hfvae_runner.data import Dataset, as_float
 from hfvae_runner.data.holdout import pruned
 from hfvae_runner.data.sampling import restricted, weighted
@@ -332,12 +332,7 @@ def _metric(name: str, spec: Mapping[str, object]) -> Metric:
     # An argument called subject says what the function is; where it takes anything, or says what it returns, that does.
     if "subject" not in inspect.signature(function).parameters or returned_by(function) is not None:
         check_kind(where, spec, function, Mapping)
-    annotations = get_type_hints(function) if options else {}
-    for option, value in options.items():
-        if option not in annotations:
-            raise ConfigError(f"{where}: {spec['_target_']} does not say of which type {option} is; expected it to")
-        check_option(f"{where}.{option}", value, annotations[option])
-    return partial(function, **options)
+    return partial(function, **held(function, options, f"{where}."))
 
 
 def _tracking(name: str, spec: Mapping[str, object]) -> Tracking:

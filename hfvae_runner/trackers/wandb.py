@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
-from hfvae_runner.config.options import check_option
+from hfvae_runner.config.validation import checked
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.storage.files import write_atomic
 from hfvae_runner.trackers._tracker import About, Row, Status, Tracker, Tracking, check_text, require
@@ -38,7 +38,7 @@ class WandB(Tracking):
         check_text("trackers.wandb.project", project)
         if entity is not None:
             check_text("trackers.wandb.entity", entity)
-        check_option("trackers.wandb.mode", mode, Mode)
+        checked(Mode, mode, "trackers.wandb.mode")
         if not isinstance(tags, list | tuple) or not all(isinstance(tag, str) and tag for tag in tags):
             raise ConfigError(f"trackers.wandb.tags={json.dumps(tags)}: expected a list of texts such as [digits]")
         require("wandb", "wandb")

@@ -125,6 +125,8 @@ def test_whole_numbers_are_found_at_any_depth() -> None:
         ("threads", 1),
         ("beta", {"linear": [0, 4, 1000]}),
         ("beta", True),
+        ("steps", 1e3),
+        ("train.log_every", 3.0),
         ("discrete_density", "enumerate"),
     ],
 )
@@ -146,6 +148,8 @@ def test_accepted(path: str, value: object) -> None:
         ("epochs", 0, ["epochs=0"]),
         ("epochs", None, ["epochs and steps are both null"]),
         ("steps", "many", ["steps='many'"]),
+        ("steps", "4", ["steps='4'", "whole number"]),
+        ("steps", float("inf"), ["steps=inf", "whole number"]),
         ("batch_size", 1, ["batch_size=1", "from 2"]),
         ("batch_size", None, ["batch_size=null"]),
         ("lr", "", ["lr=''", "above 0"]),
@@ -168,6 +172,8 @@ def test_accepted(path: str, value: object) -> None:
         ("checkpoints.evry", 5, ["checkpoints.evry", "did you mean 'every'"]),
         ("resume", "", ["resume=''"]),
         ("debug", 1, ["debug=1", "true or false"]),
+        ("choices.modle", "m", ["choices.modle: unknown key", "did you mean 'model'"]),
+        ("optimized_metric", "tset.mig", ["optimized_metric='tset.mig'", "test.NAME", "did you mean 'test'"]),
         ("choices.objective", None, ["choices.objective=null", "a single choice"]),
         ("beta", "four", ["beta='four'", "a number or a schedule"]),
         ("beta", "", ["beta=''"]),
@@ -193,11 +199,11 @@ def test_accepted(path: str, value: object) -> None:
         ("train.progress", "no", ["train.progress='no'"]),
         ("train", "default", ["train='default'", "a section"]),
         ("trackers", ["tensorboard"], ["trackers=['tensorboard']", "a section"]),
-        ("trackers.tensorboard", {"folder": "x"}, ["trackers.tensorboard._target_=null", "dotted path"]),
+        ("trackers.tensorboard", {"folder": "x"}, ["trackers.tensorboard._target_ is missing", "dotted path"]),
         ("metrics.batch_size", 0, ["metrics.batch_size=0"]),
         ("metrics.exact_limit", -1, ["metrics.exact_limit=-1"]),
         ("dataset", None, ["dataset=null"]),
-        ("model", {"width": 3}, ["model._target_=null", "dotted path"]),
+        ("model", {"width": 3}, ["model._target_ is missing", "dotted path"]),
         ("likelihood", "bernoulli", ["likelihood='bernoulli'", "a section"]),
         ("prior._target_", "prior", ["prior._target_='prior'"]),
         ("prior._target_", "a b.c", ["prior._target_='a b.c'"]),
@@ -221,6 +227,18 @@ def test_a_missing_key_is_named(path: str) -> None:
         section = section[parent]
     del section[key]
     with pytest.raises(ConfigError, match=path):
+        schema.parse(config)
+
+
+def test_a_whole_number_may_be_written_as_a_float() -> None:
+    config = schema.parse(changed("batch_size", 1e3))
+    assert (config.batch_size, type(config.batch_size)) == (1000, int)
+
+
+def test_a_misspelt_key_is_named_before_the_one_that_is_missing() -> None:
+    config = changed("checkpoints.evry", 5)
+    del config["checkpoints"]["every"]
+    with pytest.raises(ConfigError, match=r"checkpoints\.evry: unknown key.*did you mean 'every'"):
         schema.parse(config)
 
 

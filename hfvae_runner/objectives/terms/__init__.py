@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from hfvae_runner.config.validation import held
+from hfvae_runner.errors import ConfigError
+
 if TYPE_CHECKING:
     from hfvae_runner.latents.latents import Latents
     from hfvae_runner.objectives.terms._term import MeanTerm, Term
@@ -24,10 +27,13 @@ def bind(name: str, latents: "Latents", options: Mapping[str, object]) -> "Term"
     Raises:
         ConfigError: an option's value is not of the kind that the term takes, or does not fit the latents.
     """
-    from hfvae_runner.objectives.terms._options import check
     from hfvae_runner.objectives.terms._term import MeanTerm
 
     kind = getattr(import_module(f"{__name__}.{name}"), name)
-    check(kind.per_example if isinstance(kind, MeanTerm) else kind, latents, options)
+    options = held(kind.per_example if isinstance(kind, MeanTerm) else kind, options)
+    try:
+        latents.select(options.get("blocks"))
+    except ConfigError as error:
+        raise ConfigError(f"blocks: {error}") from None
     bound: Term = kind.bind(options) if isinstance(kind, MeanTerm) else kind(latents, **options)
     return bound

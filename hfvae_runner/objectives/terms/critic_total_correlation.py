@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
+from hfvae_runner.config.validation import Count, NonNegative, Rates
 from hfvae_runner.latents.blocks import Block, Noise
 from hfvae_runner.latents.evidence import Blocks, Evidence
 from hfvae_runner.latents.latents import Latents
@@ -81,10 +82,10 @@ def critic_total_correlation(
     latents: Latents,
     *,
     blocks: Blocks = None,
-    hidden: int = 1000,
-    layers: int = 5,
-    lr: float = 1e-4,
-    betas: tuple[float, float] = (0.5, 0.9),
+    hidden: Count = 1000,
+    layers: Count = 5,
+    lr: NonNegative = 1e-4,
+    betas: Rates = (0.5, 0.9),
 ) -> Term:
     """Mean over the batch of the critic's log-odds that z is a sample of q(z), not of Π_d q(z_d); nats.
 
