@@ -225,7 +225,7 @@ def test_messages_in_any_order_and_encoding(tmp_path: Path, prefix: str) -> None
     archive = tmp_path / "a.tar.gz"
     archive.write_bytes(tarred(backwards, prefix=prefix))
     messages = read_messages(archive)
-    assert [(each.trainable, GROUPS[each.group], each.number) for each in messages] == [
+    assert [(each.part, GROUPS[each.group], each.number) for each in messages] == [
         ("test", "rec.autos", 9),
         ("test", "sci.med", 2),
         ("train", "alt.atheism", 51119),
