@@ -64,7 +64,7 @@ def checked(kind: Any, value: object, where: str = "") -> Any:
     try:
         return _adapter(kind).validate_python(value)
     except ValidationError as error:
-        raise ConfigError(_line(error, _adapter(kind).json_schema(), value, where)) from None
+        raise ConfigError(_line(error, kind_schema(kind), value, where)) from None
 
 
 def held(function: Callable[..., object], options: Mapping[str, object], prefix: str = "") -> dict[str, Any]:
@@ -78,6 +78,11 @@ def held(function: Callable[..., object], options: Mapping[str, object], prefix:
         where, name = prefix.removesuffix("."), f"{function.__module__}.{function.__qualname__}"
         raise ConfigError(f"{where}: {name} does not say of which type {untyped[0]} is; expected it to")
     return {key: checked(kinds[key], value, f"{prefix}{key}") for key, value in options.items()}
+
+
+def kind_schema(kind: Any) -> Fragment:
+    """The JSON schema of a type, with what ``expected`` says of it."""
+    return _adapter(kind).json_schema()
 
 
 def words(fragment: Fragment) -> str:
