@@ -262,8 +262,8 @@ def _table(options: Mapping[str, Mapping[str, _Options]]) -> str:
     """docs/reference/config.md."""
     parts = [
         "# Every key of the config",
-        "Written by `python scripts/config_reference.py` from the types in hfvae_runner/config/schema.py, from the functions "
-        "that conf/ names, and from conf/.",
+        "Written by `python scripts/config_reference.py` from the types in hfvae_runner/config/schema.py, from the "
+        "functions that conf/ names, and from conf/.",
         "## The run",
         _rows(_run_keys()),
         "The rest of the top level is the chosen objective's own: conf/objective/*.yaml say which.",

@@ -1,6 +1,6 @@
 """The terms an objective may weigh, one per file; a term's name is its file's and its function's.
 
-A term is a function of one batch's ``Evidence``. A new term is a file here, and its name works in conf/objective at once.
+A term is a function of one batch's ``Evidence``. A new one is a file here, and conf/objective can name it at once.
 """
 
 from collections.abc import Mapping
