@@ -36,8 +36,8 @@ def cards(home: Path, runs: Sequence[Run], settings: Sequence[Setting], comparis
         yield f"<h2>Figures of {'each run' if len(runs) <= _MOST_CARDS else 'the best runs'}</h2>"
     if found and len(runs) > _MOST_CARDS:
         yield f'<p class="quiet">{len(found)} of {len(runs):,} runs: one of each setting by descending mean of '
-        yield f"{escape(headline(settings).title)}, then the next one of each. Every other run has its figures in its "
-        yield "folder, which its row above links.</p>"
+        yield f"{escape(headline(settings).title)}, then the next one of each. The other runs' figures are in their "
+        yield "folders, which results.csv names.</p>"
     if found:
         yield '<div class="cards">'
     for (run, figures), thumbnail in zip(found, thumbnails, strict=True):

@@ -48,7 +48,7 @@ def table(caption: str, heads: Mapping[str, bool], rows: Iterable[list[Cell]]) -
     """A sortable table that scrolls in its own frame; heads: the columns' titles, and which of them hold words."""
     label = escape(caption.partition(":")[0])
     yield f'<div class="wide" role="region" aria-label="{label}" tabindex="0">\n<table class="sortable">'
-    yield f"<caption>{escape(caption)}</caption>"
+    yield f"<caption><span>{escape(caption)}</span></caption>"
     titles = "".join(
         f'<th scope="col"{_kind("words" if words else "")}>{escape(title)}</th>' for title, words in heads.items()
     )
