@@ -1,4 +1,4 @@
-"""What a data set's files were converted to, kept for the next run: whole or not at all, and made once."""
+"""Caches converted data files: written atomically, and once for several processes."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ FOLDER = "converted"
 def cached(
     root: Path, name: str, key: Sequence[object], build: Callable[[Path], None], size: int | None = None
 ) -> Path:
-    """The file or folder that ``build`` makes, from the first call with this key.
+    """Return the file or folder that ``build`` makes; it is called once per key.
 
     It stands in ``converted`` below ``root`` if that can be written, else below the user's cache folder.
 

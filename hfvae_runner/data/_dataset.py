@@ -1,4 +1,4 @@
-"""What every data set is: a training and a test split in memory, once, and what is known about them.
+"""The interface of a data set: its splits in memory, and their metadata.
 
 Shapes: N examples; K ground-truth factors; A attributes; * the shape of one example.
 """
@@ -20,7 +20,7 @@ _TEST = 10_000
 
 @dataclass(frozen=True)
 class Split:
-    """One part of a data set.
+    """One split of a data set.
 
     Attributes:
         x: [N, *]; uint8 images [N, C, H, W], 255 being 1.0, or float32 values (counts, too).
@@ -155,7 +155,7 @@ def _examples(n: int, split: Split) -> int:
 
 
 def as_float(x: Tensor) -> Tensor:
-    """What a network reads: uint8 images as floats from 0 to 1, floats as they are."""
+    """Convert examples to a network's input: uint8 images to floats from 0 to 1, floats unchanged."""
     return x.float() / 255 if x.dtype == torch.uint8 else x
 
 

@@ -1,4 +1,4 @@
-"""One file over HTTP: mirrors in turn, partial downloads taken up again, whole or not at all."""
+"""Downloads one file over HTTP: tries mirrors in turn, resumes partial downloads, checks the content."""
 
 import hashlib
 import http.client
@@ -23,12 +23,12 @@ _CHUNK = 2**18
 
 
 class Failed(Exception):
-    """Why a file could not be got, in a few words."""
+    """A download failed; the message says why."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """What is known beforehand of a file's content.
+    """The expected size and checksum of a file.
 
     Attributes:
         sha256: in hexadecimal, or None.
@@ -60,7 +60,7 @@ def digest_of(path: Path, algorithm: str) -> str:
 
 
 def download(urls: Sequence[str], target: Path, content: Content) -> None:
-    """Fetches ``target``, under another name until it is whole; what has come of it is kept for the next try.
+    """Download ``target`` under a temporary name until it is complete; a partial file is kept and resumed.
 
     Raises:
         Failed: no address gave the content expected.

@@ -1,4 +1,4 @@
-"""How examples lie in memory: as a plain tensor, as packed bits, or as the counts that are not zero.
+"""Storage of examples: a plain tensor, packed bits, or sparse counts.
 
 Shapes: N examples; B chosen ones; P pixels; H, W height and width; V words; E counts that are not zero; * an example.
 """
@@ -35,12 +35,12 @@ class Examples(Protocol):
 
 
 def take(x: Examples, index: Tensor) -> Examples:
-    """The chosen examples, int64 [B], stored the way that ``x`` is."""
+    """Select examples by index, int64 [B], in the storage of ``x``."""
     return x.take(index) if isinstance(x, PackedBits | SparseCounts) else x[index]
 
 
 class PackedBits:
-    """Images of two values, eight pixels a byte: an eighth of the memory that uint8 images take."""
+    """Binary images, eight pixels a byte: an eighth of the memory of uint8 images."""
 
     def __init__(self, packed: Tensor, image_shape: tuple[int, ...]) -> None:
         """
@@ -94,7 +94,7 @@ def _pixels_of_byte(device: torch.device) -> Tensor:
 
 
 class SparseCounts:
-    """Counts of which nearly all are zero, such as the words of documents; compressed by rows."""
+    """Sparse counts, such as the words of documents, in compressed rows."""
 
     def __init__(self, starts: Tensor, columns: Tensor, counts: Tensor, size: int) -> None:
         """

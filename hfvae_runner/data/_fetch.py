@@ -1,4 +1,4 @@
-"""A data set's files, found where they belong or fetched from their publisher.
+"""Finds a data set's files, or downloads them from their publisher.
 
 Nothing stands under a file's own name before it is whole: downloads and unpacked archives have temporary names until
 their size and checksum are right.
@@ -19,7 +19,7 @@ from hfvae_runner.errors import ConfigError, DataError
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One file or folder that a data set reads, and how it is got.
+    """A file or folder of a data set, with its addresses and checksums.
 
     Attributes:
         name: where it belongs below ``data_root``, such as ``MNIST/raw/train-images-idx3-ubyte``.
@@ -47,7 +47,7 @@ class RemoteFile:
 
 
 def ensure(root: Path, files: Sequence[RemoteFile], *, dataset: str, download: bool) -> list[Path]:
-    """Where the files are: below ``root`` or the user's cache folder, fetched if missing, in the order given.
+    """Return the paths of the files, below ``root`` or the user's cache folder; missing ones are downloaded.
 
     Args:
         root: ``data_root``; may be read-only.

@@ -1,4 +1,4 @@
-"""Image files of strangers, read with care, and arrays of images that are written and read in pieces.
+"""Reads untrusted image files within limits, and writes and reads large arrays of images in pieces.
 
 Shapes: n images; C channels; S side length in pixels.
 """
@@ -73,14 +73,14 @@ def read_image(file: Path, kind: str, size: tuple[int, int], *, crop: int, side:
 
 
 def in_batches(files: Sequence[Path], read: Callable[[Path], np.ndarray]) -> Iterator[np.ndarray]:
-    """What ``read`` returns for each file, some hundred of them at a time, on all processors."""
+    """Apply ``read`` to each file, some hundred at a time, on all processors."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(files), _BATCH):
             yield np.stack(list(pool.map(read, files[start : start + _BATCH])))
 
 
 def save_array(path: Path, shape: tuple[int, ...], pieces: Iterable[np.ndarray]) -> None:
-    """Writes pieces [n, *] of an array of bytes one behind the other, as ``numpy.save`` would write them together."""
+    """Write pieces [n, *] of a uint8 array one after the other in the format of ``numpy.save``."""
     with path.open("wb") as stream, tqdm(total=shape[0], desc="converting", disable=None, leave=False) as bar:
         np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
         for piece in pieces:
@@ -89,7 +89,7 @@ def save_array(path: Path, shape: tuple[int, ...], pieces: Iterable[np.ndarray])
 
 
 def mapped(path: Path, shape: tuple[int, ...]) -> Tensor:
-    """An array of bytes that stays on the disk until it is read.
+    """Map a uint8 array from the disk.
 
     Raises:
         DataError: the file does not hold one of this shape.

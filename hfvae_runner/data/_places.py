@@ -1,4 +1,4 @@
-"""Where data files and what is made of them may lie: below ``data_root`` if that can be written, else with the user."""
+"""Folders for data files and their conversions: ``data_root`` if it can be written, else the user's cache."""
 
 import errno
 import logging
@@ -69,14 +69,14 @@ def writable(root: Path) -> Path:
 
 @contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Of the processes that would write ``path``, one at a time; the others wait. Its folder is made."""
+    """Lock ``path`` for writing; other processes wait. Its folder is created."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
         yield
 
 
 def remove(path: Path) -> None:
-    """Removes a file or a folder, if there is one."""
+    """Remove a file or a folder, if it exists."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -84,7 +84,7 @@ def remove(path: Path) -> None:
 
 
 def flush(path: Path) -> None:
-    """Has a file's content on the disk."""
+    """Flush a file's content to the disk."""
     with path.open("rb+") as stream:
         os.fsync(stream.fileno())
 
@@ -97,6 +97,6 @@ def require_space(folder: Path, size: int | None) -> None:
 
 
 def why_not_written(error: OSError) -> str:
-    """What kept a file from being written, in a few words."""
+    """Describe why a file could not be written."""
     reason = error.strerror or str(error)
     return f"the disk is full: {reason}" if error.errno in _NO_SPACE else reason

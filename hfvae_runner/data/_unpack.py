@@ -1,4 +1,4 @@
-"""Archives of strangers: unpacked whole or not at all, within their folder, up to a size."""
+"""Unpacks untrusted archives: atomically, within their folder, up to a size."""
 
 import gzip
 import lzma
@@ -25,7 +25,7 @@ _CUT_OFF_OR_CORRUPT = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, E
 
 
 def unpack(archive: Path, target: Path, *, member: str, limit: int) -> None:
-    """Has ``target`` be what the archive holds: a file for .gz, else the folder or file ``member``, or everything.
+    """Unpack an archive to ``target``: a file for .gz, else the folder or file ``member``, or everything.
 
     Args:
         archive: .zip, .tar, or .tar compressed, or one file compressed as .gz.

@@ -1,4 +1,4 @@
-"""What can be measured in a picture without knowing what it shows: how much ink, how wide, how high, how slanted.
+"""Statistics of an image: ink, width, height, slant.
 
 Shapes: N images; B a piece of them; C channels; H, W height and width.
 """

@@ -58,7 +58,7 @@ def restricted(dataset: Dataset, sampling: object) -> Dataset:
 
 
 def weighted(dataset: Dataset, sampling: object) -> Dataset:
-    """The data set with its training examples weighed.
+    """Return the data set with weights of its training examples.
 
     Raises:
         ConfigError: ``dataset.sampling`` is not a sampling, or not one of this data set.

@@ -1,4 +1,4 @@
-"""What the figures of many runs share: colours, markers and sizes that tell settings apart, and panels side by side."""
+"""Shared by figures over many runs: colours, markers and sizes of settings, and layouts of panels."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -66,7 +66,7 @@ class Looks:
 
 
 def literal(text: str) -> str:
-    """The text for a figure, character by character: settings come from files, where a dollar begins no formula."""
+    """Escape dollars, so that matplotlib reads no formula in text from a file."""
     return text.replace("$", r"\$")
 
 
@@ -85,7 +85,7 @@ def panels(count: int, height: float = 3.3, sharex: bool = False) -> tuple[Figur
 
 
 def groups(numbers: NDArray[np.generic]) -> Iterator[tuple[Any, NDArray[np.intp]]]:
-    """Every different number, ascending, and the indices at which it stands; numbers: [R]."""
+    """Yield every distinct number, ascending, and the indices at which it stands; numbers: [R]."""
     order = np.argsort(numbers, kind="stable")
     different, starts = np.unique(numbers[order], return_index=True)
     yield from zip(different.tolist(), np.split(order, starts[1:]), strict=True)

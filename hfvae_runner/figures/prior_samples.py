@@ -1,4 +1,4 @@
-"""What the decoder makes of draws from the prior."""
+"""Decoded samples of the prior."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The look that all figures share. Colours are of Okabe and Ito's palette, told apart with any colour vision."""
+"""The style of all figures. Colours are Okabe and Ito's palette, which is safe for colour-blind readers."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -65,7 +65,7 @@ def name_columns(axes: Axes, names: Sequence[str]) -> None:
 def new_figure(
     width: float, height: float, layout: Literal["constrained", "compressed"] | None = "constrained"
 ) -> Figure:
-    """An empty figure (inches) that can be saved without a display and is known to nobody else.
+    """Create an empty figure (size in inches) that needs no display and is not registered with pyplot.
 
     layout: matplotlib's layout engine; "compressed" where axes keep an aspect, None where a figure places them itself.
     """

@@ -1,4 +1,4 @@
-"""How well a text model foresees words: the number of equally likely ones that would be as hard to guess.
+"""Perplexity of a text model: the number of equally likely words that are as hard to predict.
 
 Legend: N documents.
 """

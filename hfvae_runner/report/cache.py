@@ -1,4 +1,4 @@
-"""What was read of the runs, kept beside results.csv, so that the next report reads only what has changed since.
+"""The report's cache beside results.csv: a later report reads only the runs that have changed.
 
 The file is gzipped JSON lines: a head, then a line per run. Like every file in a folder of runs it may be anybody's: a
 run counts only while its own files are those that were read, and from a line that is damaged on all are read again.
@@ -38,7 +38,7 @@ _BROKEN = (OSError, EOFError, zlib.error, ValueError, LookupError, TypeError, At
 
 
 class Found(NamedTuple):
-    """A run folder, what it is called, and the signature of its files."""
+    """A run folder, its name, and the signature of its files."""
 
     path: Path
     name: str
@@ -46,14 +46,14 @@ class Found(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a report has left: the files that it wrote, by name, with their stats, and what it printed."""
+    """The result of a report: the files that it wrote, by name, with their stats, and what it printed."""
 
     files: Mapping[str, object]
     listing: Listing
 
 
 def outcome(home: Path, found: Mapping[str, Found]) -> Outcome | None:
-    """That of the report which stands in the folder, if one on the same runs in the same state would be the same.
+    """Return the earlier report's outcome if no run and none of its files has changed; None otherwise.
 
     found: the runs by their paths as seen from ``home``, here and below.
     """
@@ -71,7 +71,7 @@ def outcome(home: Path, found: Mapping[str, Found]) -> Outcome | None:
 
 
 def kept_runs(home: Path, found: Mapping[str, Found]) -> dict[str, Run]:
-    """The runs that an earlier report has read in these folders, in whatever state they are now."""
+    """Return the runs that an earlier report has read in these folders; they may have changed since."""
     runs: dict[str, Run] = {}
     try:
         with _open(home) as stream:
@@ -90,7 +90,7 @@ def kept_runs(home: Path, found: Mapping[str, Found]) -> dict[str, Run]:
 def keep(
     home: Path, found: Mapping[str, Found], runs: Sequence[Run], names: Iterable[str], listing: Listing
 ) -> Outcome:
-    """Keeps the runs, what is printed, and the state of the files that were written into ``home``.
+    """Write the cache: the runs, what is printed, and the stats of the files that were written into ``home``.
 
     Raises:
         StorageError: it cannot be written.

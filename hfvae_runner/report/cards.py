@@ -1,4 +1,4 @@
-"""Runs' own figures on the page: a thumbnail each, and links to all of them in full."""
+"""The runs' own figures on the page: a thumbnail of each run, and links to all its figures."""
 
 import base64
 from collections.abc import Iterator, Sequence

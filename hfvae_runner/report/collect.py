@@ -1,4 +1,4 @@
-"""All runs below some folders: those that an earlier report has kept as they were, the others read now."""
+"""Collects the runs below some folders: from the cache where they are unchanged, else from their files."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ _AT_ONCE = 50
 
 
 def look(folders: Sequence[Path]) -> dict[str, Found]:
-    """The run folders below the folders, each once, by their paths as seen from the first folder.
+    """Find the run folders below the folders, each once, by their paths relative to the first folder.
 
     Raises:
         DataError: a folder is missing or cannot be read.
@@ -31,7 +31,7 @@ def look(folders: Sequence[Path]) -> dict[str, Found]:
 
 
 def collect(found: Mapping[str, Found], kept: Mapping[str, Run]) -> list[Run]:
-    """The runs by name; kept: those that an earlier report has read, by the same paths.
+    """Read the runs and sort them by name; kept: runs from the cache, by the same paths.
 
     Raises:
         DataError: a process that reads them dies.

@@ -1,4 +1,4 @@
-"""Figures that compare settings by what came out: two metrics against each other, and box plots per objective."""
+"""Figures that compare settings: two metrics against each other, and box plots per objective."""
 
 from collections.abc import Iterator, Sequence
 

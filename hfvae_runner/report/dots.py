@@ -1,4 +1,4 @@
-"""What the figures over many runs share: the runs as dots, and which look tells their settings apart."""
+"""Shared by the figures over many runs: runs as dots, and the colour, shape and size of their settings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Plot:
 
 
 class Keys(NamedTuple):
-    """What colour, shape and size stand for."""
+    """The settings that colour, shape and size stand for."""
 
     color: Key | None
     shape: Key | None
@@ -42,7 +42,7 @@ class Keys(NamedTuple):
 
 
 def dots_of(settings: Sequence[Setting]) -> list[Dot]:
-    """All runs of the settings, whatever became of them."""
+    """Return all runs of the settings as dots, completed or not."""
     return [
         Dot(run, setting.values, number, run.settings)
         for number, setting in enumerate(settings)

@@ -1,4 +1,4 @@
-"""What a report prints: the table of settings as text, fitted to the terminal, and the runs that did not complete."""
+"""The report's output on the terminal: the table of settings, and the runs that did not complete."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -30,7 +30,7 @@ class Listing(NamedTuple):
 
 
 def listing(runs: Sequence[Run], settings: Sequence[Setting], comparison: Comparison) -> Listing:
-    """Of all runs, and the settings that they are of; without a table where none has a config."""
+    """Build the listing of all runs and their settings; without a table where no run has a config."""
     rest = [run for run in runs if run.status != COMPLETED]
     below = ["not completed:"] if rest else []
     below += [f"  {run.name}: {run.status}{': ' if run.reason else ''}{run.reason}" for run in rest]

@@ -1,4 +1,4 @@
-"""What a run's numbers are called, and where they stand."""
+"""Titles of the metrics, and their places in metrics.json."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple

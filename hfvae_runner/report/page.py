@@ -1,4 +1,4 @@
-"""``report.html``: one page that needs no other file, and asks for nothing from anywhere."""
+"""``report.html``: one page without external resources."""
 
 import base64
 import hashlib

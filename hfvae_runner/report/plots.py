@@ -1,4 +1,4 @@
-"""Which figures a set of runs allows."""
+"""Chooses the figures that a set of runs allows."""
 
 import re
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Finding run folders and reading what stands in them."""
+"""Finds run folders and reads their files within limits."""
 
 import hashlib
 import json
@@ -68,7 +68,7 @@ class Run:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a run was started there; one that was refused by its data has left a status.json alone."""
+    """Whether the folder is a run's; a run that failed on its data has left only a status.json."""
     # A config.yaml alone may be anybody's, Hydra's own among them.
     started = (folder / _CONFIG).is_file() and (folder / "checkpoints").is_dir()
     return started or (folder / _METRICS).is_file() or (folder / _STATUS).is_file()
@@ -91,7 +91,7 @@ def find(folders: Sequence[Path]) -> list[Path]:
 
 
 def shown(path: str | Path) -> str:
-    """The path as text that can be written anywhere, even where its bytes are no text or steer a terminal."""
+    """Return the path as printable text, with control characters and undecodable bytes escaped."""
     return spelt_out(str(path))
 
 
@@ -113,7 +113,7 @@ def _search(folder: Path, seen: set[Path]) -> Iterator[Path]:
 
 
 def signature_of(path: Path) -> str:
-    """A digest of when and as what the files of a run were written that a report reads, its figures among them."""
+    """Return a digest of inode, size and times of the files of a run that a report reads, figures included."""
     stats = [(name, file_stat(path / name)) for name in (_CONFIG, _METRICS, _STATUS)]
     try:
         with os.scandir(path / "figures") as entries:
@@ -124,7 +124,7 @@ def signature_of(path: Path) -> str:
 
 
 def file_stat(path: str | Path) -> tuple[int, ...]:
-    """What a file's number, size and times are; nothing where it is missing."""
+    """Return a file's inode, size and times; an empty tuple where it is missing."""
     try:
         found = os.stat(path)
     except OSError:
@@ -209,7 +209,7 @@ def _check_size(path: Path) -> None:
 
 
 def plain(content: object, file: str) -> object:
-    """What JSON holds or could, with text that can be written anywhere; raises DataError if it is beyond all measure.
+    """Copy JSON-like content with its text escaped; raises DataError beyond a number of values or depth.
 
     A few lines of YAML can stand for more values than any memory holds, each an alias of several others.
     """

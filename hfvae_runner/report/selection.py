@@ -1,4 +1,4 @@
-"""Which runs a page shows where it has no room for all of them."""
+"""Selects the runs that a page shows where there are too many."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from hfvae_runner.report.table import Setting
 
 
 def headline(settings: Sequence[Setting]) -> Metric:
-    """What settings are ranked by: the first mutual information gap that any run has, else the ELBO."""
+    """The metric that settings are ranked by: the first mutual information gap that any run has, else the ELBO."""
     runs = [run for setting in settings for run in setting.completed]
     return next((gap for gap in GAPS if any(gap.of(run) is not None for run in runs)), ELBO)
 

@@ -1,4 +1,4 @@
-"""What tells the settings of several runs apart: every value of their configs that can change a result, but the seed.
+"""Compares the settings of several runs: every value of their configs that can change a result, except the seed.
 
 Values are compared as text, so that 12 and 12.0 are the same.
 """
@@ -69,7 +69,7 @@ def settings_of(config: Mapping[str, object]) -> dict[str, object]:
 
 
 def knobs_of(config: Mapping[str, object]) -> dict[str, object]:
-    """What the chosen objective defines at the top level."""
+    """The keys that the chosen objective defines at the top level."""
     return {key: value for key, value in config.items() if key not in FIXED}
 
 

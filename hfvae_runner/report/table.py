@@ -97,7 +97,7 @@ def are_words(cells: Sequence[str]) -> bool:
 
 
 def choices(values: Mapping[str, str]) -> str:
-    """Settings in the spelling of the command line."""
+    """Settings as the command line spells them."""
     return " ".join(f"{key}={value}" for key, value in values.items())
 
 
