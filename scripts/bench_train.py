@@ -23,7 +23,8 @@ of HFVAE on MNIST with batches of 64 and different seeds, stacked against one af
 ``--layouts`` what it brings that the weights of convolutions lie channels-last in memory. ``--pairs`` starts a command
 alone, then twice at once: the examples a second of both against those of one, and under ``command`` how much longer
 both take one after another than at once; as the program lets OpenMP's threads wait (hfvae_runner/openmp.py) and as
-libgomp does by itself. It is the command with the defaults; with ``--settings``, theirs as well.
+libgomp does by itself, or for the turns in ``--spins``. It is the command with the defaults; with ``--settings``, theirs
+as well.
 """
 
 import argparse
@@ -93,6 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--start", action="store_true", help="how long a command takes to its first step, likewise")
     parser.add_argument("--layouts", action="store_true", help="channels-last against contiguous, likewise")
     parser.add_argument("--pairs", action="store_true", help="two commands at once against one, likewise")
+    parser.add_argument(
+        "--spins", type=_counts, default=[pairs.LIBGOMP], help="with --pairs: numbers of turns to compare with"
+    )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
     return parser
 
@@ -209,7 +213,8 @@ def _print_parts(options: argparse.Namespace, names: Sequence[str], data: Data) 
     if options.pairs:
         extent = [f"steps={options.steps or 300}", "train.log_every=20", "metrics=hoyer", "metrics.figures=false"]
         commands = _commands(names if options.settings else (), options, data)
-        for line in pairs.lines({title: [*own, *extent] for title, own in commands.items()}, options.rounds):
+        commands = {title: [*own, *extent] for title, own in commands.items()}
+        for line in pairs.lines(commands, options.rounds, options.spins):
             print(line, flush=True)
     if options.layouts:
         machine = [f"threads={options.threads}", f"device={options.device}"]

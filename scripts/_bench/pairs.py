@@ -14,8 +14,8 @@ from typing import NamedTuple
 from hfvae_runner.openmp import SPIN_COUNT
 
 ROOT = Path(__file__).resolve().parents[2]
-WAITS = {f"as ours, {SPIN_COUNT} turns": None, "as libgomp, 300,000 turns": "300000"}
-"""How OpenMP's threads wait, and the GOMP_SPINCOUNT for it: what the program sets, and what libgomp has by itself."""
+LIBGOMP = 300_000
+"""The turns of a loop in which libgomp's threads wait where nothing is set."""
 _RATE = "examples_per_second"
 
 
@@ -26,8 +26,10 @@ class Taken(NamedTuple):
     seconds: float
 
 
-def lines(commands: Mapping[str, Sequence[str]], rounds: int) -> Iterator[str]:
-    """Two lines for each command, each contestant once in every round.
+def lines(commands: Mapping[str, Sequence[str]], rounds: int, spins: Sequence[int] = (LIBGOMP,)) -> Iterator[str]:
+    """A line for each command and each way to wait, each of them once in every round.
+
+    spins: numbers of turns to compare with what the program sets.
 
     Raises:
         subprocess.CalledProcessError: the command was refused, and has said why.
@@ -35,13 +37,14 @@ def lines(commands: Mapping[str, Sequence[str]], rounds: int) -> Iterator[str]:
     yield f"{'two at once':<34}{'alone ex/s':>12}{'both ex/s':>11}{'ratio':>8}   {'[least, most]':<16}{'command':>8}"
     for title, overrides in commands.items():
         yield title
-        taken: dict[str, list[tuple[Taken, Taken]]] = {wait: [] for wait in WAITS}
+        waits = {f"as ours, {int(SPIN_COUNT):,} turns": None} | {f"{turns:,} turns": str(turns) for turns in spins}
+        taken: dict[str, list[tuple[Taken, Taken]]] = {wait: [] for wait in waits}
         for _ in range(rounds):
-            for wait, spins in WAITS.items():
-                taken[wait].append((measured(overrides, spins, 1), measured(overrides, spins, 2)))
+            for wait, turns in waits.items():
+                taken[wait].append((measured(overrides, turns, 1), measured(overrides, turns, 2)))
         yield from (_line(wait, found) for wait, found in taken.items())
-        ours, others = (median(alone.rate for alone, _ in found) for found in taken.values())
-        yield f"  one alone: {ours / others:.2f} of libgomp's rate"
+        ours, *others = (median(alone.rate for alone, _ in found) for found in taken.values())
+        yield f"  one alone: {ours / others[-1]:.2f} of the rate with the last number of turns"
 
 
 def _line(wait: str, taken: Sequence[tuple[Taken, Taken]]) -> str:

@@ -207,7 +207,7 @@ def test_the_lines_of_pairs(
     assert title == "the defaults"
     assert ours[34:].split() == ["100", "130", "1.30", "[1.10,", "1.50]", "2.50"]
     assert others[34:].split() == ["200", "60", "0.30", "[0.25,", "0.35]", "0.50"]
-    assert alone.split(":")[1] == " 0.50 of libgomp's rate"
+    assert alone.split(":")[1] == " 0.50 of the rate with the last number of turns"
 
 
 def test_two_runs_at_once_are_measured(bench: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
