@@ -23,8 +23,8 @@ of HFVAE on MNIST with batches of 64 and different seeds, stacked against one af
 ``--layouts`` what it brings that the weights of convolutions lie channels-last in memory. ``--pairs`` starts a command
 alone, then twice at once: the examples a second of both against those of one, and under ``command`` how much longer
 both take one after another than at once; as the program lets OpenMP's threads wait (hfvae_runner/openmp.py) and as
-libgomp does by itself, or for the turns in ``--spins``. It is the command with the defaults; with ``--settings``, theirs
-as well.
+libgomp does by itself, or for the turns in ``--spins``. It is the command with the defaults; with ``--settings``,
+theirs as well.
 """
 
 import argparse

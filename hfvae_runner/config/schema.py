@@ -147,7 +147,7 @@ class SupervisionConfig:
 @with_config(_CLOSED)
 @dataclass(frozen=True)
 class TrainConfig:
-    """How a run is driven."""
+    """Options of the training loop."""
 
     betas: Annotated[Rates, Field(description="Adam's two decay rates")]
     amsgrad: Annotated[Flag, Field(description="Adam keeps the largest second moment so far (Reddi et al. 2018)")]
@@ -157,7 +157,7 @@ class TrainConfig:
     log_every: Annotated[Count, Field(description="optimiser steps between rows of history.csv")]
     restarts: Annotated[
         Count,
-        Field(description="with `on_divergence=restart`, how often at most a run goes on from its last checkpoint"),
+        Field(description="with `on_divergence=restart`, the most restarts of a run from its last checkpoint"),
     ]
     restart_factor: Annotated[Positive, Lt(1), Field(description="what each restart multiplies the learning rates by")]
     progress: Annotated[Flag, Field(description="a progress bar on the terminal")]
@@ -166,7 +166,7 @@ class TrainConfig:
 @with_config(_CLOSED)
 @dataclass(frozen=True)
 class RuntimeConfig:
-    """How a step runs."""
+    """Options of a step: compiled, recorded as a CUDA graph."""
 
     compile: Annotated[Flag, Field(description="torch compiles a step before the first")]
     graph: Annotated[Flag, Field(description="a GPU records a step once and repeats it")]

@@ -3,7 +3,6 @@
 The stranger's module leaves one file when it is imported, and another when one of its functions is called.
 """
 
-import importlib.util
 import json
 import os
 import shutil
@@ -99,17 +98,6 @@ def folder(original: Path, workplace: Path, marks: Path) -> Path:
     return workplace / "run"
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    """scripts/zero_shot.py, which is no part of the package."""
-    path = Path(__file__).parents[2] / "scripts" / "zero_shot.py"
-    spec = importlib.util.spec_from_file_location("zero_shot", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def change(folder: Path, place: tuple[str, ...], value: object) -> None:
     """Puts a value in its place in the folder's config."""
     path = folder / "config.yaml"
@@ -142,7 +130,7 @@ Command = Callable[[Path, Path, ModuleType], int]
 def swept(*more: str) -> Command:
     """A sweep of which one job stands already, as the stranger has left it."""
 
-    def command(folder: Path, original: Path, script: ModuleType) -> int:
+    def command(folder: Path, original: Path, zero_shot: ModuleType) -> int:
         folder.rename(folder.parent / run_name([*SMALL, "seed=0"]))
         return train(["-m", *SMALL, "steps=8", "resume=auto", f"hydra.sweep.dir='{folder.parent}'", *more])
 
@@ -152,12 +140,12 @@ def swept(*more: str) -> Command:
 def zero_shot(name: str) -> Command:
     """The protocol, where the stranger's is the run on everything or the pruned one."""
 
-    def command(folder: Path, original: Path, script: ModuleType) -> int:
+    def command(folder: Path, original: Path, zero_shot: ModuleType) -> int:
         shutil.copytree(original, folder.parent / "full")
         if name == "full":
             shutil.rmtree(folder.parent / "full")
         folder.rename(folder.parent / name)
-        status: int = script.main([str(folder.parent), *SHORT, "dataset.holdout={label: 7}"])
+        status: int = zero_shot.main([str(folder.parent), *SHORT, "dataset.holdout={label: 7}"])
         return status
 
     return command
@@ -167,12 +155,12 @@ def condition_on(folder: Path) -> dict[str, object]:
     return {"run": str(folder), "factor": "style[0]", "above_quantile": 0.5}
 
 
-def typed_holdout(folder: Path, original: Path, script: ModuleType) -> int:
+def typed_holdout(folder: Path, original: Path, zero_shot: ModuleType) -> int:
     condition = f"dataset.holdout={{run: '{folder}', factor: 'style[0]', above_quantile: 0.5}}"
     return train([*SHORT, condition, "hydra.run.dir=other"])
 
 
-def stored_holdout(folder: Path, original: Path, script: ModuleType) -> int:
+def stored_holdout(folder: Path, original: Path, zero_shot: ModuleType) -> int:
     """The folder that is named is harmless but for a condition, which names the one that is not."""
     other = folder.parent / "other"
     shutil.copytree(original, other)
@@ -206,12 +194,12 @@ def test_nothing_that_a_folder_names_is_imported_or_called(
     group: str,
     folder: Path,
     original: Path,
-    script: ModuleType,
+    zero_shot: ModuleType,
     marks: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     name_function(folder, group)
-    assert COMMANDS[command](folder, original, script) == 2
+    assert COMMANDS[command](folder, original, zero_shot) == 2
     # A search adds a line of its own about having no result.
     (line,) = [each for each in error_lines(capsys) if "trust=" in each]
     assert f"{'.'.join(PLACES[group])}._target_='stranger.undeclared'" in line

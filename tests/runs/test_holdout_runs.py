@@ -1,6 +1,5 @@
 """Runs with ``dataset.holdout`` and ``dataset.sampling``, and the zero-shot protocol: digits, a few steps."""
 
-import importlib.util
 import json
 from pathlib import Path
 from types import ModuleType
@@ -36,17 +35,6 @@ SEVENS = "dataset.holdout={all: [{label: 7}, {measure: ink, above_quantile: 0.8}
 
 def config(*overrides: str) -> Config:
     return schema.parse(resolved(*SMALL, *overrides))
-
-
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    """scripts/zero_shot.py, which is no part of the package."""
-    path = Path(__file__).parents[2] / "scripts" / "zero_shot.py"
-    spec = importlib.util.spec_from_file_location("zero_shot", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -184,9 +172,9 @@ def test_a_mistake_is_refused_before_the_run(given: str) -> None:
 # The protocol
 
 
-def test_zero_shot(script: ModuleType, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_zero_shot(zero_shot: ModuleType, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["out", *FEW, "seed=3", SEVENS]
-    assert script.main(command) == 0
+    assert zero_shot.main(command) == 0
     out = capsys.readouterr().out
     full, pruned = (json.loads((workplace / "out" / name / "metrics.json").read_bytes()) for name in ("full", "pruned"))
     scores = json.loads((workplace / "out" / "zero_shot.json").read_bytes())
@@ -204,14 +192,14 @@ def test_zero_shot(script: ModuleType, workplace: Path, capsys: pytest.CaptureFi
     assert configs[0] == configs[1], "the holdout is the only difference"
     # Again: both runs are done, and only the scores are taken.
     before = (workplace / "out" / "full" / "checkpoints" / "last.pt").stat().st_mtime_ns
-    assert script.main(command) == 0
+    assert zero_shot.main(command) == 0
     assert (workplace / "out" / "full" / "checkpoints" / "last.pt").stat().st_mtime_ns == before
 
 
-def test_zero_shot_by_what_the_first_run_learned(script: ModuleType, workplace: Path) -> None:
+def test_zero_shot_by_what_the_first_run_learned(zero_shot: ModuleType, workplace: Path) -> None:
     holdout = "dataset.holdout={all: [{label: 0}, {run: it's/full, factor: 'style[0]', above_quantile: 0.5}]}"
     holdout = holdout.replace("it's/full", '"it\'s/full"')
-    assert script.main(["it's", *FEW, holdout]) == 0
+    assert zero_shot.main(["it's", *FEW, holdout]) == 0
     scores = json.loads((workplace / "it's" / "zero_shot.json").read_bytes())
     assert scores["holdout"]["full"]["examples"] == scores["holdout"]["pruned"]["examples"] > 10
 
@@ -229,9 +217,9 @@ def test_zero_shot_by_what_the_first_run_learned(script: ModuleType, workplace: 
     ],
 )
 def test_zero_shot_refuses_before_the_first_run(
-    given: list[str], message: str, script: ModuleType, workplace: Path, capsys: pytest.CaptureFixture[str]
+    given: list[str], message: str, zero_shot: ModuleType, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert script.main(["out", *FEW, *given]) == 2
+    assert zero_shot.main(["out", *FEW, *given]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and message in line
     assert not (workplace / "out").exists()
