@@ -12,6 +12,7 @@ from hfvae_runner.evaluation.decomposition import Encoded, Evaluation, encode, e
 from hfvae_runner.evaluation.representation import measure, represented
 from hfvae_runner.metrics import Representation
 from hfvae_runner.metrics.label_information import label_contributions
+from hfvae_runner.storage.provenance import commit
 from hfvae_runner.storage.run_folder import SCHEMA, RunFolder, checkpoint_of
 from hfvae_runner.training.checkpoint import State
 from hfvae_runner.training.run import Run
@@ -215,5 +216,5 @@ def _description(run: Run, state: State) -> dict[str, object]:
         "restarts": state.restarts,
         "wall_seconds": state.seconds,
         "examples_per_second": examples / state.seconds,
-        "versions": {"hfvae_runner": __version__, "torch": str(torch.__version__)},
+        "versions": {"hfvae_runner": __version__, "commit": commit(), "torch": str(torch.__version__)},
     }

@@ -16,6 +16,7 @@ from hfvae_runner.evaluation.results import measured_again, observed, results
 from hfvae_runner.evaluation.summary import table
 from hfvae_runner.runs.assembly import assemble, finished_run, optimizer_of, use_threads
 from hfvae_runner.storage import run_folder
+from hfvae_runner.storage.provenance import commit
 from hfvae_runner.storage.run_folder import LAST, RunFolder
 from hfvae_runner.trackers import Trackers
 from hfvae_runner.training.checkpoint import State, newest_good, point_last_to, restore
@@ -52,6 +53,7 @@ def opened(config: Config, folder: Path) -> Iterator[Member]:
         RunnerError: as ``run``, also about an error that is raised in the block.
     """
     use_threads(config)
+    commit()  # of the code that is loaded now, whatever happens to the files during training
     assembled = assemble(config)
     state = initial_state(assembled)
     with run_folder.locked(folder):

@@ -17,6 +17,7 @@ from matplotlib.image import imread
 import hfvae_runner
 from hfvae_runner.config import schema
 from hfvae_runner.launch import main
+from hfvae_runner.storage import provenance
 
 SMALL = ("device=cpu", "image_size=8", "batch_size=128", "train.progress=false")
 TERMS = ("mutual_information", "group_tc", "within_tc", "dimension_kl")
@@ -126,7 +127,11 @@ def test_what_was_run(metrics: dict[str, Any]) -> None:
         + 400
         + 400 * 64
         + 64,  # decoder
-        "versions": {"hfvae_runner": hfvae_runner.__version__, "torch": str(torch.__version__)},
+        "versions": {
+            "hfvae_runner": hfvae_runner.__version__,
+            "commit": provenance.commit(),
+            "torch": str(torch.__version__),
+        },
     }
 
 
