@@ -26,12 +26,11 @@ from hfvae_runner.training.batches import Batches
 
 # Whatever moves over a run moves over this one.
 OBJECTIVES = {
-    "vae": ("objective=vae",),
+    # The closed-form KL and a weight that moves: vae, and annealed_vae but for its target, which joint_vae has.
     "beta_vae": ("objective=beta_vae", "beta={cosine: [0, 4, 20]}"),
-    "beta_tcvae": ("objective=beta_tcvae",),
+    # Minibatch estimates of q(z), at all levels: beta_tcvae's are among them.
     "hfvae": ("objective=hfvae", "beta={linear: [0, 12, 20]}"),
     "joint_vae": ("objective=joint_vae", "ramp_steps=20"),
-    "annealed_vae": ("objective=annealed_vae", "capacity={linear: [0, 5, 20]}"),
     # A critic with an optimiser group and permutations of its own.
     "factor_vae": ("objective=factor_vae", "objective.terms.critic_total_correlation.hidden=32"),
     # Draws from the prior, and a prior that is learned at a rate of its own.
@@ -103,9 +102,8 @@ def test_a_stopped_run_goes_on_to_the_bit(whole: tuple[Path, tuple[str, ...]], t
     same_to_the_bit(folder, unstopped)
 
 
-@pytest.mark.parametrize("objective", ["hfvae", "joint_vae"])
-def test_a_finished_run_is_extended_to_the_bit(objective: str, tmp_path: Path) -> None:
-    overrides = ("threads=1", *EVERY, *OBJECTIVES[objective])
+def test_a_finished_run_is_extended_to_the_bit(tmp_path: Path) -> None:
+    overrides = ("threads=1", *EVERY, *OBJECTIVES["joint_vae"])
     folder = run(tmp_path / "run", *overrides, "steps=11")
     shorter = metrics(folder)
     run(folder, *overrides, "steps=22", "resume=auto")
