@@ -138,7 +138,9 @@ def _line(error: ValidationError, schema: Fragment, value: object, where: str) -
             return f"{where}.{part} is missing from the config; expected {words(fragment)}".removeprefix(".")
     if mistake["type"] in _UNKNOWN:
         known = tuple(fragment["properties"])
-        return f"{where}.{last}: unknown key; expected one of {', '.join(known)}{nearest(last, known)}"
+        return f"{where}.{last}: unknown key; expected one of {', '.join(known)}{nearest(last, known)}".removeprefix(
+            "."
+        )
     given = str(value).partition(".")[0]  # of a path such as test.elbo, its section
     return f"{where}={shown(value)}: expected {words(fragment)}{nearest(given, _names(fragment))}"
 

@@ -1,0 +1,114 @@
+"""Sets a study's runs beside the paper: values with intervals, and verdicts by stated rules."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from hfvae_runner.report.runs import Run
+from hfvae_runner.report.settings import as_text
+from hfvae_runner.reproduce import statistics
+from hfvae_runner.reproduce.runs import Found, place_of, value_of, values_of
+from hfvae_runner.reproduce.statistics import Estimate
+from hfvae_runner.reproduce.study import Better, Claim, Published, Row, Trend
+
+AGREES, IS_BETTER, IS_WORSE, DIFFERS, NOT_RUN = "agrees", "better", "worse", "differs", "not run"
+OTHER_CONDITIONS, NO_NUMBER, ONE_RUN = "other conditions", "no number in the paper", "one run, no interval"
+HOLDS, CONTRADICTED, UNDECIDED = "holds", "contradicted", "undecided"
+
+RULES = """\
+An interval is the 95 % percentile bootstrap over seeds. The paper's is by Student's t from its standard deviation and
+number of runs, where it gives both; else it is the number alone. *agrees*: the two overlap. *better*, *worse* or
+*differs* (where neither direction is better): they do not. *other conditions*: the runs differ from the paper's in
+what stands above the table, so the comparison, in brackets, is of the two numbers and not of the method. A claim
+between two methods *holds* where the interval of the probability of improvement lies above one half, is *contradicted*
+where it lies below, and is *undecided* otherwise, also with fewer than four runs on a side. A claim about two numbers
+is decided by the interval of their rank correlation and zero in the same way."""
+"""How the verdicts come about, for the page."""
+
+
+def row_of(row: Row, found: Found) -> dict[str, object]:
+    """Compare one row of the table with its runs; a mapping for study.json."""
+    runs = found.completed(row.runs)
+    values = values_of(runs, row.quantity)
+    ours = statistics.mean(values) if values else None
+    paper = None if row.paper is None else _published(row.paper)
+    return {
+        "what": row.what,
+        "metric": row.quantity.metric,
+        "better": row.better,
+        "paper": paper,
+        "ours": None if ours is None else {**_numbers(ours), "values": values, "seeds": _seeds(runs)},
+        "verdict": _verdict(row, ours, found.study.differs.get(found.size)),
+    }
+
+
+def claim_of(claim: Claim, found: Found) -> dict[str, object]:
+    """Decide a claim between two methods; a mapping for study.json."""
+    sides = [values_of(found.completed(each), claim.quantity) for each in (claim.method, claim.than)]
+    result: dict[str, object] = {"what": claim.what, "where": claim.where, "runs": [len(side) for side in sides]}
+    if not all(sides):
+        return {**result, "probability": None, "verdict": NOT_RUN}
+    sign = 1 if claim.better == "higher" else -1
+    estimate = statistics.probability_of_improvement(*([sign * value for value in side] for side in sides))
+    return {**result, "probability": _numbers(estimate), "verdict": _decided(estimate, 0.5, positive=True)}
+
+
+def trend_of(trend: Trend, found: Found) -> dict[str, object]:
+    """Decide a claim about two numbers that move together; a mapping for study.json."""
+    pairs = [(place_of(run, trend.x), value_of(run, trend.y)) for run in found.completed(trend.runs)]
+    known = [(x, y) for x, y in pairs if x is not None and y is not None]
+    result: dict[str, object] = {"what": trend.what, "where": trend.where, "runs": len(known)}
+    if not known:
+        return {**result, "correlation": None, "verdict": NOT_RUN}
+    estimate = statistics.rank_correlation([x for x, _ in known], [y for _, y in known])
+    if math.isnan(estimate.value):
+        return {**result, "correlation": None, "verdict": UNDECIDED}
+    return {
+        **result,
+        "correlation": _numbers(estimate),
+        "verdict": _decided(estimate, 0.0, positive=trend.sign == "positive"),
+    }
+
+
+def _verdict(row: Row, ours: Estimate | None, differs: str | None) -> str:
+    if ours is None:
+        return NOT_RUN
+    if row.paper is None:
+        return NO_NUMBER
+    plain = _compared(ours, row.paper, row.better)
+    return plain if differs is None else f"{OTHER_CONDITIONS} ({plain})"
+
+
+def _compared(ours: Estimate, paper: Published, better: Better) -> str:
+    if ours.low is None or ours.high is None:
+        return ONE_RUN
+    theirs = statistics.interval_of_published(paper.value, paper.deviation, paper.runs)
+    low = theirs.value if theirs.low is None else theirs.low
+    high = theirs.value if theirs.high is None else theirs.high
+    if ours.low <= high and low <= ours.high:
+        return AGREES
+    if better == "neither":
+        return DIFFERS
+    return IS_BETTER if (ours.value > paper.value) == (better == "higher") else IS_WORSE
+
+
+def _decided(estimate: Estimate, border: float, *, positive: bool) -> str:
+    if estimate.low is None or estimate.high is None:
+        return UNDECIDED
+    above, below = estimate.low > border, estimate.high < border
+    if not above and not below:
+        return UNDECIDED
+    return HOLDS if above == positive else CONTRADICTED
+
+
+def _published(paper: Published) -> Mapping[str, object]:
+    estimate = statistics.interval_of_published(paper.value, paper.deviation, paper.runs)
+    given = {"deviation": paper.deviation, "runs": paper.runs, "where": paper.where, "note": paper.note}
+    return {**_numbers(estimate), **given}
+
+
+def _numbers(estimate: Estimate) -> dict[str, float | None]:
+    return estimate._asdict()
+
+
+def _seeds(runs: Sequence[Run]) -> list[str]:
+    return [as_text(run.config.get("seed")) for run in runs]

@@ -1,0 +1,102 @@
+"""Intervals over seeds: of a mean, of the probability of improvement, and of a rank correlation.
+
+All intervals are of 95 % and by the percentile bootstrap. Shapes: n values, one a run.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+_CONFIDENCE = 0.95
+_RESAMPLES = 9999
+_FEWEST = 2
+"""Runs for an interval of a mean."""
+FEWEST_TO_COMPARE = 4
+"""Runs on each side for an interval of the probability of improvement. Of three and three, one order in twenty
+separates the sides by chance, and every resample of it does."""
+
+Floats = NDArray[np.float64]
+
+
+class Estimate(NamedTuple):
+    """A number with its interval; ``low`` and ``high`` are None where there are too few runs for one."""
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+def mean(values: Sequence[float]) -> Estimate:
+    """Estimate the mean of n values, at least one."""
+    return _estimate(values, np.mean)
+
+
+def probability_of_improvement(method: Sequence[float], than: Sequence[float]) -> Estimate:
+    """Estimate P(X > Y) + P(X = Y)/2 for a run X of ``method`` and a run Y of ``than`` (Agarwal et al. 2021).
+
+    Both are resampled independently of each other. 1/2 is no difference. There is no interval of fewer than four runs
+    on either side.
+    """
+
+    def statistic(x: Floats, y: Floats, axis: int = -1) -> Floats:
+        larger = np.sign(np.expand_dims(x, -1) - np.expand_dims(y, -2))
+        return np.asarray((larger.mean(axis=(-2, -1)) + 1) / 2)
+
+    x, y = np.asarray(method, float), np.asarray(than, float)
+    value = float(statistic(x, y))
+    if min(len(x), len(y)) < FEWEST_TO_COMPARE:
+        return Estimate(value, None, None)
+    found = stats.bootstrap(
+        (x, y), statistic, vectorized=True, n_resamples=_RESAMPLES, confidence_level=_CONFIDENCE, method="percentile",
+        rng=np.random.default_rng(0), batch=1000,
+    )  # fmt: skip
+    return Estimate(value, float(found.confidence_interval.low), float(found.confidence_interval.high))
+
+
+def rank_correlation(x: Sequence[float], y: Sequence[float]) -> Estimate:
+    """Estimate Spearman's correlation of n pairs, which are resampled as pairs.
+
+    The value is NaN where either number is the same in all runs. Resamples in which that happens are left out of the
+    interval.
+    """
+    pairs = np.column_stack([x, y]).astype(float)
+    value = float(_spearman(pairs[None])[0])
+    if len(pairs) < FEWEST_TO_COMPARE or np.isnan(value):
+        return Estimate(value, None, None)
+    chosen = np.random.default_rng(0).integers(len(pairs), size=(_RESAMPLES, len(pairs)))
+    drawn = _spearman(pairs[chosen])
+    low, high = np.quantile(drawn[~np.isnan(drawn)], [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
+    return Estimate(value, float(low), float(high))
+
+
+def interval_of_published(value: float, deviation: float | None, runs: int | None) -> Estimate:
+    """Estimate a paper's mean from its standard deviation over runs, by Student's t distribution."""
+    if deviation is None or runs is None or runs < _FEWEST:
+        return Estimate(value, None, None)
+    half = float(stats.t.ppf((1 + _CONFIDENCE) / 2, runs - 1)) * deviation / runs**0.5
+    return Estimate(value, value - half, value + half)
+
+
+def _estimate(values: Sequence[float], statistic: Any) -> Estimate:
+    own = np.asarray(values, float)
+    value = float(statistic(own))
+    if len(own) < _FEWEST:
+        return Estimate(value, None, None)
+    found = stats.bootstrap(
+        (own,), statistic, n_resamples=_RESAMPLES, confidence_level=_CONFIDENCE, method="percentile",
+        rng=np.random.default_rng(0),
+    )  # fmt: skip
+    return Estimate(value, float(found.confidence_interval.low), float(found.confidence_interval.high))
+
+
+def _spearman(pairs: Floats) -> Floats:
+    """Spearman's correlation of R samples of n pairs: [R, n, 2] -> [R], NaN where a column is constant."""
+    ranks = stats.rankdata(pairs, axis=1)
+    centred = ranks - ranks.mean(axis=1, keepdims=True)
+    scale = np.sqrt((centred**2).sum(axis=1).prod(axis=1))
+    products = centred.prod(axis=2).sum(axis=1)
+    found: Floats = np.divide(products, scale, out=np.full(len(pairs), np.nan), where=scale > 0)
+    return found

@@ -1,0 +1,74 @@
+"""Intervals: coverage on draws of a known distribution, closed forms, and degenerate samples."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from hfvae_runner.reproduce.statistics import (
+    FEWEST_TO_COMPARE,
+    interval_of_published,
+    mean,
+    probability_of_improvement,
+    rank_correlation,
+)
+
+numbers = st.lists(st.floats(-1e3, 1e3), min_size=FEWEST_TO_COMPARE, max_size=8)
+
+
+def test_the_interval_of_a_mean_covers_it() -> None:
+    generator = np.random.default_rng(0)
+    inside = 0
+    for _ in range(200):
+        found = mean(generator.normal(3.0, 2.0, size=30).tolist())
+        assert found.low is not None and found.high is not None
+        inside += found.low <= 3.0 <= found.high
+    # 95 % nominal; the percentile bootstrap of 30 values covers a little less.
+    assert 0.88 <= inside / 200 <= 0.99
+
+
+def test_one_value_has_no_interval_and_equal_values_have_a_narrow_one() -> None:
+    assert mean([2.0]) == (2.0, None, None)
+    assert mean([2.0, 2.0, 2.0]) == (2.0, 2.0, 2.0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(numbers, numbers)
+def test_the_probability_of_improvement_is_the_share_of_pairs(x: list[float], y: list[float]) -> None:
+    pairs = [(a > b) + (a == b) / 2 for a, b in itertools.product(x, y)]
+    found = probability_of_improvement(x, y)
+    assert found.value == pytest.approx(sum(pairs) / len(pairs))
+    assert found.low is not None and found.high is not None
+    assert 0 <= found.low <= found.high <= 1
+    # Mann and Whitney's U counts the same pairs.
+    assert found.value == pytest.approx(stats.mannwhitneyu(x, y).statistic / len(pairs))
+
+
+def test_few_runs_decide_nothing() -> None:
+    assert probability_of_improvement([2, 3, 4], [1, 1, 1, 1]) == (1.0, None, None)
+    assert probability_of_improvement([2, 3, 4, 5], [1, 1, 1, 1]) == (1.0, 1.0, 1.0)
+    assert rank_correlation([1, 2, 3], [1, 2, 3]) == (pytest.approx(1.0), None, None)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=FEWEST_TO_COMPARE, max_size=9))
+def test_the_rank_correlation_is_spearmans(pairs: list[tuple[int, int]]) -> None:
+    x, y = zip(*pairs, strict=True)
+    found = rank_correlation(x, y)
+    if len(set(x)) == 1 or len(set(y)) == 1:
+        assert math.isnan(found.value) and found.low is None
+        return
+    assert found.value == pytest.approx(stats.spearmanr(x, y).statistic)
+    assert found.low is not None and found.high is not None
+    assert -1 - 1e-9 <= found.low <= found.high <= 1 + 1e-9
+
+
+def test_a_papers_interval_is_students() -> None:
+    found = interval_of_published(0.63, 0.08, 10)
+    low, high = stats.t.interval(0.95, 9, 0.63, 0.08 / math.sqrt(10))
+    assert found == (0.63, pytest.approx(low), pytest.approx(high))
+    assert interval_of_published(0.63, None, 10) == interval_of_published(0.63, 0.08, 1) == (0.63, None, None)

@@ -1,0 +1,103 @@
+"""The studies' files: every installed one is whole, and a bad one is refused in one line."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hfvae_runner.config import schema
+from hfvae_runner.errors import ConfigError
+from hfvae_runner.launch.composition import composed, parse_overrides
+from hfvae_runner.reproduce.study import SIZES, Size, Study, load, names
+
+pytestmark = pytest.mark.usefixtures("workplace")
+
+SMALLEST = {
+    "title": "t",
+    "paper": "p",
+    "shows": "s",
+    "data": ["digits"],
+    "sweeps": {"one": {"command": [], "sizes": {"smoke": ["steps=2"]}}},
+    "differs": {},
+    "figure": {"kind": "boxes", "caption": "c", "groups": [{"label": "l", "runs": {"sweep": "one"}}]},
+}
+
+
+def ends(overrides: tuple[str, ...]) -> Iterator[list[str]]:
+    """The first and the last job of a sweep."""
+    last = {each.get_key_element(): each for each in parse_overrides(overrides)}
+    jobs: tuple[list[str], list[str]] = ([], [])
+    for key, override in last.items():
+        values = list(override.sweep_string_iterator()) if override.is_sweep_override() else None
+        for job, place in zip(jobs, (0, -1), strict=True):
+            job.append(str(override.input_line) if values is None else f"{key}={values[place]}")
+    yield from jobs
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_sweep_of_every_size_is_accepted(name: str) -> None:
+    _, study = load(name)
+    assert study.sweeps_of("smoke") and study.sweeps_of("paper")
+    for size in SIZES:
+        for sweep in study.sweeps_of(size).values():
+            for job in ends(sweep.overrides(size)):
+                schema.parse(composed(job))
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_selection_finds_settings_that_a_run_has(name: str) -> None:
+    _, study = load(name)
+    chosen = [row.runs for row in study.rows] + [each for claim in study.claims for each in (claim.method, claim.than)]
+    for selection in chosen:
+        sweep = study.sweeps[selection.sweep]
+        typed = " ".join(sweep.overrides("paper"))
+        for key in selection.where:
+            assert f"{key}=" in typed, f"{selection}: {key} is not swept"
+
+
+def sizes_of(study: Study) -> list[Size]:
+    return [size for size in SIZES if study.sweeps_of(size)]
+
+
+def write(path: Path, **changes: object) -> str:
+    path.write_text(yaml.safe_dump({**SMALLEST, **changes}))
+    return str(path)
+
+
+def test_a_file_of_ones_own(tmp_path: Path) -> None:
+    name, study = load(write(tmp_path / "mine.yaml"))
+    assert name == "mine" and sizes_of(study) == ["smoke"]
+    assert study.sweeps["one"].overrides("smoke") == ("steps=2",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"titel": "t"}, "mine.yaml: titel: unknown key; expected one of title"),
+        (
+            {"rows": [{"what": "w", "runs": {"sweep": "on"}, "quantity": {"metric": "m"}}]},
+            "sweep=on: expected one of one",
+        ),
+        ({"sweeps": {"one": {"command": [], "sizes": {"huge": []}}}}, "mine.yaml: sweeps"),
+        ({"figure": {**SMALLEST["figure"], "kind": "pie"}}, "expected one of boxes, lines, scatter, pictures"),  # type: ignore[dict-item]
+    ],
+)
+def test_a_file_that_is_no_study(changes: dict[str, object], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"mine\.yaml") as refused:
+        load(write(tmp_path / "mine.yaml", **changes))
+    assert message in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"[", b"!!python/object/apply:os.system ['true']", b"text"])
+def test_what_is_not_a_mapping(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"mine\.yaml"):
+        load(str(tmp_path / "mine.yaml"))
+
+
+def test_an_unknown_name_and_a_missing_file() -> None:
+    with pytest.raises(ConfigError, match=r"hfvae_fig77: no such study; .* did you mean 'hfvae_fig7'"):
+        load("hfvae_fig77")
+    with pytest.raises(ConfigError, match=r"nothing\.yaml cannot be read"):
+        load("nothing.yaml")
