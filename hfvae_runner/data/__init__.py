@@ -4,6 +4,7 @@ May import `config`. A new data set is a file with a function that takes what it
 """
 
 from hfvae_runner.data._dataset import Dataset, Split, as_float
+from hfvae_runner.data._description import Description
 from hfvae_runner.data._examples import Examples, PackedBits, SparseCounts
 
-__all__ = ["Dataset", "Examples", "PackedBits", "SparseCounts", "Split", "as_float"]
+__all__ = ["Dataset", "Description", "Examples", "PackedBits", "SparseCounts", "Split", "as_float"]

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
-from pathlib import Path
 from typing import NoReturn
 
 import hydra
@@ -14,7 +13,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.types import Override
 
 from hfvae_runner import __version__
-from hfvae_runner.config.schema import ALL_GROUPS, RESUME_AUTO
+from hfvae_runner.config.schema import ALL_GROUPS
 from hfvae_runner.console import exit_code_of
 from hfvae_runner.errors import ConfigError, RunnerError
 from hfvae_runner.launch import jobs, lease, plugins, resume
@@ -57,7 +56,7 @@ def _dispatch(arguments: list[str]) -> int:
     flags, texts = _split(arguments)
     overrides = parse_overrides(texts)
     prescribed = plugins.prescribed(overrides)
-    folder = _folder_to_resume(overrides)
+    folder = resume.folder_to_resume(overrides)
     if folder is None:
         given = _left_to_the_jobs(overrides) if "--multirun" in flags else texts
         _call_hydra(flags, [*prescribed, *given])
@@ -98,14 +97,6 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
         elif value:
             flags.append(f"{flag}={value}")
     return flags, overrides
-
-
-def _folder_to_resume(overrides: list[Override]) -> Path | None:
-    for override in reversed(overrides):
-        if override.key_or_group == "resume" and not override.is_sweep_override() and not override.is_delete():
-            value = override.value()
-            return None if value is None or value == "" or value == RESUME_AUTO else Path(str(value))
-    return None
 
 
 def _left_to_the_jobs(overrides: list[Override]) -> list[str]:

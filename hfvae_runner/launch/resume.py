@@ -59,6 +59,15 @@ class Job:
     measures_only: bool = False
 
 
+def folder_to_resume(overrides: Sequence[Override]) -> Path | None:
+    """Return the run folder or checkpoint that ``resume=`` names; None for ``auto``, and where it is not given."""
+    for override in reversed(overrides):
+        if override.key_or_group == "resume" and not override.is_sweep_override() and not override.is_delete():
+            value = override.value()
+            return None if value is None or value == "" or value == RESUME_AUTO else Path(str(value))
+    return None
+
+
 def standing_job(config: Config, folder: Path) -> Job | None:
     """Return the work that is left in this folder; None where it has all that is asked for.
 

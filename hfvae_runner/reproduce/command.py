@@ -21,7 +21,8 @@ from hfvae_runner.storage.provenance import commit
 
 _OWN = ("size", "out", "publish", "commits")
 _PASSED_ON = ("threads", "device", "data_root", "hydra/launcher", "on_divergence", "trackers")
-_PASSED_ON_BELOW = ("hydra.launcher.", "runtime.", "train.progress", "metrics.batch_size")
+_PASSED_ON_BELOW = ("hydra.launcher.", "metrics.batch_size")
+"""None of these is part of a run folder's name: another launcher or device finds the runs that are there."""
 _DPI = 150
 _DESCRIPTION = """\
 Run a paper's experiment and set its numbers beside the paper's.

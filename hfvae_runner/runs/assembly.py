@@ -74,7 +74,7 @@ def assemble(config: Config) -> Run:
         RunnerError: a class that does not exist or does not take its arguments, parts that do not fit together, data
             that are not there, a device that this machine lacks.
     """
-    device = _device(config.device)
+    device = device_of(config.device)
     precision.check(config.precision, device)
     if config.runtime.compile:
         step.check_compiler(device)
@@ -86,7 +86,7 @@ def assemble(config: Config) -> Run:
     import_ahead()
     dataset = dataset_of(config)
     torch.manual_seed(derived(config.seed, "parameters"))
-    model = _model(config, dataset)
+    model = model_of(config, dataset)
     latents = model.latents
     block, labels = None, None
     if config.supervision.fraction:
@@ -237,9 +237,9 @@ def finished_model(folder: Path, choice: str, dataset: Dataset, device: str, all
     if config.choices["dataset"] != choice:
         raise ConfigError(f"{folder} holds a run of dataset={config.choices['dataset']}; expected dataset={choice}")
     with torch.random.fork_rng(devices=[]):
-        model = _model(config, dataset)
+        model = model_of(config, dataset)
     restore_model(model, folder / "checkpoints" / LAST)
-    return model.to(_device(device)).eval()
+    return model.to(device_of(device)).eval()
 
 
 @lru_cache(maxsize=1)
@@ -274,7 +274,7 @@ def _latent_means(
     names = [name for g in continuous for name in blocks[g].factor_names]
     x, columns = dataset.train.x, {name: torch.empty(len(dataset.train)) for name in names}
     for index in torch.arange(len(x)).split(batch_size):
-        mode = model.latents.mode(model.encode(as_float(x[index].to(_device(device)))))
+        mode = model.latents.mode(model.encode(as_float(x[index].to(device_of(device)))))
         for name, column in zip(names, (each for g in continuous for each in mode[g].unbind(1)), strict=True):
             columns[name][index] = column.cpu()
     return columns
@@ -290,7 +290,12 @@ def _published(spec: Mapping[str, object], choice: str) -> Dataset:
     return dataset
 
 
-def _model(config: Config, dataset: Dataset) -> VAE:
+def model_of(config: Config, dataset: Dataset) -> VAE:
+    """Build the model with new parameters, drawn from torch's global random state.
+
+    Raises:
+        RunnerError: the parts do not fit together.
+    """
     latents = _prior(config, dataset)
     likelihood = _likelihood(config, dataset)
     derived_sizes = {"input_shape": dataset.input_shape, "latents": latents, "likelihood": likelihood}
@@ -346,7 +351,8 @@ def _tracking(name: str, spec: Mapping[str, object]) -> Tracking:
     return tracking
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """Return the device that a config names; raises ConfigError where this machine lacks it."""
     if name == "auto":
         # A job of a sweep on several GPUs was given one of them before.
         return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")

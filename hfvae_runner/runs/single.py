@@ -11,6 +11,7 @@ import torch
 
 from hfvae_runner.config import schema
 from hfvae_runner.config.schema import RESUME_AUTO, Config
+from hfvae_runner.data import Description
 from hfvae_runner.errors import CheckpointError, StorageError
 from hfvae_runner.evaluation.results import measured_again, observed, results
 from hfvae_runner.evaluation.summary import table
@@ -64,6 +65,7 @@ def opened(config: Config, folder: Path) -> Iterator[Member]:
         open_folder = RunFolder.create if checkpoint is None else RunFolder.reopen
         with open_folder(folder, config.resolved) as opened_folder:
             with run_folder.logging_to(folder):
+                run_folder.write_data(folder, Description.of(assembled.dataset).to_json())
                 opened_folder.discard_after(state.step)
                 _log_start(assembled, state, folder)
                 trackers = Trackers.open(assembled.trackers, folder, config.resolved, state.step)

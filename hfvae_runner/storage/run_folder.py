@@ -32,14 +32,15 @@ if TYPE_CHECKING:
 
 LAST = "last.pt"
 SCHEMA = 1
+_MOST_BYTES = 1 << 20
 _CONFIG, _METRICS, _STATUS, _HISTORY, _LOG = "config.yaml", "metrics.json", "status.json", "history.csv", "run.log"
-_EVALUATIONS = "evaluations.jsonl"
+_EVALUATIONS, _DATA = "evaluations.jsonl", "data.json"
 _CHECKPOINTS, _FIGURES = "checkpoints", "figures"
 _LOCK = ".lock"
 _TRACKERS = "trackers"  # of which each file is some service's own
 _STEP_FILE = re.compile(r"step_(\d+)\.pt")
 _OURS = re.compile(
-    rf"{_CONFIG}|{_METRICS}|{_STATUS}|{_HISTORY}|{_EVALUATIONS}|{_LOG}|{_CHECKPOINTS}|{_FIGURES}"
+    rf"{_CONFIG}|{_DATA}|{_METRICS}|{_STATUS}|{_HISTORY}|{_EVALUATIONS}|{_LOG}|{_CHECKPOINTS}|{_FIGURES}"
     rf"|{_CHECKPOINTS}/(last|step_\d+)\.pt|{_FIGURES}/[^/]+\.png|(\w+/)?\.[^/]+\.tmp|{re.escape(_LOCK)}|{_TRACKERS}(/.*)?"
 )
 
@@ -159,6 +160,27 @@ def write_config(folder: Path, config: Mapping[str, object]) -> None:
     """Write ``config.yaml`` atomically."""
     # In ASCII: written as they are, some Unicode line breaks read back as others.
     write_atomic(folder / _CONFIG, yaml.safe_dump(dict(config), sort_keys=False, width=120))
+
+
+def write_data(folder: Path, description: Mapping[str, object]) -> None:
+    """Write ``data.json``, from which the run's model is loaded where the data set is not at hand."""
+    write_atomic(folder / _DATA, strict_json(description, _DATA, indent=1) + "\n")
+
+
+def read_data(folder: Path) -> dict[str, object] | None:
+    """Read a run folder's ``data.json``; None where there is none. Raises CheckpointError where it cannot be read."""
+    path = folder / _DATA
+    if not path.exists():
+        return None
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"it has {path.stat().st_size} bytes")
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds {type(content).__name__}; expected an object")
+    return content
 
 
 def write_status(folder: Path, status: str, reason: str, exit_code: int) -> None:

@@ -65,6 +65,7 @@ def metrics(folder: Path) -> dict[str, Any]:
 def test_the_files_of_the_contract(folder: Path) -> None:
     assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == {
         "config.yaml",
+        "data.json",
         "metrics.json",
         "history.csv",
         "run.log",

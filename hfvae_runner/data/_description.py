@@ -1,0 +1,88 @@
+"""What a model has to know of its data, so that it can be loaded where the data are not."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import get_args
+
+import torch
+
+from hfvae_runner.config.names import Values
+from hfvae_runner.data._dataset import Dataset, Split
+from hfvae_runner.errors import DataError
+
+_STAND_INS = 256
+_LARGEST = 1 << 28
+
+
+@dataclass(frozen=True)
+class Description:
+    """The data of a run, without the examples.
+
+    Attributes:
+        input_shape: of one example.
+        values: what the values of an example are.
+        label_names: one name a class; None where there are no labels.
+        examples: N, the training set's size.
+    """
+
+    input_shape: tuple[int, ...]
+    values: Values
+    label_names: tuple[str, ...] | None
+    examples: int
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Description":
+        """Describe a data set."""
+        return cls(dataset.input_shape, dataset.values, dataset.label_names, len(dataset.train))
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, object], where: str) -> "Description":
+        """Read a description from the content of a file.
+
+        Args:
+            content: as ``to_json`` gives it.
+            where: the file, for the message.
+
+        Raises:
+            DataError: it is not one.
+        """
+        shape, values, labels, examples = (content.get(key) for key in ("input_shape", "values", "labels", "examples"))
+        if not _is_shape(shape):
+            raise DataError(f"{where}: input_shape={shape!r}: expected one to three whole numbers from 1 on")
+        if values not in get_args(Values):
+            raise DataError(f"{where}: values={values!r}: expected one of {', '.join(get_args(Values))}")
+        if labels is not None and not (isinstance(labels, list) and all(isinstance(each, str) for each in labels)):
+            raise DataError(f"{where}: labels={labels!r}: expected a list of names, or null")
+        if not _is_count(examples):
+            raise DataError(f"{where}: examples={examples!r}: expected a whole number from 1 on")
+        return cls(tuple(shape), values, None if labels is None else tuple(labels), examples)  # type: ignore[arg-type]
+
+    def to_json(self) -> dict[str, object]:
+        """Return the content of a file."""
+        labels = None if self.label_names is None else list(self.label_names)
+        return {
+            "input_shape": list(self.input_shape),
+            "values": self.values,
+            "labels": labels,
+            "examples": self.examples,
+        }
+
+    def stand_in(self) -> Dataset:
+        """Return a data set of random examples with this description, from which a model's sizes follow.
+
+        Parameters that a prior reads off its data are wrong afterwards; a checkpoint replaces them.
+        """
+        generator = torch.Generator().manual_seed(0)
+        x = torch.rand(_STAND_INS, *self.input_shape, generator=generator)
+        split = Split(x)
+        return Dataset(split, split, self.values, self.label_names)
+
+
+def _is_shape(shape: object) -> bool:
+    sizes = shape if isinstance(shape, list) else []
+    return 1 <= len(sizes) <= 3 and all(map(_is_count, sizes)) and math.prod(sizes) * _STAND_INS <= _LARGEST
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 1 << 40
