@@ -61,6 +61,7 @@ class Dataset:
         notes: what a reader of the results must know about the data, by subject, for metrics.json.
         holdout: the training examples that ``dataset.holdout`` took away; None where it took none.
         tested_on_train: whether the test split is a part of the training split, for want of a published one.
+        digest: SHA-256 of a user's own files, in hexadecimal; None for a published data set.
     """
 
     train: Split
@@ -73,6 +74,7 @@ class Dataset:
     notes: Mapping[str, str] = field(default_factory=dict)
     holdout: Split | None = None
     tested_on_train: bool = False
+    digest: str | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -24,17 +24,19 @@ class Description:
         values: what the values of an example are.
         label_names: one name a class; None where there are no labels.
         examples: N, the training set's size.
+        digest: SHA-256 of a user's own files; None for a published data set.
     """
 
     input_shape: tuple[int, ...]
     values: Values
     label_names: tuple[str, ...] | None
     examples: int
+    digest: str | None = None
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Description":
         """Describe a data set."""
-        return cls(dataset.input_shape, dataset.values, dataset.label_names, len(dataset.train))
+        return cls(dataset.input_shape, dataset.values, dataset.label_names, len(dataset.train), dataset.digest)
 
     @classmethod
     def from_json(cls, content: Mapping[str, object], where: str) -> "Description":
@@ -56,7 +58,10 @@ class Description:
             raise DataError(f"{where}: labels={labels!r}: expected a list of names, or null")
         if not _is_count(examples):
             raise DataError(f"{where}: examples={examples!r}: expected a whole number from 1 on")
-        return cls(tuple(shape), values, None if labels is None else tuple(labels), examples)  # type: ignore[arg-type]
+        digest = content.get("digest")
+        if digest is not None and not isinstance(digest, str):
+            raise DataError(f"{where}: digest={digest!r}: expected text, or null")
+        return cls(tuple(shape), values, None if labels is None else tuple(labels), examples, digest)  # type: ignore[arg-type]
 
     def to_json(self) -> dict[str, object]:
         """Return the content of a file."""
@@ -66,6 +71,7 @@ class Description:
             "values": self.values,
             "labels": labels,
             "examples": self.examples,
+            "digest": self.digest,
         }
 
     def stand_in(self) -> Dataset:

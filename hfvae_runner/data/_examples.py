@@ -36,7 +36,46 @@ class Examples(Protocol):
 
 def take(x: Examples, index: Tensor) -> Examples:
     """Select examples by index, int64 [B], in the storage of ``x``."""
-    return x.take(index) if isinstance(x, PackedBits | SparseCounts) else x[index]
+    return x.take(index) if isinstance(x, PackedBits | SparseCounts | Rows) else x[index]
+
+
+class Rows:
+    """Some rows of a tensor that is not copied, such as one that is mapped from a file."""
+
+    def __init__(self, x: Tensor, rows: Tensor) -> None:
+        """
+        Args:
+            x: [M, *].
+            rows: int64 [N], from 0 to M − 1.
+        """
+        self._x, self._rows = x, rows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, *)."""
+        return (len(self._rows), *self._x.shape[1:])
+
+    @property
+    def device(self) -> torch.device:
+        return self._x.device
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        """The chosen rows, [B, *]."""
+        return self._x[self._rows[index]]
+
+    def take(self, index: Tensor) -> Self:
+        """The chosen rows, not copied."""
+        return type(self)(self._x, self._rows[index])
+
+    def to(self, device: torch.device) -> "Rows":
+        """The rows on a device; on another one than theirs they are copied."""
+        if device.type == self.device.type:
+            return self
+        copied = self._x[self._rows].to(device)
+        return Rows(copied, torch.arange(len(self), device=device))
 
 
 class PackedBits:

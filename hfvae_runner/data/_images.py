@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import DTypeLike
 from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
@@ -20,7 +21,7 @@ from hfvae_runner.errors import ConfigError, DataError
 
 _BATCH = 512
 # What Pillow's PNG and JPEG readers raise for damaged files.
-_DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 
 
 def data_root(root: object) -> Path:
@@ -66,7 +67,7 @@ def read_image(file: Path, kind: str, size: tuple[int, int], *, crop: int, side:
             if image.size != size:
                 raise DataError(f"{file} has {image.size[0]}×{image.size[1]} pixels; {expected}")
             square = image.crop((left, top, left + crop, top + crop)).convert("RGB" if colour else "L")
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise DataError(f"{file} is malformed ({' '.join(str(error).split())}); {expected}") from None
     values = np.asarray(square.resize((side, side), Image.Resampling.BILINEAR))
     return values.transpose(2, 0, 1) if colour else values[None]
@@ -79,27 +80,29 @@ def in_batches(files: Sequence[Path], read: Callable[[Path], np.ndarray]) -> Ite
             yield np.stack(list(pool.map(read, files[start : start + _BATCH])))
 
 
-def save_array(path: Path, shape: tuple[int, ...], pieces: Iterable[np.ndarray]) -> None:
-    """Write pieces [n, *] of a uint8 array one after the other in the format of ``numpy.save``."""
+def save_array(path: Path, shape: tuple[int, ...], pieces: Iterable[np.ndarray], dtype: DTypeLike = np.uint8) -> None:
+    """Write pieces [n, *] of an array, of bytes unless ``dtype`` says otherwise, in the format of ``numpy.save``."""
+    kind = np.lib.format.dtype_to_descr(np.dtype(dtype))
     with path.open("wb") as stream, tqdm(total=shape[0], desc="converting", disable=None, leave=False) as bar:
-        np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        np.lib.format.write_array_header_1_0(stream, {"descr": kind, "fortran_order": False, "shape": shape})
         for piece in pieces:
-            stream.write(np.ascontiguousarray(piece).data)
+            stream.write(np.ascontiguousarray(piece, dtype=dtype).data)
             bar.update(len(piece))
 
 
-def mapped(path: Path, shape: tuple[int, ...]) -> Tensor:
-    """Map a uint8 array from the disk.
+def mapped(path: Path, shape: tuple[int, ...], dtype: DTypeLike = np.uint8) -> Tensor:
+    """Map an array from the disk, of bytes unless ``dtype`` says otherwise.
 
     Raises:
         DataError: the file does not hold one of this shape.
     """
-    expected = f"expected bytes of shape {shape}: remove it, it will be made again"
+    kind = "bytes" if dtype == np.uint8 else np.dtype(dtype)
+    expected = f"expected {kind} of shape {shape}: remove it, it will be made again"
     try:
         # Mapped for changes that are not written back: torch has no tensors that cannot be written to.
         array = np.load(path, mmap_mode="c", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise DataError(f"{path} is malformed ({error}); {expected}") from None
-    if array.shape != shape or array.dtype != np.uint8:
+    if array.shape != shape or array.dtype != dtype:
         raise DataError(f"{path} holds {array.dtype} of shape {array.shape}; {expected}")
     return torch.from_numpy(array)

@@ -12,6 +12,7 @@ from hfvae_runner.reproduce.study import Better, Claim, Published, Row, Trend
 
 AGREES, IS_BETTER, IS_WORSE, DIFFERS, NOT_RUN = "agrees", "better", "worse", "differs", "not run"
 OTHER_CONDITIONS, NO_NUMBER, ONE_RUN = "other conditions", "no number in the paper", "one run, no interval"
+NOT_DEFINED = "not defined in these runs"
 HOLDS, CONTRADICTED, UNDECIDED = "holds", "contradicted", "undecided"
 
 RULES = """\
@@ -37,7 +38,7 @@ def row_of(row: Row, found: Found) -> dict[str, object]:
         "better": row.better,
         "paper": paper,
         "ours": None if ours is None else {**_numbers(ours), "values": values, "seeds": _seeds(runs)},
-        "verdict": _verdict(row, ours, found.study.differs.get(found.size)),
+        "verdict": NOT_DEFINED if runs and not values else _verdict(row, ours, found.study.differs.get(found.size)),
     }
 
 

@@ -20,6 +20,7 @@ from hfvae_runner.config.targets import check_kind, returned_by, signed
 from hfvae_runner.config.validation import held
 from hfvae_runner.data import Dataset, as_float
 from hfvae_runner.data.holdout import pruned
+from hfvae_runner.data.own_files import standing_of
 from hfvae_runner.data.sampling import restricted, weighted
 from hfvae_runner.data.supervision import some_labels
 from hfvae_runner.errors import ConfigError, nearest
@@ -201,7 +202,8 @@ def dataset_of(config: Config) -> Dataset:
     """
     allowed = Allowed.by(config.trust, config.resolved)
     own = json.dumps(config.dataset)
-    return _dataset(own, config.choices["dataset"], config.device, config.metrics.batch_size, allowed)
+    standing = standing_of(config.dataset)
+    return _dataset(own, standing, config.choices["dataset"], config.device, config.metrics.batch_size, allowed)
 
 
 def finished_run(config: Config, folder: Path) -> Run:
@@ -243,8 +245,13 @@ def finished_model(folder: Path, choice: str, dataset: Dataset, device: str, all
 
 
 @lru_cache(maxsize=1)
-def _dataset(spec: str, choice: str, device: str, batch_size: int, allowed: Allowed) -> Dataset:
-    """Load a data set, cached: a run is checked before it starts, and jobs of a sweep share their data."""
+def _dataset(
+    spec: str, standing: tuple[object, ...], choice: str, device: str, batch_size: int, allowed: Allowed
+) -> Dataset:
+    """Load a data set, cached: a run is checked before it starts, and jobs of a sweep share their data.
+
+    standing: of the user's own files, which may change under the same name while the process lives.
+    """
     own = json.loads(spec)
     sampling, holdout = (own.pop(key, None) for key in _OF_EVERY_DATASET)
     whole = restricted(_published(own, choice), sampling)

@@ -68,6 +68,12 @@ def test_the_rule_for_a_row(values: list[float], paper: Published | None, better
     assert verdict(values, paper, better) == expected
 
 
+def test_a_number_that_the_runs_do_not_have() -> None:
+    assert (
+        row_of(Row("w", Selection("one"), ACCURACY), found(one=[run(None)]))["verdict"] == "not defined in these runs"
+    )
+
+
 def test_other_conditions_are_said() -> None:
     assert verdict([0.8, 0.9], Published(0.5, "x"), "higher", "smaller images") == "other conditions (better)"
     assert verdict([], Published(0.5, "x"), "higher", "smaller images") == "not run"

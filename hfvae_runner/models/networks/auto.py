@@ -1,0 +1,65 @@
+"""Networks that fit the data: a multilayer perceptron for vectors, the field's standard convolutions for images."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import nn
+
+from hfvae_runner.errors import ConfigError
+from hfvae_runner.latents.latents import Latents
+from hfvae_runner.models.likelihoods import Likelihood
+from hfvae_runner.models.linear import Linear
+from hfvae_runner.models.networks._networks import LinearHeads, Networks
+from hfvae_runner.models.networks._standard import standard
+
+_SIDES = (16, 256)
+_MOST_CHANNELS = 4
+
+
+def auto(
+    *,
+    input_shape: tuple[int, ...],
+    latents: Latents,
+    likelihood: Likelihood,
+    hidden: Sequence[int] = (400, 200),
+    kernel: int = 2,
+) -> Networks:
+    """Build the pair of networks; for images of 64×64 it is that of ``conv_standard64``.
+
+    Args:
+        input_shape: (D,) of vectors, or (C, S, S) of images with S from 16 to 256 and C from 1 to 4.
+        latents: whose posterior parameters the encoder gives.
+        likelihood: whose parameters the decoder gives.
+        hidden: units of the layers for vectors, from the data to the latents; the decoder has them in reverse.
+        kernel: side of the last two convolutions of the encoder for images, 2 or 4.
+
+    Raises:
+        ConfigError: there are no such networks for the data, or an option is out of range.
+    """
+    if likelihood.support == "counts":
+        raise ConfigError("model=auto does not take bags of words; expected model=prodlda or model=nvdm")
+    if len(input_shape) == 1:
+        return _perceptron(input_shape[0], hidden, latents, likelihood)
+    channels, height, width = input_shape
+    if height != width or not _SIDES[0] <= height <= _SIDES[1] or channels > _MOST_CHANNELS:
+        raise ConfigError(
+            f"model=auto takes square images of {_SIDES[0]} to {_SIDES[1]} pixels with at most {_MOST_CHANNELS} "
+            f"channels, the data set gives {height}×{width} with {channels}; expected another image_size or model"
+        )
+    return standard(channels, height, kernel=kernel, model="auto", latents=latents, likelihood=likelihood)
+
+
+def _perceptron(values: int, hidden: Sequence[int], latents: Latents, likelihood: Likelihood) -> Networks:
+    if isinstance(hidden, str) or not hidden or not all(isinstance(each, int) and each > 0 for each in hidden):
+        raise ConfigError(f"model=auto: model.hidden={hidden!r}: expected whole numbers from 1 on, as in [400,200]")
+    encoder = nn.Sequential(*_layers([values, *hidden]), LinearHeads(hidden[-1], latents))
+    decoder = nn.Sequential(
+        *_layers([latents.n_code, *reversed(hidden)]),
+        Linear(hidden[0], values * likelihood.parameters_per_value),
+        nn.Unflatten(1, (likelihood.parameters_per_value, values)),
+    )
+    return Networks(encoder, decoder)
+
+
+def _layers(sizes: Sequence[int]) -> list[nn.Module]:
+    return [layer for inputs, outputs in pairwise(sizes) for layer in (Linear(inputs, outputs), nn.ReLU())]
