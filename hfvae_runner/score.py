@@ -15,13 +15,15 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from hfvae_runner.config.metric_choices import Specs, chosen_metrics, value_of
+from hfvae_runner.config.names import Correlation
+from hfvae_runner.config.validation import checked
 from hfvae_runner.console import exit_code_of, spelt_out
 from hfvae_runner.errors import ConfigError, RunnerError, nearest
 from hfvae_runner.evaluation import scoring
 from hfvae_runner.evaluation.score_table import table
 from hfvae_runner.storage.files import strict_json, write_atomic
 
-_SETTINGS = ("metrics", "out", "seed", "factor_bins", "debug")
+_SETTINGS = ("metrics", "out", "seed", "factor_bins", "udr", "debug")
 
 
 class _Asked(NamedTuple):
@@ -32,6 +34,7 @@ class _Asked(NamedTuple):
     out: Path | None
     seed: int
     factor_bins: int
+    udr: Correlation | None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,7 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         nargs="+",
         metavar="FILE or KEY=VALUE",
         help="files; metrics=NAME, metrics=[NAME,NAME] or metrics=all (the default), metrics.NAME.OPTION=VALUE, "
-        f"out=FILE.json, seed=0, factor_bins={scoring.FACTOR_BINS} (of factors that are not of whole numbers)",
+        f"out=FILE.json, seed=0, factor_bins={scoring.FACTOR_BINS} (of factors that are not of whole numbers), "
+        "udr=spearman or udr=lasso (how far several files of the same examples agree)",
     )
     given = parser.parse_args(argv).arguments
     return exit_code_of(lambda: _run(given))
@@ -57,10 +61,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str]) -> int:
     try:
         asked = _asked(arguments)
-        scores = scoring.score_files(asked.files, asked.specs, factor_bins=asked.factor_bins, seed=asked.seed)
+        scores = scoring.score_files(
+            asked.files, asked.specs, factor_bins=asked.factor_bins, seed=asked.seed, udr=asked.udr
+        )
         for path, keys in scores.not_read.items():
             _tell(f"{path}: not read: {', '.join(keys)}")
-        print(spelt_out(table(scores.files)))
+        print(spelt_out(table(scores.files, scores.udr)))
         if asked.out is not None:
             write_atomic(asked.out, strict_json(scores.document(), str(asked.out), indent=2) + "\n")
     except RunnerError as error:
@@ -99,7 +105,8 @@ def _asked(arguments: Sequence[str]) -> _Asked:
     }
     paths = [Path(each) for each in files]
     out = _out(settings["out"], paths) if "out" in settings else None
-    return _Asked(paths, chosen_metrics(names, options), out, **scoring.checked_numbers(**numbers))
+    udr = checked(Correlation, settings["udr"], "udr") if "udr" in settings else None
+    return _Asked(paths, chosen_metrics(names, options), out, **scoring.checked_numbers(**numbers), udr=udr)
 
 
 def _out(text: str, files: Sequence[Path]) -> Path:

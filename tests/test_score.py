@@ -211,6 +211,39 @@ def test_keys_that_are_none_of_a_representation_are_named(tmp_path: Path, capsys
     assert f"{path}: not read: lable" in capsys.readouterr().err
 
 
+def test_udr_ranks_files_of_the_same_examples(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = arrays()
+    turn = np.linalg.qr(np.random.default_rng(0).standard_normal((4, 4)))[0]
+    reordered = {**content, "mean": -content["mean"][:, [2, 0, 3, 1]], "scale": content["scale"][:, [2, 0, 3, 1]]}
+    turned = {**content, "mean": content["mean"] @ turn, "scale": np.full((240, 4), 0.1)}
+    files = [
+        representations.npz(tmp_path / f"{name}.npz", each)
+        for name, each in {"one": content, "two": reordered, "turned": turned}.items()
+    ]
+    document = scores(*files, "metrics=active_units", "udr=spearman", out=tmp_path / "s.json")
+    assert any(row.startswith("udr ") for row in capsys.readouterr().out.splitlines())
+    one, two, other = (document["udr"][str(path)] for path in files)
+    assert one == pytest.approx(two) and one > other
+    assert document["measured"] == {"active_units": {"threshold": 0.01}, "udr": {"correlation": "spearman"}}
+    assert scores(*files, "metrics=[]", "udr=lasso", out=tmp_path / "s.json")["udr"][str(files[2])] < 1
+    assert scores(*files, "metrics=hoyer", out=tmp_path / "s.json")["udr"] is None
+    capsys.readouterr()
+
+    def line(change: Arrays) -> str:
+        return refused(capsys, files[0], representations.npz(tmp_path / "b.npz", {**content, **change}), "udr=lasso")
+
+    few = {key: content[key][:200] for key in ("mean", "scale", "class_probabilities", "label", "factors")}
+    assert "b.npz has 200; expected the same examples in the same order" in line(few)
+    assert "b.npz differ in labels or factors; expected the same examples" in line(
+        {"factors": content["factors"][::-1]}
+    )
+    bare = {key: value for key, value in content.items() if key != "scale"}
+    path = representations.npz(tmp_path / "c.npz", bare)
+    assert "neither scale nor log_variance" in refused(capsys, files[0], path, "udr=lasso")
+    assert "there is one file; expected several" in refused(capsys, files[0], "udr=lasso")
+    assert "udr='pearson': expected one of spearman, lasso" in refused(capsys, *files, "udr=pearson")
+
+
 def test_the_results_are_strict_json(tmp_path: Path) -> None:
     path = representations.npz(tmp_path / "a.npz", arrays())
     values = flat(scores(path, FEW, out=tmp_path / "s.json"))

@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 _WIDEST = 40
 
 
-def table(files: Mapping[str, Mapping[str, object]]) -> str:
-    """Every single number of some file, those of ``dci`` too; below, why what is null in all files is null.
+def table(files: Mapping[str, Mapping[str, object]], udr: Mapping[str, float] | None = None) -> str:
+    """Every single number of some file, those of ``dci`` and ``udr`` too; below, why what is null is null.
 
     What a metric says of every factor or variable is in the JSON.
     """
     numbers = {path: _numbers(section) for path, section in files.items()}
+    for path, value in ({} if udr is None else udr).items():
+        numbers[path]["udr"] = value
     keys = list(dict.fromkeys(key for found in numbers.values() for key, value in found.items() if value is not None))
     titles = _titles(list(files))
     first = max(map(len, keys))

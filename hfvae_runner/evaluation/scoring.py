@@ -8,15 +8,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 from annotated_types import Ge
 from pydantic import Strict
 
 from hfvae_runner.config.metric_choices import Specs, chosen_metrics
+from hfvae_runner.config.names import Correlation
 from hfvae_runner.config.stored import TARGET
 from hfvae_runner.config.validation import WHOLE, checked
+from hfvae_runner.errors import ConfigError
 from hfvae_runner.evaluation.given_representation import Given, given
 from hfvae_runner.evaluation.representation_file import CATEGORIES, read
-from hfvae_runner.metrics import Metric, Subject, measured, metric_of
+from hfvae_runner.metrics import Metric, Representation, Subject, measured, metric_of
+from hfvae_runner.metrics.udr import normal_kl
+from hfvae_runner.metrics.udr import udr as udr_of
 from hfvae_runner.training.seeds import derived
 
 FACTOR_BINS = 10
@@ -97,25 +102,30 @@ class Scores:
         measured: each metric's options.
         files: what ``score`` returns, by path.
         not_read: the keys or columns of a file that are none of a representation, by path.
+        udr: each file's ``metrics.udr``, by path; None if not asked for.
     """
 
     seed: int
     measured: Mapping[str, Mapping[str, object]]
     files: Mapping[str, Mapping[str, object]]
     not_read: Mapping[str, Sequence[str]]
+    udr: Mapping[str, float] | None = None
 
     def document(self) -> dict[str, object]:
         """The content of the file that ``out=`` names."""
         return {"schema": SCHEMA, **asdict(self)}
 
 
-def score_files(paths: Sequence[Path], specs: Specs, *, factor_bins: int, seed: int) -> Scores:
+def score_files(
+    paths: Sequence[Path], specs: Specs, *, factor_bins: int, seed: int, udr: Correlation | None = None
+) -> Scores:
     """Scores files; all are read and checked before the first is measured.
 
     Args:
         paths: ``.npz`` or ``.csv``; ``representation_file`` has their keys.
         specs: the metrics, as ``chosen_metrics`` returns them.
         factor_bins, seed: as for ``score``.
+        udr: by what to compare the latents of the files, which are of the same examples, if at all.
 
     Raises:
         RunnerError: a file cannot be used, or a metric or option does not exist.
@@ -123,12 +133,44 @@ def score_files(paths: Sequence[Path], specs: Specs, *, factor_bins: int, seed: 
     built = {name: metric_of(name, spec) for name, spec in specs.items()}
     contents = {str(path): read(path) for path in paths}
     taken = {path: given(each.arrays, path, factor_bins=factor_bins, seed=seed) for path, each in contents.items()}
+    options = {name: {key: value for key, value in spec.items() if key != TARGET} for name, spec in specs.items()}
+    ranked = None if udr is None else _ranked({path: each.representation for path, each in taken.items()}, udr)
     return Scores(
         seed,
-        {name: {key: value for key, value in spec.items() if key != TARGET} for name, spec in specs.items()},
+        options | ({} if udr is None else {"udr": {"correlation": udr}}),
         {path: _scored(each, built, seed, show_progress=True) for path, each in taken.items()},
         {path: each.ignored for path, each in contents.items() if each.ignored},
+        ranked,
     )
+
+
+def _ranked(files: Mapping[str, Representation], correlation: Correlation) -> dict[str, float]:
+    """``metrics.udr`` of each file among the others; their rows are in one order, as it depends on their number alone.
+
+    Raises:
+        ConfigError: there is one file, they are not of the same examples, or one has no scales.
+    """
+    where, (first, *others) = f"udr={correlation}", files
+    if not others:
+        raise ConfigError(f"{where}: there is one file; expected several of the same examples")
+    kls = []
+    for path, encoded in files.items():
+        if len(encoded) != len(files[first]):
+            counts = f"{first} has {len(files[first])} examples, {path} has {len(encoded)}"
+            raise ConfigError(f"{where}: {counts}; expected the same examples in the same order")
+        if _differ(encoded, files[first]):
+            raise ConfigError(f"{where}: {first} and {path} differ in labels or factors; expected the same examples")
+        if encoded.scale is None:
+            raise ConfigError(f"{where}: {path} has neither scale nor log_variance; expected one, for the KL")
+        kls.append(normal_kl(encoded.mean, encoded.scale))
+    scores = udr_of([each.mean for each in files.values()], kls, correlation=correlation)
+    return dict(zip(files, scores, strict=True))
+
+
+def _differ(one: Representation, other: Representation) -> bool:
+    """Whether something is known of both in which their examples differ."""
+    known = [{each.name: each.magnitudes for each in encoded.truth} for encoded in (one, other)]
+    return any(not np.array_equal(known[0][name], known[1][name]) for name in known[0].keys() & known[1].keys())
 
 
 def _scored(taken: Given, metrics: Mapping[str, Metric], seed: int, *, show_progress: bool) -> dict[str, object]:
