@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hfvae_runner.api.loading import load
     from hfvae_runner.api.training import sweep, train
+    from hfvae_runner.evaluation.scoring import score
 
 __version__ = "0.1.0"
-__all__ = ["load", "sweep", "train"]
+__all__ = ["load", "score", "sweep", "train"]
 
 _PLACES = {
     "load": "hfvae_runner.api.loading",
+    "score": "hfvae_runner.evaluation.scoring",
     "sweep": "hfvae_runner.api.training",
     "train": "hfvae_runner.api.training",
 }

@@ -194,17 +194,23 @@ def log_mixture(z: Floats, mean: Floats, scale: Floats) -> Floats:
     return np.asarray(np.log(np.exp(table - largest[:, None]).mean(1)) + largest)
 
 
+def scales(encoded: Representation) -> Floats:
+    """Those of the made-up posteriors, which are known."""
+    assert encoded.scale is not None
+    return encoded.scale
+
+
 def plain_mig(subject: Subject, *, samples: int, repeats: int) -> Result:
     encoded, generator = subject.encoded, subject.generator()
     factors = factors_that_vary(encoded.truth)
     gaps = []
     for _ in range(repeats):
-        z = encoded.mean + encoded.scale * generator.standard_normal(encoded.mean.shape)
+        z = encoded.mean + scales(encoded) * generator.standard_normal(encoded.mean.shape)
 
         def entropies(members: Integers, z: Floats = z) -> Floats:
             chosen = generator.permutation(members)[:samples]
             columns = [slice(d, d + 1) for d in range(z.shape[1])]
-            mean, scale = encoded.mean[members], encoded.scale[members]
+            mean, scale = encoded.mean[members], scales(encoded)[members]
             return np.array([-log_mixture(z[chosen, d], mean[:, d], scale[:, d]).mean() for d in columns])
 
         whole = entropies(np.arange(len(encoded)))
@@ -224,7 +230,7 @@ def plain_mig_exact(subject: Subject) -> Result:
     encoded = subject.encoded
     factors = factors_that_vary(encoded.truth)
     information = {factor.name: [of_categories(each, factor) for each in encoded.discrete] for factor in factors}
-    for mean, scale in zip(encoded.mean.T, encoded.scale.T, strict=True):
+    for mean, scale in zip(encoded.mean.T, scales(encoded).T, strict=True):
         step = scale.min() / 2
         grid = np.arange((mean - 9 * scale).min(), (mean + 9 * scale).max(), step)
         density = np.empty((len(mean), len(grid)))
@@ -260,7 +266,7 @@ def plain_mig_blocks(subject: Subject, *, samples: int) -> Result:
     factors = factors_that_vary(encoded.truth)
     information = {factor.name: [of_categories(each, factor) for each in encoded.discrete] for factor in factors}
     for block in encoded.blocks.values():
-        mean, scale = encoded.mean[:, block], encoded.scale[:, block]
+        mean, scale = encoded.mean[:, block], scales(encoded)[:, block]
         z = mean[rows] + scale[rows] * generator.standard_normal((len(rows), mean.shape[1]))
         whole = log_mixture(z, mean, scale)
         for factor in factors:

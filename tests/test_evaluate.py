@@ -153,3 +153,16 @@ def test_results_that_are_no_results_are_refused(
     assert evaluate([str(run), "metrics=hoyer"]) == 2
     assert part in capsys.readouterr().err
     assert (run / "metrics.json").read_text() == content
+
+
+def test_the_metrics_of_the_field_s_tables_in_an_ordinary_run(tmp_path: Path) -> None:
+    few = ("published_dci.train_rows=12", "published_dci.test_rows=12", "published_beta_vae_score.votes=100")
+    options = [f"metrics.{option}" for option in few]
+    data = ("dataset=dsprites_rendered", "image_size=null", "dataset.subset=200", "batch_size=50", "prior=normal")
+    folder = tmp_path / "run"
+    arguments = [*SMALL, *data, "steps=1", "metrics=as_published", *options, f"hydra.run.dir={folder}"]
+    assert train(arguments) == 0
+    section = metrics(folder)["test"]
+    for name in ("mig", "sap", "modularity", "factor_vae_score", "beta_vae_score"):
+        assert 0 <= section[f"published_{name}"] <= 1
+    assert section["published_dci"].keys() == {"disentanglement", "completeness", "informativeness"}

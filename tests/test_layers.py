@@ -15,7 +15,7 @@ ROOT = Path(hfvae_runner.__file__).parent
 
 # From the top down. What shares a line does not know each other.
 LAYERS = """
-    __main__ encode evaluate reproduce
+    __main__ encode evaluate reproduce score
     api
     launch
     runs

@@ -20,6 +20,8 @@ Kernel = Literal["imq_per_dimension", "imq", "imq_printed", "rbf"]
 Statistic = Literal["u", "v"]
 """How the maximum mean discrepancy averages within a set: without each point's pair with itself, or with it."""
 
+Correlation = Literal["spearman", "lasso"]
+"""What compares the latents of two models; see ``metrics.udr``."""
 
 Precision = Literal["fp32", "tf32", "bf16"]
 """In which arithmetic products of matrices are taken; see ``models.precision``."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from hfvae_runner.data import Dataset, Split, as_float
 from hfvae_runner.evaluation.decomposition import Encoded
 from hfvae_runner.latents.aggregate import ExactAggregate
-from hfvae_runner.metrics import Categories, Metric, Representation, Subject, Truth
+from hfvae_runner.metrics import Categories, Metric, Representation, Subject, Truth, measured
 from hfvae_runner.models.vae import VAE
 from hfvae_runner.training.seeds import derived
 
@@ -75,9 +75,9 @@ def measure(
     Raises:
         RunnerError: a metric cannot be had from these data with these options.
     """
-    found: dict[str, object] = {}
-    for metric_name, metric in metrics.items():
-        subject = Subject(
+
+    def subject(metric_name: str) -> Subject:
+        return Subject(
             encoded=representations[0],
             train=representations[1],
             seed=derived(seed, "metric", metric_name, name),
@@ -87,10 +87,8 @@ def measure(
             supervised=supervised,
             show_progress=show_progress,
         )
-        result = metric(subject)
-        assert not result.keys() & found.keys(), f"{metric_name}: {result.keys() & found.keys()} stand there already"
-        found |= result
-    return found
+
+    return measured(metrics, subject)
 
 
 def _label(encoded: Encoded, dataset: Dataset) -> Truth | None:

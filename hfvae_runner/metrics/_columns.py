@@ -52,9 +52,11 @@ def varying(encoded: Representation, least_std: float) -> NDArray[np.bool_]:
     mean one of its posteriors, within them. The square root of the first's share is held to ``least_std``, whatever the
     variable's unit: where q(z_d) has variance 1, as a standard normal prior, it is the standard deviation of the means.
     Of a discrete variable the variances are those of its one-hot code. One whose means are all equal never varies.
+    Without known scales a variable's variance is that of its means, all of it between the examples.
     """
     between = [*encoded.mean.var(axis=0), *(each.probabilities.var(axis=0).sum() for each in encoded.discrete)]
-    within = [*np.einsum("nd,nd->d", encoded.scale, encoded.scale) / len(encoded)]
+    scale = np.zeros_like(encoded.mean) if encoded.scale is None else encoded.scale
+    within = [*np.einsum("nd,nd->d", scale, scale) / len(encoded)]
     within += [1 - (each.probabilities**2).sum() / len(encoded) for each in encoded.discrete]
     reach = [*np.ptp(encoded.mean, axis=0), *(np.ptp(each.probabilities, axis=0).max() for each in encoded.discrete)]
     enough = np.array(between) >= least_std**2 * (np.array(between) + np.array(within))

@@ -20,6 +20,13 @@ T = TypeVar("T")
 
 UNKNOWN = -1
 
+NO_SCALE = "the scales of the posteriors are not known"
+NO_SAMPLE = "neither samples nor the scales of the posteriors are known"
+NO_PRIOR = "the representation comes without its prior"
+NO_TRAIN = "the training split is not known"
+NO_MODEL = "the representation comes without its model"
+"""Why a metric is null for a representation from elsewhere."""
+
 
 @dataclass(frozen=True)
 class Truth:
@@ -30,12 +37,19 @@ class Truth:
         values: [N], 0 … size−1, or UNKNOWN.
         size: how many values the factor has; not all of them need to occur.
         nuisance: whether it is left out of means over factors (β-TCVAE Sec. 6: shape, identity).
+        numbers: what the values stand for, [N], for regressions and correlations; None where that is ``values``.
     """
 
     name: str
     values: Integers
     size: int
     nuisance: bool = False
+    numbers: Floats | None = None
+
+    @property
+    def magnitudes(self) -> Floats:
+        """The factor as real numbers, [N]; without a meaning where it is UNKNOWN."""
+        return self.values.astype(np.float64) if self.numbers is None else self.numbers
 
 
 @dataclass(frozen=True)
@@ -59,8 +73,9 @@ class Representation:
 
     Attributes:
         names: of the continuous factors, [D].
-        mean, scale: of the normal q(z_d|x), [N, D].
-        sample: one draw of it an example, [N, D].
+        mean: of q(z_d|x), [N, D].
+        scale: of the normal q(z_d|x), [N, D]; None where only means are known.
+        sample: one draw of it an example, [N, D]; None where there is none.
         blocks: the continuous blocks' columns.
         discrete: the discrete variables.
         truth: what metrics of disentanglement compare with: the ground-truth factors, else the attributes, else the
@@ -70,8 +85,8 @@ class Representation:
 
     names: tuple[str, ...]
     mean: Floats
-    scale: Floats
-    sample: Floats
+    scale: Floats | None
+    sample: Floats | None
     blocks: Mapping[str, slice]
     discrete: tuple[Categories, ...] = ()
     truth: tuple[Truth, ...] = ()
@@ -88,26 +103,29 @@ class Representation:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured, and with what.
+    """What is measured, and with what. A representation from elsewhere comes without prior and model.
 
     Attributes:
         encoded: the split.
-        train: the training split, which fixes bins and the like for every split; ``encoded`` itself where it is that.
+        train: the training split, which fixes bins and the like for every split; ``encoded`` itself where it is that;
+            None where it is not known.
         seed: of this metric on this split: whatever else is measured, and in whatever order, changes nothing.
-        prior_sample: draws of the continuous factors from the prior, (how many, seed) -> [n, D].
+        prior_sample: draws of the continuous factors from the prior, (how many, seed) -> [n, D]; None without a prior.
         prior_log_ratios: (how many, seed) -> log p(z) − log q(z) at draws z of all latent variables from the prior,
-            [n], nats; q(z) is the mixture of the split's N posteriors, with categories by their probabilities.
-        log_weights: (examples [B], draws, seed) -> log p(x, z) − log q(z|x) of so many samples each, [B, draws], nats.
+            [n], nats; q(z) is the mixture of the split's N posteriors, with categories by their probabilities. None
+            without a prior.
+        log_weights: (examples [B], draws, seed) -> log p(x, z) − log q(z|x) of so many samples each, [B, draws], nats;
+            None without a model.
         supervised: the discrete variable whose category k was trained to be label k.
         show_progress: whether bars are wanted.
     """
 
     encoded: Representation
-    train: Representation
+    train: Representation | None
     seed: int
-    prior_sample: Callable[[int, int], Floats]
-    prior_log_ratios: Callable[[int, int], Floats]
-    log_weights: Callable[[Integers, int, int], Floats]
+    prior_sample: Callable[[int, int], Floats] | None = None
+    prior_log_ratios: Callable[[int, int], Floats] | None = None
+    log_weights: Callable[[Integers, int, int], Floats] | None = None
     supervised: str | None = None
     show_progress: bool = False
 

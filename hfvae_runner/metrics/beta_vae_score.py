@@ -49,8 +49,8 @@ def beta_vae_score(subject: Subject, *, votes: Count, test_votes: Count, pairs: 
         return undefined(_KEYS, why)
     values = columns(subject.encoded).values
     generator = subject.generator()
-    train, label = _votes(subject, values, list(factors.values()), votes, pairs, generator)
-    test, test_label = _votes(subject, values, list(factors.values()), test_votes, pairs, generator)
+    train, label = votes_of(subject, values, list(factors.values()), votes, pairs, generator)
+    test, test_label = votes_of(subject, values, list(factors.values()), test_votes, pairs, generator)
     train_right, right, converged = _linear_accuracy(train, label, test, test_label)
     result: dict[str, object] = {
         "beta_vae_score": right,
@@ -62,7 +62,7 @@ def beta_vae_score(subject: Subject, *, votes: Count, test_votes: Count, pairs: 
     return result
 
 
-def _votes(
+def votes_of(
     subject: Subject,
     values: Floats,
     factors: Sequence[SharedValues],
@@ -70,7 +70,7 @@ def _votes(
     pairs: int,
     generator: np.random.Generator,
 ) -> tuple[Floats, Integers]:
-    """The votes' z_diff [V, M], and which factor each is of, [V]."""
+    """The votes' z_diff [V, M], and which factor each is of, [V]; a factor a vote, each as likely."""
     label = np.sort(generator.integers(len(factors), size=votes))
     at_once = max(1, _AT_ONCE // (pairs * values.shape[1]))
     sizes = batches(np.bincount(label, minlength=len(factors)).tolist(), at_once)

@@ -7,7 +7,7 @@ two partitions, in which neither names nor numbers of their parts matter.
 import numpy as np
 from numpy.typing import NDArray
 
-from hfvae_runner.metrics._subject import UNKNOWN, Integers, Representation, Result, Subject, Truth, undefined
+from hfvae_runner.metrics._subject import NO_TRAIN, UNKNOWN, Integers, Representation, Result, Subject, Truth, undefined
 from hfvae_runner.metrics.discrete_accuracy import assigned_accuracy, majority_vote_accuracy, one_to_one_accuracy
 
 _PARTITIONS = ("normalised_mutual_information", "adjusted_rand_index")
@@ -50,7 +50,9 @@ def _of_categories(subject: Subject, label: Truth, known: NDArray[np.bool_]) -> 
     }
 
 
-def _by_train(categories: Integers, labels: Integers, train: Representation) -> dict[str, object]:
+def _by_train(categories: Integers, labels: Integers, train: Representation | None) -> dict[str, object]:
+    if train is None:
+        return undefined(["discrete_accuracy_by_train"], NO_TRAIN)
     if train.label is None or not (known := train.label.values != UNKNOWN).any():
         return undefined(["discrete_accuracy_by_train"], "the training split has no labels")
     accuracy = assigned_accuracy(categories, labels, _most_probable(train, known), train.label.values[known])

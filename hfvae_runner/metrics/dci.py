@@ -174,8 +174,10 @@ def _fits(
     for factor in factors:
         fitted, scored = (np.flatnonzero(factor.values[part] != UNKNOWN) + part.start for part in (train, test))
         inputs, test_inputs = _standardised(code.values[fitted], code.values[scored])
-        named = not has_order(factor, encoded)
-        targets, truth = _targets(factor.values[fitted], factor.values[scored], named=named)
+        if has_order(factor, encoded):
+            targets, truth = _standardised(factor.magnitudes[fitted, None], factor.magnitudes[scored, None])
+        else:
+            targets, truth = _named_targets(factor.values[fitted], factor.values[scored])
         fit = regression(inputs, targets, test_inputs)
         yield fit._replace(importance=code.sums(fit.importance)), normalised_error(fit.predicted, truth)
 
@@ -189,10 +191,10 @@ def _standardised(train: Floats, test: Floats) -> tuple[Floats, Floats]:
     return train, test
 
 
-def _targets(train: Integers, test: Integers, *, named: bool) -> tuple[Floats, Floats]:
-    """What to regress, standardised, [·, T]: the value, or where values are names, whether it is this or that one."""
+def _named_targets(train: Integers, test: Integers) -> tuple[Floats, Floats]:
+    """What to regress where values are names, standardised, [·, T]: whether it is this or that one."""
     present = np.unique(train)
-    if named and len(present) > 2:
+    if len(present) > 2:
         return _standardised(*((part[:, None] == present).astype(np.float64) for part in (train, test)))
     return _standardised(*(part[:, None].astype(np.float64) for part in (train, test)))
 

@@ -73,8 +73,8 @@ def factor_vae_score(
     code = columns(encoded, kept)
     spread = code.sums(code.values.var(axis=0))
     generator = subject.generator()
-    train = _counted(subject, code, spread, list(factors.values()), votes, rows, generator)
-    test = _counted(subject, code, spread, list(factors.values()), test_votes, rows, generator)
+    train = counted_votes(subject, code, spread, list(factors.values()), votes, rows, generator)
+    test = counted_votes(subject, code, spread, list(factors.values()), test_votes, rows, generator)
     accuracy = majority_accuracy(train, test)
     variables = [name for name, keep in zip(encoded.variables, kept, strict=True) if keep]
     return {
@@ -89,7 +89,7 @@ def factor_vae_score(
     }
 
 
-def _counted(
+def counted_votes(
     subject: Subject,
     code: Columns,
     spread: Floats,
@@ -98,7 +98,10 @@ def _counted(
     rows: int,
     generator: np.random.Generator,
 ) -> Integers:
-    """How many of the votes each factor's sets of rows give to each variable, [K, P]."""
+    """How many of the votes each factor's sets of rows give to each variable, [K, P]; a factor a vote, each as likely.
+
+    spread: each variable's variance over the data, [P].
+    """
     of_factor = np.bincount(generator.integers(len(factors), size=votes), minlength=len(factors))
     at_once = max(1, _AT_ONCE // (rows * code.values.shape[1]))
     sizes = batches(of_factor.tolist(), at_once)

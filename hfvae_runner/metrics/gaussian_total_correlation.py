@@ -6,7 +6,7 @@ or of the means; here the posteriors are mixed exactly.
 
 import numpy as np
 
-from hfvae_runner.metrics._subject import Floats, Result, Subject, undefined
+from hfvae_runner.metrics._subject import NO_SCALE, Floats, Result, Subject, undefined
 
 
 def aggregate_covariance(mean: Floats, scale: Floats) -> Floats:
@@ -36,6 +36,8 @@ def gaussian_total_correlation(subject: Subject) -> Result:
     encoded, key = subject.encoded, "gaussian_total_correlation"
     if not encoded.names:
         return undefined([key], "the prior has no continuous factors")
+    if encoded.scale is None:
+        return undefined([key], NO_SCALE)
     value = normal_total_correlation(aggregate_covariance(encoded.mean, encoded.scale))
     if value is None:
         return undefined([key], "the covariance of the aggregate posterior is singular")

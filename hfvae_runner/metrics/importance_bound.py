@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from hfvae_runner.config.validation import Count
-from hfvae_runner.metrics._subject import Floats, Result, Subject, undefined
+from hfvae_runner.metrics._subject import NO_MODEL, Floats, Result, Subject, undefined
 
 # At once: few enough for a decoder of 64×64 images. Each such block has a seed of its own, so that no setting must move
 # its size.
@@ -38,6 +38,9 @@ def importance_bound(subject: Subject, *, samples: Count, rows: Count) -> Result
     samples: k; rows: at most so many examples, the first ones, which are a random part. The cost is that of decoding
     samples · rows codes.
     """
+    log_weights = subject.log_weights
+    if log_weights is None:
+        return undefined((*_KEYS, "importance_bound_rows"), NO_MODEL)
     rows = min(rows, len(subject.encoded))
     blocks = np.split(np.arange(rows), range(_EXAMPLES, rows, _EXAMPLES))
     sizes = [min(_DRAWS, samples - start) for start in range(0, samples, _DRAWS)]
@@ -45,7 +48,7 @@ def importance_bound(subject: Subject, *, samples: Count, rows: Count) -> Result
     def weights() -> Iterator[Floats]:
         for b, block in enumerate(blocks):
             for c, draws in enumerate(sizes):
-                yield subject.log_weights(block, draws, _seed(subject.seed, b, c))
+                yield log_weights(block, draws, _seed(subject.seed, b, c))
 
     each = subject.progress(weights(), "importance bound", len(blocks) * len(sizes))
     bounds = np.concatenate([log_mean_weight(next(each) for _ in sizes) for _ in blocks])

@@ -5,7 +5,7 @@ Legend: S draws z_s from the prior; N examples.
 
 import numpy as np
 
-from hfvae_runner.metrics._subject import Result, Subject, undefined
+from hfvae_runner.metrics._subject import NO_PRIOR, Result, Subject, undefined
 
 _KEYS = ("inclusive_kl", "inclusive_kl_se")
 
@@ -25,6 +25,8 @@ def inclusive_kl(subject: Subject, *, draws: int) -> Result:
 
     draws: S. The cost is that of S · N densities of all latent variables.
     """
+    if subject.prior_log_ratios is None:
+        return undefined(_KEYS, NO_PRIOR)
     # App. B, where both sums are printed without their 1/B and 1/n.
     ratios = subject.prior_log_ratios(draws, subject.seed)
     if unusable := int((~np.isfinite(ratios)).sum()):

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hfvae_runner.metrics._subject import UNKNOWN, Representation, Result, Subject, Truth, undefined
+from hfvae_runner.metrics._subject import NO_SAMPLE, UNKNOWN, Representation, Result, Subject, Truth, undefined
 from hfvae_runner.metrics.label_information_gap import label_information_gap
 
 Floats = NDArray[np.floating[Any]]
@@ -96,19 +96,20 @@ def label_contributions(encoded: Representation, train: Representation) -> NDArr
     """Each class's part of the information between the label and each latent variable, [C, F], nats.
 
     F: all variables, in the order of ``encoded.variables``. Over the examples whose label is known; None where there
-    is none. train: whose samples the bins are of equal mass for.
+    is none, or no sample. train: whose samples the bins are of equal mass for.
     """
     if encoded.label is None or (encoded.label.values == UNKNOWN).all():
         return None
     known = encoded.label.values != UNKNOWN
-    return _estimate(encoded, train, encoded.label, known)(encoded.label.values[known])
+    estimate = _estimate(encoded, train, encoded.label, known)
+    return None if estimate is None else estimate(encoded.label.values[known])
 
 
 def label_information(subject: Subject) -> Result:
     """`label_information` of each latent variable and its `label_information_permuted`; `label_information_gap`. Nats.
 
     Over the examples that have a label. Of a continuous factor by its samples in the training split's ten bins of equal
-    mass, of a discrete variable by q(c|x).
+    mass (in its own ones where no training split is known), of a discrete variable by q(c|x).
     """
     encoded, label = subject.encoded, subject.encoded.label
     keys = ("label_information", "label_information_permuted", "label_information_gap")
@@ -117,7 +118,10 @@ def label_information(subject: Subject) -> Result:
     known = label.values != UNKNOWN
     if not known.any():
         return undefined(keys, "no example has a label")
-    estimate, labels = _estimate(encoded, subject.train, label, known), label.values[known]
+    train = encoded if subject.train is None else subject.train
+    estimate, labels = _estimate(encoded, train, label, known), label.values[known]
+    if estimate is None:
+        return undefined(keys, NO_SAMPLE)
     information = estimate(labels).sum(0)
     steps = subject.progress(range(_PERMUTATIONS), "permuted labels")
 
@@ -137,9 +141,11 @@ def label_information(subject: Subject) -> Result:
 
 def _estimate(
     encoded: Representation, train: Representation, label: Truth, known: NDArray[np.bool_]
-) -> Callable[[Integers], NDArray[np.float64]]:
-    """labels of the known examples -> each class's contribution for each variable, [C, F]."""
+) -> Callable[[Integers], NDArray[np.float64]] | None:
+    """labels of the known examples -> each class's contribution for each variable, [C, F]; None without samples."""
     parts: list[Callable[[Integers], NDArray[np.float64]]] = []
+    if encoded.sample is None or train.sample is None:
+        return None
     if encoded.names:
         samples, edges = encoded.sample[known], decile_edges(train.sample)
         parts.append(lambda labels: binned_label_information(samples, labels, edges, label.size))

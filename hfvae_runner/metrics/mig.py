@@ -10,7 +10,7 @@ import numpy as np
 from hfvae_runner.config.validation import Count
 from hfvae_runner.metrics._density_table import density_table
 from hfvae_runner.metrics._gap import ALL_NUISANCE, Factors, Groups, categorical_information, gaps
-from hfvae_runner.metrics._subject import Floats, Integers, Result, Subject, undefined
+from hfvae_runner.metrics._subject import NO_SCALE, Floats, Integers, Result, Subject, undefined
 
 
 class Estimates(NamedTuple):
@@ -39,13 +39,15 @@ def mig(subject: Subject, *, samples: Count, repeats: Count) -> Result:
     `mig_exact` has no such bias. A discrete variable is a latent variable like the others, enumerated.
     """
     encoded = subject.encoded
-    factors = Factors.of(encoded.truth)
-    if why := factors.why_none(len(encoded.variables)):
-        return undefined(["mig", "mig_sd", "mig_se", "mig_per_factor", "mig_per_factor_se", "mig_widened"], why)
+    factors, scale = Factors.of(encoded.truth), encoded.scale
+    why = factors.why_none(len(encoded.variables))
+    if why is not None or scale is None:
+        keys = ["mig", "mig_sd", "mig_se", "mig_per_factor", "mig_per_factor_se", "mig_widened"]
+        return undefined(keys, why or NO_SCALE)
     groups = factors.groups()
     seeds = subject.generator().integers(2**63, size=repeats)
     continuous = [
-        sampled_information(encoded.mean[:, d], encoded.scale[:, d], factors, groups, samples, seeds, d)
+        sampled_information(encoded.mean[:, d], scale[:, d], factors, groups, samples, seeds, d)
         for d in subject.progress(range(len(encoded.names)), "mig")
     ]
     discrete = [

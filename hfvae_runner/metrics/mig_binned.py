@@ -7,7 +7,7 @@ import numpy as np
 
 from hfvae_runner.config.validation import Count
 from hfvae_runner.metrics._gap import Factors, gaps, information_of
-from hfvae_runner.metrics._subject import UNKNOWN, Floats, Integers, Result, Subject, Truth, undefined
+from hfvae_runner.metrics._subject import UNKNOWN, Floats, Integers, Representation, Result, Subject, Truth, undefined
 
 
 def mig_binned(subject: Subject, *, samples: Count, bins: Count) -> Result:
@@ -25,16 +25,24 @@ def mig_binned(subject: Subject, *, samples: Count, bins: Count) -> Result:
     since the posteriors' scales have no part. Plug-in information is biased upwards by about
     (bins − 1)(V − 1)/(2 · rows) nats for a factor of V values, which is much where the rows are few.
     """
-    encoded = subject.encoded
-    rows = subject.generator().permutation(len(encoded))[:samples]
+    rows = subject.generator().permutation(len(subject.encoded))[:samples]
+    factors, information = binned_information(subject.encoded, rows, bins)
+    if why := factors.why_none(len(information)):
+        return undefined(["mig_binned", "mig_binned_per_factor"], why)
+    gap = gaps(information, factors.entropies)
+    return {**factors.mean("mig_binned", gap), "mig_binned_per_factor": factors.each(gap)}
+
+
+def binned_information(encoded: Representation, rows: Integers, bins: int) -> tuple[Factors, Floats]:
+    """The factors of these rows, and what each variable's binned means know of those that vary, [L, F], nats.
+
+    A discrete variable stands with its most probable category.
+    """
     codes = [binned(encoded.mean[rows, d], bins) for d in range(len(encoded.names))]
     codes += [variable.probabilities[rows].argmax(1) for variable in encoded.discrete]
     factors = Factors.of([Truth(each.name, each.values[rows], each.size, each.nuisance) for each in encoded.truth])
-    if why := factors.why_none(len(codes)):
-        return undefined(["mig_binned", "mig_binned_per_factor"], why)
-    information = np.array([[code_information(code, each.part) for each in factors.partitions] for code in codes])
-    gap = gaps(information, factors.entropies)
-    return {**factors.mean("mig_binned", gap), "mig_binned_per_factor": factors.each(gap)}
+    table = [[code_information(code, each.part) for each in factors.partitions] for code in codes]
+    return factors, np.array(table).reshape(len(codes), len(factors.partitions))
 
 
 def binned(values: Floats, bins: int) -> Integers:

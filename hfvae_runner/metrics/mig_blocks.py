@@ -11,7 +11,7 @@ import torch
 
 from hfvae_runner.config.validation import Count
 from hfvae_runner.metrics._gap import ALL_NUISANCE, Factors, Groups, categorical_information, gaps
-from hfvae_runner.metrics._subject import UNKNOWN, Floats, Integers, Result, Subject, undefined
+from hfvae_runner.metrics._subject import NO_SCALE, UNKNOWN, Floats, Integers, Result, Subject, undefined
 
 NARROWEST = 1e-5
 """Of the means' range: with narrower scales the densities would lose their digits."""
@@ -44,8 +44,9 @@ def mig_blocks(subject: Subject, *, samples: Count) -> Result:
     names = [*encoded.blocks, *(each.name for each in encoded.discrete)]
     factors = Factors.of(encoded.truth)
     keys = [f"mig_blocks{part}" for part in ("", "_se", "_per_factor", "_per_factor_se", "_information")]
-    if why := factors.why_none(len(names), "block"):
-        return undefined(keys, why)
+    why, scales = factors.why_none(len(names), "block"), encoded.scale
+    if why is not None or scales is None:
+        return undefined(keys, why or NO_SCALE)
     rows = generator.choice(len(encoded), min(samples, len(encoded)), replace=False, shuffle=False)
     factors = factors.known_of(rows, at_least=2)
     if not factors.partitions:
@@ -53,7 +54,7 @@ def mig_blocks(subject: Subject, *, samples: Count) -> Result:
     groups = factors.groups()
     terms = []
     for name, block in encoded.blocks.items():
-        mean, scale = encoded.mean[:, block], widened(encoded.mean[:, block], encoded.scale[:, block])
+        mean, scale = encoded.mean[:, block], widened(encoded.mean[:, block], scales[:, block])
         z = mean[rows] + scale[rows] * generator.standard_normal((len(rows), mean.shape[1]))
         watch = partial(subject.progress, what=f"mig_blocks, {name}")
         terms.append(log_ratios(relative_densities(z, rows, mean, scale, groups, watch), rows, factors, groups))

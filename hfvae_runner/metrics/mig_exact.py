@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hfvae_runner.metrics._density_table import DENSITY_ERROR, DensityTable, density_table
 from hfvae_runner.metrics._gap import Factors, Groups, Partition, categorical_information, gaps
-from hfvae_runner.metrics._subject import Floats, Result, Subject, undefined
+from hfvae_runner.metrics._subject import NO_SCALE, Floats, Result, Subject, undefined
 
 _VALUES_AT_ONCE = 32
 
@@ -38,15 +38,16 @@ def mig_exact(subject: Subject) -> Result:
     variables that make the gap.
     """
     encoded = subject.encoded
-    factors = Factors.of(encoded.truth)
-    if why := factors.why_none(len(encoded.variables)):
+    factors, scale = Factors.of(encoded.truth), encoded.scale
+    why = factors.why_none(len(encoded.variables))
+    if why is not None or scale is None:
         keys = ["mig_exact", "mig_exact_error", "mig_exact_per_factor", "mig_exact_information", "mig_exact_widened"]
-        return undefined(keys, why)
+        return undefined(keys, why or NO_SCALE)
     groups = factors.groups()
     widened = [0.0]
     integrals = []
     for d in subject.progress(range(len(encoded.names)), "mig_exact"):
-        table = density_table(encoded.mean[:, d], encoded.scale[:, d], groups.of_row, groups.sizes)
+        table = density_table(encoded.mean[:, d], scale[:, d], groups.of_row, groups.sizes)
         integrals.append(factor_information(table, groups, factors.partitions))
         widened.append(table.widened)
     for variable in encoded.discrete:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hfvae_runner.config.names import Kernel, Statistic
 from hfvae_runner.config.validation import Count
-from hfvae_runner.metrics._subject import Result, Subject, undefined
+from hfvae_runner.metrics._subject import NO_PRIOR, NO_SAMPLE, Result, Subject, undefined
 
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _KERNELS: Mapping[str, Kernel] = {"mmd_imq": "imq", "mmd_imq_per_dimension": "imq_per_dimension"}
@@ -55,6 +55,8 @@ def mmd(subject: Subject, *, draws: Count) -> Result:
     n = min(len(encoded), draws)
     if not encoded.names:
         return undefined(tuple(_KERNELS), "the prior has no continuous factors")
+    if encoded.sample is None or subject.prior_sample is None:
+        return undefined(tuple(_KERNELS), NO_PRIOR if subject.prior_sample is None else NO_SAMPLE)
     if n < 2:
         return undefined(tuple(_KERNELS), "one sample has no other to compare it with; expected two or more")
     ours, prior = torch.from_numpy(encoded.sample[:n]), torch.from_numpy(subject.prior_sample(n, subject.seed))

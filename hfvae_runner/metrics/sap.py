@@ -177,10 +177,10 @@ def sap(
 def _regressed(code: Columns, factor: Truth) -> Floats | None:
     """The score of every variable, [P]; None for a factor without two values."""
     known = factor.values != UNKNOWN
-    values = factor.values[known]
+    values = factor.magnitudes[known]
     if len(values) == 0 or np.ptp(values) == 0:
         return None
-    return explained_variance(Columns(code.values[known], code.starts), values.astype(np.float64))
+    return explained_variance(Columns(code.values[known], code.starts), values)
 
 
 def _classified(code: Columns, factor: Truth, train: slice, test: slice) -> Floats | None:

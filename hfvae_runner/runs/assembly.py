@@ -1,11 +1,10 @@
 """Assembles a run from its config: builds the objects and checks them against one another."""
 
-import inspect
 import json
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,8 +15,7 @@ from hfvae_runner.config import schedules, schema
 from hfvae_runner.config.penalties import PenaltySpec
 from hfvae_runner.config.schema import Config, RuntimeConfig, SupervisionConfig
 from hfvae_runner.config.stored import NOTHING, Allowed
-from hfvae_runner.config.targets import check_kind, returned_by, signed
-from hfvae_runner.config.validation import held
+from hfvae_runner.config.targets import check_kind, signed
 from hfvae_runner.data import Dataset, as_float
 from hfvae_runner.data.holdout import pruned
 from hfvae_runner.data.own_files import standing_of
@@ -25,7 +23,7 @@ from hfvae_runner.data.sampling import restricted, weighted
 from hfvae_runner.data.supervision import some_labels
 from hfvae_runner.errors import ConfigError, nearest
 from hfvae_runner.latents.latents import Latents
-from hfvae_runner.metrics import Metric
+from hfvae_runner.metrics import metric_of
 from hfvae_runner.models import precision
 from hfvae_runner.models.likelihoods import Likelihood, fitting
 from hfvae_runner.models.networks import Networks
@@ -81,7 +79,7 @@ def assemble(config: Config) -> Run:
         step.check_compiler(device)
     if config.runtime.graph:
         graph.check(device)
-    metrics = {name: _metric(name, spec) for name, spec in config.metrics.chosen.items()}
+    metrics = {name: metric_of(name, spec) for name, spec in config.metrics.chosen.items()}
     trackers = {name: _tracking(name, spec) for name, spec in config.trackers.items()}
     check_before_reading(config)
     import_ahead()
@@ -333,18 +331,6 @@ def _called(
     if not isinstance(made, kind):
         raise ConfigError(f"{where}: {spec['_target_']} returns {type(made).__name__}; expected {kind.__name__}")
     return made
-
-
-def _metric(name: str, spec: Mapping[str, object]) -> Metric:
-    """The metric with its options."""
-    where = f"metrics.{name}"
-    function, options, taken = signed(where, where, spec, ("subject",))
-    if taken != ["subject"]:
-        raise ConfigError(f"{where}: {spec['_target_']} takes no subject; expected a metric")
-    # An argument called subject says what the function is; where it takes anything, or says what it returns, that does.
-    if "subject" not in inspect.signature(function).parameters or returned_by(function) is not None:
-        check_kind(where, spec, function, Mapping)
-    return partial(function, **held(function, options, f"{where}."))
 
 
 def _tracking(name: str, spec: Mapping[str, object]) -> Tracking:

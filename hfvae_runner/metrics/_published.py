@@ -1,0 +1,58 @@
+"""What the metrics ``published_…`` share: those that the field's tables are mostly of, as they were computed.
+
+Locatello et al. 2019 (and all who compare with them) score posterior means, take every factor for as good as any other,
+and those of nuisance too, and classify. Their examples are drawn anew with replacement from a full grid of factors;
+here they are the encoded ones, none twice, with their frequencies. They have no discrete variables: here one counts as
+a single variable, with its most probable category where codes are binned, else with its probabilities as columns.
+
+Legend: N examples; M columns of the code; P latent variables; F factors.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from hfvae_runner.metrics._columns import Columns, columns, split_rows
+from hfvae_runner.metrics._subject import UNKNOWN, Floats, Integers, Subject, Truth
+
+NO_FACTOR = "no factor takes two values among the examples to fit on and is known of one to score on"
+
+
+class Task(NamedTuple):
+    """One factor, to be told from the code of some rows, and tested on others.
+
+    Attributes:
+        factor: its name.
+        code, classes: the rows to fit on, [N, M] and [N].
+        test_code, test_classes: the rows to score on.
+    """
+
+    factor: str
+    code: Floats
+    classes: Integers
+    test_code: Floats
+    test_classes: Integers
+
+
+def tasks(subject: Subject, train_rows: int, test_rows: int) -> tuple[Columns, list[Task]]:
+    """The code of all rows, and the tasks of all factors with two values to fit on and one to score on.
+
+    The first rows fit, the next ones score; of fewer examples both have their proportion.
+    """
+    encoded = subject.encoded
+    code, (train, test) = columns(encoded), split_rows(len(encoded), train_rows, test_rows)
+    return code, [task for factor in encoded.truth if (task := _task(factor, code.values, train, test)) is not None]
+
+
+def _task(factor: Truth, code: Floats, train: slice, test: slice) -> Task | None:
+    fitted, scored = (np.flatnonzero(factor.values[part] != UNKNOWN) + part.start for part in (train, test))
+    classes = factor.values[fitted]
+    if len(classes) == 0 or np.ptp(classes) == 0 or len(scored) == 0:
+        return None
+    return Task(factor.name, code[fitted], classes, code[scored], factor.values[scored])
+
+
+def mean_over(subject: Subject, found: dict[str, float]) -> tuple[float, dict[str, float | None]]:
+    """The mean over the factors that have a score, at least one, and each factor's, null for the others."""
+    each = {factor.name: found.get(factor.name) for factor in subject.encoded.truth}
+    return float(np.mean(list(found.values()))), each

@@ -1,0 +1,64 @@
+"""The FactorVAE score as the field's tables have it (Kim & Mnih 2018; Locatello et al. 2019).
+
+Legend: P latent variables; K factors.
+"""
+
+import numpy as np
+
+from hfvae_runner.config.validation import Count, NonNegative
+from hfvae_runner.errors import ConfigError
+from hfvae_runner.metrics._columns import columns
+from hfvae_runner.metrics._subject import Integers, Result, Subject, undefined
+from hfvae_runner.metrics._votes import all_shared_values
+from hfvae_runner.metrics.factor_vae_score import counted_votes
+
+_KEYS = ("published_factor_vae_score", "published_factor_vae_score_train", "published_factor_vae_score_se")
+
+
+def accuracy(train: Integers, votes: Integers) -> float:
+    """The share of the votes [K, P] whose variable stands for their factor: the one of most training votes [K, P].
+
+    Of as many, and of none at all, the first factor counts.
+    """
+    return float(np.take_along_axis(votes, train.argmax(axis=0)[None], axis=0).sum() / votes.sum())
+
+
+def published_factor_vae_score(
+    subject: Subject,
+    *,
+    votes: Count,
+    test_votes: Count,
+    rows: Count,
+    variance_rows: Count,
+    least_std: NonNegative,
+) -> Result:
+    """`published_factor_vae_score`: the accuracy of the majority vote on test votes, with its binomial error `…_se`.
+
+    As `factor_vae_score`, but a variable takes part where its means' own standard deviation is `least_std` or more,
+    whatever that of its posteriors (`…_dimensions`: how many), and the score of a code without any is 0.
+    `…_train` is the accuracy on the training votes.
+
+    votes: to train on. test_votes: to score. rows: examples of a vote that share a value, two or more.
+    variance_rows: examples, at most, whose variance a vote's variances are compared with.
+    """
+    if rows < 2:
+        raise ConfigError(f"metrics.published_factor_vae_score.rows={rows}: expected 2 or more, for a variance")
+    encoded = subject.encoded
+    factors = all_shared_values(encoded.truth)
+    if len(factors) < 2:
+        why = f"expected two factors or more with several values, some of them shared by examples, got {len(factors)}"
+        return undefined((*_KEYS, "published_factor_vae_score_dimensions"), why)
+    code = columns(encoded)
+    spread = code.sums(code.values[:variance_rows].var(axis=0, ddof=1))
+    kept = (np.sqrt(spread) >= least_std) & (spread > 0)
+    dimensions = {"published_factor_vae_score_dimensions": int(kept.sum())}
+    if not kept.any():
+        return {**dict.fromkeys(_KEYS, 0.0), **dimensions}
+    code, generator = columns(encoded, kept), subject.generator()
+    train, test = (
+        counted_votes(subject, code, spread[kept], list(factors.values()), count, rows, generator)
+        for count in (votes, test_votes)
+    )
+    score = accuracy(train, test)
+    error = float(np.sqrt(score * (1 - score) / test_votes))
+    return {**dict(zip(_KEYS, (score, accuracy(train, train), error), strict=True)), **dimensions}
