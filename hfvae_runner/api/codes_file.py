@@ -91,14 +91,18 @@ def arrays(codes: Codes, known: Known) -> dict[str, NDArray[np.generic]]:
 
 
 def table(codes: Codes, known: Known) -> "pd.DataFrame":
-    """Return a row per example; columns such as ``mean/style[3]`` and ``class_probabilities/class/0``."""
+    """Return a row per example; columns such as ``mean/style[3]``, ``factor/angle`` and ``class_probabilities/class/0``."""
     import pandas as pd
 
     columns: dict[str, NDArray[np.generic]] = {"split": known.split}
     if known.label is not None:
         columns["label"] = known.label
     if known.factors is not None:
-        columns |= {f"factor/{name}": known.factors[:, k] for k, name in enumerate(known.factor_names)}
+        kinds = ("nuisance" if nuisance else "factor" for nuisance in known.factor_nuisance)
+        columns |= {
+            f"{kind}/{name}": known.factors[:, k]
+            for k, (kind, name) in enumerate(zip(kinds, known.factor_names, strict=True))
+        }
     for part in ("mean", "scale", "sample"):
         columns |= {f"{part}/{name}": getattr(codes, part)[:, d] for d, name in enumerate(codes.names)}
     for name, probabilities in codes.probabilities.items():

@@ -252,6 +252,7 @@ def test_a_pairing_runs(dataset: str, objective: str, more: tuple[str, ...], dat
     metrics = single.run(config(*choices, *limits, *more), folder)
     assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == {
         "config.yaml",
+        "data.json",
         "history.csv",
         "metrics.json",
         "run.log",
