@@ -91,7 +91,7 @@ def arrays(codes: Codes, known: Known) -> dict[str, NDArray[np.generic]]:
 
 
 def table(codes: Codes, known: Known) -> "pd.DataFrame":
-    """Return a row per example; columns such as ``mean/style[3]``, ``factor/angle`` and ``class_probabilities/class/0``."""
+    """Return a row per example, with columns such as ``mean/style[3]``, ``factor/angle`` and ``label``."""
     import pandas as pd
 
     columns: dict[str, NDArray[np.generic]] = {"split": known.split}
