@@ -34,7 +34,7 @@ def load(path: str | Path, device: str = "auto", trust: Sequence[str] = ()) -> "
     """Load a run, finished or not. The data set need not be at hand, and nothing in the folder is executed.
 
     Args:
-        path: a run folder, or one of its checkpoints.
+        path: a run folder, one of its checkpoints, or a folder that ``hfvae_runner.export`` wrote as safetensors.
         device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
         trust: modules of which the run's config may name functions.
 
@@ -60,6 +60,7 @@ class Run:
         self.model: VAE = loaded.model
         self.data: Description = loaded.data
         self._config = loaded.config
+        self._metrics = loaded.metrics
 
     def __repr__(self) -> str:
         choices = " ".join(f"{group}={choice}" for group, choice in self._config.choices.items())
@@ -70,9 +71,16 @@ class Run:
         """The whole config, resolved."""
         return dict(self._config.resolved)
 
+    @property
+    def knobs(self) -> dict[str, object]:
+        """The objective's own values, such as ``beta``."""
+        return dict(self._config.knobs)
+
     @cached_property
     def metrics(self) -> dict[str, object] | None:
         """The content of metrics.json; None where the run has not finished."""
+        if self._metrics is not None:
+            return self._metrics
         finished = run_folder.inspect(self.folder) == "finished"
         return run_folder.load_metrics(self.folder) if finished else None
 

@@ -2,18 +2,25 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from hfvae_runner.config import schema
 from hfvae_runner.config.schema import Config
-from hfvae_runner.config.stored import Allowed
-from hfvae_runner.data import Description
+from hfvae_runner.config.stored import Allowed, guarded
+from hfvae_runner.data import Dataset, Description
 from hfvae_runner.errors import CheckpointError
 from hfvae_runner.models.vae import VAE
 from hfvae_runner.runs.assembly import dataset_of, device_of, model_of
 from hfvae_runner.storage import run_folder
-from hfvae_runner.training.checkpoint import restore_model
+from hfvae_runner.training.checkpoint import restore_model, restore_parameters
+
+EXPORTED, EXPORTED_CONFIG = "model.safetensors", "config.json"
+"""What a folder holds that ``hfvae_runner.export`` wrote."""
+EXPORTED_SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,7 @@ class LoadedModel:
         config: of the run.
         model: in evaluation mode, on its device.
         data: of the run, described.
+        metrics: of an exported run; None where they are in the run folder, if anywhere.
     """
 
     folder: Path
@@ -33,16 +41,17 @@ class LoadedModel:
     config: Config
     model: VAE
     data: Description
+    metrics: dict[str, object] | None = None
 
 
 def load_model(path: Path, device: str = "auto", trust: tuple[str, ...] = ()) -> LoadedModel:
-    """Load the model of a run folder, finished or not, or of one of its checkpoints.
+    """Load the model of a run folder, finished or not, of one of its checkpoints, or of an exported folder.
 
     The data set is read only where the folder has no ``data.json``, which runs before version 0.2 did not write. The
     global random state is unchanged, and nothing in the folder is executed.
 
     Args:
-        path: a run folder, or ``checkpoints/NAME.pt`` of one.
+        path: a run folder, ``checkpoints/NAME.pt`` of one, or a folder with ``model.safetensors``.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         trust: modules of which the run's config may name functions.
 
@@ -52,14 +61,16 @@ def load_model(path: Path, device: str = "auto", trust: tuple[str, ...] = ()) ->
         DataError: the data set is needed and is not there.
     """
     path = Path(path)
+    allowed = Allowed.by(trust, {})
+    if (path / EXPORTED).exists():
+        return _load_exported(path, device, allowed)
     folder = path.parent.parent if path.suffix == ".pt" and not path.is_dir() else path
     if not folder.is_dir():
         raise CheckpointError(f"{path}: no such run; expected a run folder, or one of its checkpoints")
     checkpoint = run_folder.checkpoint_of(folder) if folder == path else path
     if checkpoint is None:
         raise CheckpointError(f"{path} holds no checkpoint; expected a run folder with one")
-    config = schema.parse(run_folder.load_config(folder, Allowed.by(trust, {})))
-    target = device_of(device)
+    config = schema.parse(run_folder.load_config(folder, allowed))
     stored = run_folder.read_data(folder)
     if stored is None:
         dataset = dataset_of(config)
@@ -67,7 +78,32 @@ def load_model(path: Path, device: str = "auto", trust: tuple[str, ...] = ()) ->
     else:
         data = Description.from_json(stored, str(folder / "data.json"))
         dataset = data.stand_in()
-    with torch.random.fork_rng(devices=[]):
-        model = model_of(config, dataset)
+    model = _built(config, dataset)
     restore_model(model, checkpoint)
-    return LoadedModel(folder, checkpoint, config, model.to(target).eval(), data)
+    return LoadedModel(folder, checkpoint, config, model.to(device_of(device)).eval(), data)
+
+
+def _load_exported(folder: Path, device: str, allowed: Allowed) -> LoadedModel:
+    path, file = folder / EXPORTED_CONFIG, folder / EXPORTED
+    content = run_folder.read_json(path)
+    if content.get("schema") != EXPORTED_SCHEMA or not all(
+        isinstance(content.get(key), dict) for key in ("config", "data")
+    ):
+        raise CheckpointError(f"{path} is not an export's; expected schema {EXPORTED_SCHEMA}, config and data")
+    config = schema.parse(guarded(cast(dict[str, object], content["config"]), path, allowed))
+    data = Description.from_json(cast(dict[str, object], content["data"]), str(path))
+    model = _built(config, data.stand_in())
+    try:
+        parameters = load_file(str(file))
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{file} cannot be read ({error}); expected a safetensors file") from error
+    restore_parameters(model, parameters, file)
+    metrics = content.get("metrics")
+    known = metrics if isinstance(metrics, dict) else None
+    return LoadedModel(folder, file, config, model.to(device_of(device)).eval(), data, known)
+
+
+def _built(config: Config, dataset: Dataset) -> VAE:
+    """The model with new parameters; the global random state is unchanged."""
+    with torch.random.fork_rng(devices=[]):
+        return model_of(config, dataset)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 LAST = "last.pt"
 SCHEMA = 1
-_MOST_BYTES = 1 << 20
+_MOST_BYTES = 1 << 24
 _CONFIG, _METRICS, _STATUS, _HISTORY, _LOG = "config.yaml", "metrics.json", "status.json", "history.csv", "run.log"
 _EVALUATIONS, _DATA = "evaluations.jsonl", "data.json"
 _CHECKPOINTS, _FIGURES = "checkpoints", "figures"
@@ -170,8 +170,11 @@ def write_data(folder: Path, description: Mapping[str, object]) -> None:
 def read_data(folder: Path) -> dict[str, object] | None:
     """Read a run folder's ``data.json``; None where there is none. Raises CheckpointError where it cannot be read."""
     path = folder / _DATA
-    if not path.exists():
-        return None
+    return read_json(path) if path.exists() else None
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """Read a small JSON file that holds an object; raises CheckpointError where it is not one."""
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError(f"it has {path.stat().st_size} bytes")

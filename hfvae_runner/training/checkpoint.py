@@ -181,9 +181,22 @@ def restore_model(model: nn.Module, path: Path) -> None:
 
     Raises CheckpointError, before anything is changed, where ``restore`` would for the file or the model.
     """
-    content = _read(path)
-    _check_parameters("model", model.state_dict(), content["model"], path)
-    model.load_state_dict(content["model"])
+    restore_parameters(model, _read(path)["model"], path)
+
+
+def restore_parameters(model: nn.Module, parameters: Mapping[str, Tensor], path: Path) -> None:
+    """Restore a model's parameters and buffers.
+
+    Args:
+        model: to restore.
+        parameters: by their names.
+        path: where they are from, for the message.
+
+    Raises:
+        CheckpointError: they are of another model; nothing is changed.
+    """
+    _check_parameters("model", model.state_dict(), parameters, path)
+    model.load_state_dict(parameters)
 
 
 def newest_good(state: State, checkpoints: Path) -> Path | None:
