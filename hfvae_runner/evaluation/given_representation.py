@@ -21,6 +21,8 @@ Floats = NDArray[np.float64]
 
 _ONE = 1e-3
 """How far a row of probabilities may be from 1: those of float16 are within it. They are scaled to 1."""
+_LARGEST = 1e100
+"""The squares of larger numbers are beyond floating-point numbers, or nearly so."""
 _ANY = ("N", "D", "K", "F")
 """Sizes that an array itself says."""
 _INDEXED = re.compile(r"(.+)\[\d+\]")
@@ -54,7 +56,7 @@ def given(arrays: Mapping[str, Any], where: str, *, factor_bins: int, seed: int)
     Raises:
         DataError: an array is not of its shape, not finite, or has no meaning under its key.
     """
-    taken = _Arrays({key: np.asarray(value) for key, value in arrays.items() if value is not None}, where)
+    taken = _Arrays({key: _array(key, value, where) for key, value in arrays.items() if value is not None}, where)
     mean = taken.table("mean")
     rows, columns = mean.shape
     discrete = taken.categories(rows)
@@ -100,6 +102,7 @@ class _Arrays:
             raise DataError(f"{self.where}: {key} has shape {list(values.shape)}; expected {expected}")
         numbers = values.astype(np.float64)
         self._require(key, np.isfinite(numbers), numbers, "a finite number")
+        self._require(key, np.abs(numbers) <= _LARGEST, numbers, f"at most {_LARGEST:g} in size")
         return numbers
 
     def table(self, key: str) -> Floats:
@@ -195,6 +198,13 @@ class _Arrays:
             place = np.unravel_index(int(np.argmin(right)), right.shape)
             found, index = values[place], ", ".join(map(str, place))
             raise DataError(f"{self.where}: {key}[{index}] is {found:g}; expected {expected}")
+
+
+def _array(key: str, value: Any, where: str) -> NDArray[Any]:
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise DataError(f"{where}: {key} has rows of unequal lengths; expected an array") from None
 
 
 def _kind(values: NDArray[Any]) -> str:

@@ -114,6 +114,8 @@ NAN = float("nan")
         ({"mean": None}, "here has no mean; expected mean [N, D]"),
         ({"mean": np.zeros(240)}, "here: mean has shape [240]; expected [N, D]"),
         ({"mean": np.array([[1], [2]], dtype=object)}, "here: mean is of Python objects; expected numbers"),
+        ({"mean": [[1, 2], [3]]}, "here: mean has rows of unequal lengths; expected an array"),
+        ({"mean": np.full((240, 4), -1e200)}, "here: mean[0, 0] is -1e+200; expected at most 1e+100 in size"),
         ({"mean": np.array([["1"]])}, "here: mean is of dtype <U1; expected numbers"),
         ({"mean": np.zeros((240, 4), complex)}, "here: mean is of dtype complex128; expected numbers"),
         ({"scale": np.zeros((239, 4)) + 1}, "here: scale has shape [239, 4]; expected [240, 4]"),
