@@ -57,6 +57,8 @@ from hfvae_runner.errors import ConfigError, DataError, RunnerError, nearest
 from hfvae_runner.launch.composition import composed, config_folder, quoted
 from hfvae_runner.training.batches import Batches
 
+_OWN = ("arrays", "image_folder", "table")
+"""Choices for data of the user's own."""
 IDX = {"train": 60_000, "t10k": 10_000}  # images in the parts of MNIST and of Fashion-MNIST
 _STATUS = Path("/proc/self/status")
 _HEADER = (
@@ -118,7 +120,7 @@ def _told(error: RunnerError) -> int:
 
 def names() -> list[str]:
     """Every data set, by its name on the command line."""
-    return sorted(file.stem for file in (config_folder() / "dataset").glob("*.yaml"))
+    return sorted(file.stem for file in (config_folder() / "dataset").glob("*.yaml") if file.stem not in _OWN)
 
 
 def row(name: str, data_root: Path, *, synthetic: bool) -> str:
