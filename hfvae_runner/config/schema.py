@@ -61,6 +61,7 @@ SETTINGS = (
     "precision",
     "on_divergence",
     "resume",
+    "init_from",
     "trust",
     "optimized_metric",
     "debug",
@@ -272,6 +273,10 @@ class Config:
             description="null starts a new run; `auto` resumes where the run folder holds a checkpoint; else that run"
         ),
     ]
+    init_from: Annotated[
+        Text | None,
+        Field(description="a run folder or checkpoint whose parameters a new run starts from, where they fit"),
+    ]
     trust: Annotated[
         tuple[str, ...],
         BeforeValidator(modules, json_schema_input_type=list[str]),
@@ -310,8 +315,9 @@ def parse(resolved: Mapping[str, object]) -> Config:
     resolved = {key: _with_whole_numbers(value) for key, value in resolved.items()}
     knobs = {key: _knob(key, value) for key, value in resolved.items() if key not in FIXED}
     fixed = {key: value for key, value in resolved.items() if key in FIXED}
-    # Not in folders of earlier versions, where it counts for nothing anyway.
+    # Not in folders of earlier versions.
     fixed.setdefault("trust", [])
+    fixed.setdefault("init_from", None)
     config: Config = checked(Config, {**fixed, "knobs": knobs, "resolved": resolved})
     if config.epochs is None and config.steps is None:
         raise ConfigError("epochs and steps are both null; expected one of them as a whole number from 1 on")

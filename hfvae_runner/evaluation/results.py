@@ -214,6 +214,7 @@ def _description(run: Run, state: State) -> dict[str, object]:
         "examples_seen": examples,
         "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
         "restarts": state.restarts,
+        "init_from": state.initialised,
         "wall_seconds": state.seconds,
         "examples_per_second": examples / state.seconds,
         "versions": {"hfvae_runner": __version__, "commit": commit(), "torch": str(torch.__version__)},

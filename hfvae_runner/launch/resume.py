@@ -239,7 +239,9 @@ def _plain(override: Override) -> object:
 
 def _refuse_changes(stored: Mapping[str, object], asked: Mapping[str, object], folder: Path) -> None:
     old, new = dict(leaves(stored)), dict(leaves(asked))
-    same = {key for key in old.keys() & new.keys() if old[key] == new[key]}
+    # A folder of an earlier version lacks the keys that came later; their null is what it was made with.
+    same = {key for key in {**old, **new} if old.get(key) == new.get(key) and new.get(key, old.get(key)) is None}
+    same |= {key for key in old.keys() & new.keys() if old[key] == new[key]}
     changed = [key for key in {**old, **new} if key not in same and not _may_change(key)]
     if not changed:
         return

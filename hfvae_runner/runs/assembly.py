@@ -35,7 +35,7 @@ from hfvae_runner.storage.run_folder import LAST
 from hfvae_runner.trackers import Tracking
 from hfvae_runner.training import graph, step
 from hfvae_runner.training.batches import Batches
-from hfvae_runner.training.checkpoint import restore_model
+from hfvae_runner.training.checkpoint import initialise, restore_model
 from hfvae_runner.training.memory import explained_exhaustion
 from hfvae_runner.training.preload import import_ahead
 from hfvae_runner.training.run import Run
@@ -63,7 +63,9 @@ def check(config: Config) -> None:
     Raises:
         RunnerError: in one line, what cannot.
     """
-    assemble(config)
+    run = assemble(config)
+    if config.init_from is not None and config.resume is None:
+        initialise(run.model, run_folder.source_of(config.init_from))
 
 
 def assemble(config: Config) -> Run:

@@ -1,7 +1,7 @@
 """One run from its config to its results: started or resumed, trained, measured, and measured again."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from hfvae_runner.storage import run_folder
 from hfvae_runner.storage.provenance import commit
 from hfvae_runner.storage.run_folder import LAST, RunFolder
 from hfvae_runner.trackers import Trackers
-from hfvae_runner.training.checkpoint import State, newest_good, point_last_to, restore
+from hfvae_runner.training.checkpoint import State, initialise, newest_good, point_last_to, restore
 from hfvae_runner.training.member import Member
 from hfvae_runner.training.memory import explained_exhaustion
 from hfvae_runner.training.restart import train_with_restarts
@@ -57,6 +57,9 @@ def opened(config: Config, folder: Path) -> Iterator[Member]:
     commit()  # of the code that is loaded now, whatever happens to the files during training
     assembled = assemble(config)
     state = initial_state(assembled)
+    # Before the folder is made; a run that is resumed has its own parameters.
+    if config.init_from is not None and _checkpoint(config, folder) is None:
+        state.initialised = initialise(assembled.model, run_folder.source_of(config.init_from))
     with run_folder.locked(folder):
         checkpoint = _checkpoint(config, folder)
         if checkpoint is not None:
@@ -212,6 +215,10 @@ def initial_state(run: Run) -> State:
 def _log_start(run: Run, state: State, folder: Path) -> None:
     choices = " ".join(f"{group}={choice}" for group, choice in run.config.choices.items())
     logger.info("%s on %s: step %d to %d, %s", choices, run.device, state.step, run.total_steps, folder)
+    if state.initialised is not None and state.step == 0:
+        taken, left = (cast(Sequence[str], state.initialised[key]) for key in ("taken", "left"))
+        said = "all" if not left else f"{len(taken)}; new are {', '.join(left)}"
+        logger.info("parameters taken from %s, step %s: %s", state.initialised["path"], state.initialised["step"], said)
     for penalty in run.objective.penalties:
         for what, schedule in {"weight": penalty.weight, "target": penalty.target}.items():
             if schedule is not None and schedule.last_change > run.total_steps:

@@ -108,6 +108,15 @@ def checkpoint_of(folder: Path) -> Path | None:
     return last if last.exists() else next(iter(step_files(folder / _CHECKPOINTS)), None)
 
 
+def source_of(init_from: str) -> Path:
+    """Return the checkpoint that ``init_from`` names; raises CheckpointError where there is none."""
+    path = Path(init_from)
+    checkpoint = checkpoint_of(path) if path.is_dir() else path
+    if checkpoint is None or not checkpoint.is_file():
+        raise CheckpointError(f"init_from={init_from}: no checkpoint there; expected a run folder, or a checkpoint")
+    return checkpoint
+
+
 def step_files(checkpoints: Path) -> dict[Path, int]:
     """The numbered checkpoints and their steps, the newest first."""
     found = {path: _STEP_FILE.fullmatch(path.name) for path in checkpoints.glob("step_*.pt")}

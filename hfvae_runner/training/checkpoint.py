@@ -73,6 +73,7 @@ class State:
         step: the optimiser steps taken so far.
         seconds: the wall time that they took, over all resumes.
         restarts: after each divergence that was taken back, the ``step`` gone on from and the learning rate ``lr``.
+        initialised: what ``initialise`` returned, where ``init_from`` names a run; else None.
         rng: the run's own random states while the process goes from one run to the other; None where the process's are.
     """
 
@@ -83,6 +84,7 @@ class State:
     step: int = 0
     seconds: float = 0.0
     restarts: list[dict[str, float]] = field(default_factory=list)
+    initialised: dict[str, object] | None = None
     rng: dict[str, object] | None = None
 
     @property
@@ -140,6 +142,7 @@ class State:
             "rng": _random_states(self.generator.device) if self.rng is None else self.rng,
             "threads": torch.get_num_threads(),
             "restarts": [dict(each) for each in self.restarts],
+            "initialised": self.initialised,
             "config": config_text,
         }
 
@@ -164,6 +167,7 @@ def restore(state: State, path: Path) -> None:
     state.step = content["step"]
     state.seconds = content["seconds"]
     state.restarts = content["restarts"]
+    state.initialised = content.get("initialised")
     device = state.generator.device.type
     if device == content["generator_device"]:
         state.generator.set_state(content["generator"])
@@ -182,6 +186,29 @@ def restore_model(model: nn.Module, path: Path) -> None:
     Raises CheckpointError, before anything is changed, where ``restore`` would for the file or the model.
     """
     restore_parameters(model, _read(path)["model"], path)
+
+
+def initialise(model: nn.Module, path: Path) -> dict[str, object]:
+    """Set the parameters and buffers of a new model to those of a checkpoint, where names and shapes are the same.
+
+    Args:
+        model: to set.
+        path: of the checkpoint.
+
+    Returns:
+        The checkpoint's ``path`` and ``step``, and the names of the parameters that were ``taken`` and ``left``.
+
+    Raises:
+        CheckpointError: the file cannot be read, or nothing in it fits; nothing is changed.
+    """
+    content = _read(path)
+    own, stored = model.state_dict(), content["model"]
+    taken = [name for name in own if _describe(own[name]) == _describe(stored.get(name))]
+    if not taken:
+        raise CheckpointError(f"{path}: none of its parameters fits this model; expected a run of a model like it")
+    model.load_state_dict({**own, **{name: stored[name] for name in taken}})
+    left = [name for name in own if name not in taken]
+    return {"path": str(path), "step": content["step"], "taken": taken, "left": left}
 
 
 def restore_parameters(model: nn.Module, parameters: Mapping[str, Tensor], path: Path) -> None:

@@ -22,6 +22,7 @@ PLAIN: dict[str, Any] = {
     "precision": "bf16",
     "on_divergence": "stop",
     "resume": None,
+    "init_from": None,
     "optimized_metric": None,
     "debug": False,
     "choices": {"dataset": "digits", "model": "m", "likelihood": "l", "prior": "p", "objective": "hfvae"},
