@@ -138,7 +138,7 @@ class ObjectiveConfig:
 @with_config(_CLOSED)
 @dataclass(frozen=True)
 class SupervisionConfig:
-    """How many labels are given in training."""
+    """Options of the labels that are given in training."""
 
     fraction: Annotated[Share, Field(description="of each class's examples that have their label given; 0 for none")]
     weight: Annotated[NonNegative, Field(description="of -log q(y|x) where y is given")]

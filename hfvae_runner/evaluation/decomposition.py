@@ -112,7 +112,7 @@ class Evaluation:
     Attributes:
         metrics: the split's section of metrics.json, without the metrics that ``metrics=`` chooses.
         elbo: log p(x|z) − KL of each example, [N], nats.
-        kl: KL per factor, [F], nats; None where the prior has no marginals per factor.
+        kl: KL per factor, [F], nats; None if the prior has no marginals per factor.
         information: index-code mutual information per factor, [F], nats.
     """
 

@@ -1,6 +1,6 @@
 """The metrics that a config chooses, on an encoded split.
 
-Shapes: N examples; B of them; D continuous factors.
+Shapes: N examples; B rows chosen from them; D continuous factors.
 """
 
 from collections.abc import Mapping

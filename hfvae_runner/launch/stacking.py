@@ -173,8 +173,9 @@ def kinds(composed: Sequence[Job]) -> list[list[Job]]:
 
 
 def kind_of(config: Config, folder: Path) -> str:
-    """Return a key that is equal for two jobs that can be stacked: the config without values that may differ, and the
-    step of the newest checkpoint.
+    """Return a key that is equal for jobs that can be stacked.
+
+    It contains the config without the values that may differ, and the step of the newest checkpoint.
     """
     shared = {key: value for key, value in config.resolved.items() if key not in ("seed", "lr", *config.knobs)}
     # A term whose weight is 0 at every step is not built, so zero weights change the structure.

@@ -10,8 +10,10 @@ _DEEPEST = 2
 
 
 class Metric(NamedTuple):
-    """A number of a completed run: title, function that returns it (None if undefined), unit, and the better direction
-    for trade-offs.
+    """A number of a completed run.
+
+    Its fields are the title, the function that returns the number (None if undefined), the unit, and for trade-offs the
+    better direction.
     """
 
     title: str

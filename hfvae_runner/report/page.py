@@ -168,7 +168,7 @@ def _sweep(pictures: Sequence[Picture]) -> Iterator[str]:
     for picture in pictures:
         source = f"data:image/png;base64,{base64.b64encode(picture.png).decode()}"
         caption = escape(picture.caption)
-        # A wide figure stays legible on a phone and scrolls; a narrow one shrinks to fit.
+        # A wide figure keeps its size and scrolls on a phone; a narrow one shrinks to fit.
         kind = ' class="broad"' if picture.width > _PHONE else ""
         image = f'<img src="{source}" alt="{caption}" width="{picture.width}"{kind}>'
         frame = '<div class="wide whole" role="region" aria-label="Figure" tabindex="0">'

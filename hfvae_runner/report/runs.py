@@ -36,7 +36,7 @@ class Run:
     Attributes:
         path: the folder, without symbolic links.
         name: the folder's path relative to the report's folder.
-        status: ``completed``, ``failed``, ``diverged``, ``unfinished``, or ``unreadable`` where a file is malformed.
+        status: ``completed``, ``failed``, ``diverged``, ``unfinished``, or ``unreadable`` if a file is malformed.
         reason: the reason why it is not completed; empty if it is, or if the reason is unknown.
         config: the resolved config; empty if it cannot be read.
         metrics: the content of metrics.json; empty unless completed.

@@ -217,7 +217,7 @@ class RunFolder:
         logger = logging.getLogger("hfvae_runner")
         logger.setLevel(logging.INFO)
         logger.addHandler(self._log)
-        # One for all folders: each line stands on the terminal once.
+        # One handler for all open folders, so that each line is printed once.
         if not RunFolder._open:
             RunFolder._terminal = _Terminal()
             logger.addHandler(RunFolder._terminal)

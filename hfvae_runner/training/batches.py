@@ -53,7 +53,7 @@ class Batches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """N // B."""
+        """The number of batches per epoch, N // B."""
         return len(self.x) // self.batch_size
 
     def at(self, step: int) -> tuple[Tensor, Tensor | None]:

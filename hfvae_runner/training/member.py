@@ -21,7 +21,7 @@ class Observer(Protocol):
         """Receive a row for history.csv."""
 
     def measure(self, step: int) -> None:
-        """Evaluate the model, every ``metrics.every`` steps; may leave it in evaluation mode."""
+        """Evaluate the model, every ``metrics.every`` steps; the model may be left in evaluation mode."""
 
     def discard_after(self, step: int) -> None:
         """Discard the rows and measurements after the step."""

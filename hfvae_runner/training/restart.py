@@ -1,4 +1,4 @@
-"""Restarts training after a divergence, from the last checkpoint and with a smaller learning rate."""
+"""Restarts training after a divergence, from the last checkpoint and with smaller learning rates."""
 
 import logging
 import traceback
