@@ -190,7 +190,7 @@ def following() -> Iterator[int | None]:
     The place is None if no leader on this machine has started the process, and outside the main thread.
 
     Raises:
-        SystemExit: the sweep has ended, or this process received SIGTERM.
+        SystemExit: the sweep is ending, or this process received a signal to end.
     """
     global _follower
     folder = os.environ.get(_FOLDER)
