@@ -12,16 +12,23 @@ T = TypeVar("T")
 
 
 def progress(items: Iterable[T], what: str, *, wanted: bool, total: int | None = None) -> Iterator[T]:
-    """The items, with a bar on the terminal if they take longer than a few seconds; none where it is not wanted."""
+    """Iterate over the items, with a progress bar on the terminal if they take longer than three seconds.
+
+    Args:
+        items: the items.
+        what: the bar's label.
+        wanted: whether to show a bar.
+        total: the number of items, if ``items`` has no length.
+    """
     from tqdm import tqdm
 
-    # None: only where stderr is a terminal.
+    # None shows the bar only if stderr is a terminal.
     disable = None if wanted else True
     return iter(tqdm(items, desc=what, total=total, delay=_SECONDS, leave=False, dynamic_ncols=True, disable=disable))
 
 
 def spelt_out(text: str) -> str:
-    """Escape control characters, and bytes that are not text."""
+    """Escape control characters and undecodable bytes."""
     if text.isascii() and text.isprintable():
         return text
     encoded = text.encode("utf-8", "backslashreplace").decode()
@@ -29,13 +36,16 @@ def spelt_out(text: str) -> str:
 
 
 def exit_code_of(command: Callable[[], int]) -> int:
-    """Runs a command; Ctrl-C, and a reader of its output that goes away (``… | head``), end it without a traceback."""
+    """Run a command and return its exit code.
+
+    Ctrl-C (130) and a closed pipe on its output (0, as with ``… | head``) end it without a traceback.
+    """
     _open_what_is_closed()
     try:
         code = command()
         sys.stdout.flush()
     except BrokenPipeError:
-        # Else Python would complain at exit, when it flushes what the reader did not want.
+        # Otherwise Python would report an error at exit, when it flushes the rest of the output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
@@ -44,13 +54,13 @@ def exit_code_of(command: Callable[[], int]) -> int:
 
 
 def _open_what_is_closed() -> None:
-    """Open standard streams on /dev/null where the command was started without them (``>&- 2>&-``).
+    """Open missing standard streams on /dev/null, if the command was started without them (``>&- 2>&-``).
 
-    Else Python has none to write to, and the next file that is opened takes the number of one.
+    Otherwise ``sys.stdout`` is None, and the next opened file gets the descriptor of a standard stream.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(descriptor)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (as long as the process)
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (open as long as the process runs)

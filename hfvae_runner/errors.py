@@ -1,28 +1,28 @@
-"""The errors that a user may meet, each with the exit code of the command line's contract."""
+"""The errors that are reported to users, each with its exit code."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class RunnerError(Exception):
-    """A failure that is explained in one line and needs no traceback.
+    """A failure that is explained in one line, without a traceback.
 
-    One argument only, so that an instance survives pickling between the processes of a sweep.
+    It has a single argument, so that an instance can be pickled between the processes of a sweep.
     """
 
     exit_code = 2
 
 
 class ConfigError(RunnerError):
-    """The configuration asks for something that does not exist or does not fit together."""
+    """The config names something that does not exist, or its parts do not fit together."""
 
 
 class DataError(RunnerError):
-    """A data file is missing, or is not what its publisher wrote."""
+    """A data file is missing, or differs from the published one."""
 
 
 class CheckpointError(RunnerError):
-    """A checkpoint or a run folder cannot be used as asked."""
+    """A checkpoint or a run folder cannot be used as requested."""
 
 
 class FolderInUse(CheckpointError):
@@ -30,7 +30,7 @@ class FolderInUse(CheckpointError):
 
 
 class StorageError(RunnerError):
-    """A file of the run folder could not be written; its former content is intact."""
+    """A file of the run folder could not be written; its former content is unchanged."""
 
 
 class Diverged(RunnerError):
@@ -40,6 +40,6 @@ class Diverged(RunnerError):
 
 
 def nearest(name: object, choices: Iterable[str]) -> str:
-    """Return ``; did you mean 'beta'?`` with the valid name closest to the one given, or an empty string."""
+    """Return ``; did you mean 'beta'?`` with the valid name closest to the given one, or an empty string."""
     matches = get_close_matches(str(name), list(choices), n=1, cutoff=0.5)
     return f"; did you mean {matches[0]!r}?" if matches else ""

@@ -1,6 +1,6 @@
 """``python -m hfvae_runner.evaluate RUN_FOLDER … metrics=…``: measures finished runs without training them.
 
-What is measured is added to the run's metrics.json, with the numbers that the run itself would have had at its end.
+Adds the results to each run's metrics.json. They equal the values that the run would have measured at its end.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from hfvae_runner.launch import jobs, resume
 from hfvae_runner.launch.composition import parse_overrides
 from hfvae_runner.storage import run_folder
 
-# What changes no number.
+# Keys that do not change the results.
 _MAY_CHANGE = ("device", "threads", "data_root", "dataset.root", "dataset.download", "train.progress", "trust", "debug")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measures every named run; the exit code of the first that cannot be."""
+    """Measure every named run; return 0, or the exit code of the first run that fails."""
     description, _, details = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
         prog="hfvae_runner.evaluate",
@@ -52,10 +52,10 @@ def _run(folders: Sequence[str], given: Sequence[str]) -> int:
         if not folders:
             raise ConfigError(f"{' '.join(given)}: expected at least one run folder, and metrics=NAME")
         overrides = parse_overrides(texts)
-        # Before the first run is measured, all are looked at.
+        # Check all runs before measuring the first.
         configs = {Path(folder): _config(Path(folder), overrides) for folder in folders}
         for folder, config in configs.items():
-            # Late, since torch takes seconds to import and a mistake in the arguments needs none of it.
+            # Late, since torch takes seconds to import and the checks of the arguments do not need it.
             from hfvae_runner.runs.single import measure_again
 
             measure_again(config, folder)
@@ -65,11 +65,11 @@ def _run(folders: Sequence[str], given: Sequence[str]) -> int:
 
 
 def _config(folder: Path, overrides: Sequence[Override]) -> Config:
-    """The run's own config, with what is asked for in place of its metrics.
+    """Return the run's own config, with the overrides applied.
 
     Raises:
-        CheckpointError: no finished run stands there.
-        ConfigError: an override is unknown, or would make another run of it.
+        CheckpointError: the folder's config cannot be read.
+        ConfigError: the folder holds no finished run, or an override is unknown or would make it another run.
     """
     if run_folder.inspect(folder) != "finished":
         raise ConfigError(f"{folder} holds no finished run; expected the folder of one")

@@ -1,12 +1,12 @@
-"""What each metric costs, from a thousand rows to all of dSprites, and what a plain implementation of it would.
+"""Measures the time and memory of each metric, from a thousand rows to all of dSprites, against a plain implementation.
 
     python scripts/bench_metrics.py [--metrics NAME,...] [--sizes 1000,3000,...] [--plain 3000] [--threads 1]
 
-The posteriors are made up: rows of the dSprites grid whose factors stand in seven of ten latent variables at several
-scales, mixed in one, and three that are collapsed; a discrete variable knows something of the shape, which is also the
-label. Options are those of conf/metrics. Sizes up to ``--plain`` are measured with the plain implementation, too, where
-there is one, with the same options. Every measurement has a process of its own, whose peak memory is that of the
-libraries, the encoded rows and the metric together: the smallest size tells how much of it is not the metric's.
+The posteriors are synthetic, for rows of the dSprites grid. Seven of ten latent variables encode the factors with
+several scales, one of them a mixture of two factors; three are collapsed. A discrete variable depends partly on the
+shape, which is also the label. Options are those of conf/metrics. For sizes up to ``--plain``, the plain implementation
+is also measured with the same options, if there is one. Every measurement runs in a separate process, whose peak memory
+includes the libraries and the encoded rows; the smallest size shows how much of it does not belong to the metric.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# The package of this checkout, installed or not.
+# Use this checkout's package, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
@@ -35,12 +35,12 @@ from hfvae_runner.metrics._subject import Categories, Floats, Integers, Represen
 METRICS = Path(__file__).resolve().parents[1] / "conf" / "metrics"
 SIZES = {"colour": 1, "shape": 3, "scale": 6, "orientation": 40, "x": 32, "y": 32}
 WHOLE = math.prod(SIZES.values())
-# What these cost is the networks or the posteriors as the model has them, which the made-up subject does not have.
+# Left out: their cost is that of the networks or of the model's posteriors, which the synthetic subject lacks.
 WITHOUT_NETWORKS = {"importance_bound", "inclusive_kl"}
 
 
 class Measured(NamedTuple):
-    """One run of a metric: seconds of the clock and of the processor, the process's peak in bytes, and the value."""
+    """One run of a metric: wall and processor time in seconds, the process's peak memory in bytes, and the value."""
 
     seconds: float
     processor: float
@@ -61,7 +61,7 @@ def main() -> int:
     if unknown := sorted(set(names) - set(known)):
         print(f"error: no metric {', '.join(unknown)}; there are {', '.join(sorted(known))}", file=sys.stderr)
         return 2
-    # Read when a process starts its libraries.
+    # The measuring processes read it when they load their libraries.
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     versions = f"python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}"
     print(f"{os.cpu_count()} cores ({platform.machine()}), {arguments.threads} threads, {versions}")
@@ -84,7 +84,7 @@ def said(value: float | None) -> str:
 
 
 def options_of_metrics() -> dict[str, dict[str, Any]]:
-    """What stands in conf/metrics, by the metrics' names; lists of metrics are none."""
+    """Return the content of the files in conf/metrics by the metrics' names, without lists of metrics."""
     files = {path.stem: dict[str, Any](OmegaConf.load(path)) for path in METRICS.glob("*.yaml")}
     return {name: each for name, each in files.items() if "_target_" in each and name not in WITHOUT_NETWORKS}
 
@@ -96,7 +96,7 @@ def in_own_process(name: str, options: dict[str, Any], rows: int, threads: int, 
 
 def measured(name: str, options: dict[str, Any], rows: int, threads: int, plain: bool) -> Measured:
     torch.set_num_threads(threads)
-    # Metrics import it when they need it; the seconds that takes are not theirs.
+    # Metrics import it when they need it; the time of the import is not counted.
     importlib.import_module("sklearn.ensemble")
     subject = subject_of(rows)
     metric = PLAIN[name] if plain else metric_of(options)
@@ -116,7 +116,7 @@ def metric_of(options: Mapping[str, Any]) -> Callable[..., Result]:
 
 
 def subject_of(rows: int) -> Subject:
-    """So many rows of the grid, in a random order, as a made-up encoder sees them."""
+    """Return the given number of rows of the grid in random order, encoded by a synthetic encoder."""
     generator = np.random.default_rng(0)
     cells = generator.permutation(WHOLE)[:rows]
     of_factor = dict(zip(SIZES, np.unravel_index(cells, list(SIZES.values())), strict=True))
@@ -147,14 +147,14 @@ def subject_of(rows: int) -> Subject:
 
 
 def discrete_of(value: Integers, generator: np.random.Generator) -> Categories:
-    """A variable of three categories which takes the value for certain, or for doubtful, by chance."""
+    """Return a variable of three categories that follows the value, with random certainty."""
     logits = generator.standard_normal((len(value), 3))
     logits[np.arange(len(value)), value] += 3
     probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     return Categories("c", probabilities, probabilities.argmax(1))
 
 
-# The definitions, word for word, with no thought for time or memory. --------------------------------------------------
+# Literal implementations of the definitions, without optimisation for time or memory. ---------------------------------
 
 
 def factors_that_vary(truth: tuple[Truth, ...]) -> list[Truth]:
@@ -167,7 +167,7 @@ def entropy_of(values: Integers) -> float:
 
 
 def mean_gap(information: Mapping[str, list[float]], factors: list[Truth], key: str) -> Result:
-    """Eq. 6 of the β-TCVAE paper."""
+    """Compute the mean gap, Eq. 6 of the β-TCVAE paper."""
     gaps = []
     for factor in factors:
         *_, second, first = sorted(max(each, 0.0) for each in information[factor.name])
@@ -186,7 +186,7 @@ def of_categories(variable: Categories, factor: Truth) -> float:
 
 
 def log_mixture(z: Floats, mean: Floats, scale: Floats) -> Floats:
-    """log 1/N Σ_n N(z_s; m_n, s_n) over all dimensions together, [S], from [S, D], [N, D] and [N, D]."""
+    """Compute log 1/N Σ_n N(z_s; m_n, s_n) over all dimensions together, [S], from [S, D], [N, D] and [N, D]."""
     table = np.zeros((len(z), len(mean)))
     for d in range(z.shape[1]):
         table -= ((z[:, d, None] - mean[:, d]) / scale[:, d]) ** 2 / 2 + np.log(scale[:, d]) + np.log(2 * np.pi) / 2
@@ -279,7 +279,7 @@ def plain_mig_blocks(subject: Subject, *, samples: int) -> Result:
 
 
 def rows_of_vote(factors: list[Truth], count: int, generator: np.random.Generator) -> tuple[int, Integers]:
-    """A factor, and rows that share the value of it which some row has."""
+    """Return a random factor, and rows that share a random row's value of it."""
     k = int(generator.integers(len(factors)))
     same = np.flatnonzero(factors[k].values == generator.choice(factors[k].values))
     return k, generator.choice(same, count)

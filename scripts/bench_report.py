@@ -1,16 +1,16 @@
-"""How long a report takes over as many runs as a study has, what memory it needs and how large its page is.
+"""Measures the time and memory of a report over as many runs as a study has, and the size of its page.
 
     python scripts/bench_report.py [RUNS ...] [--search] [--run FOLDER] [--open]
 
-For each number of runs (1,500 and 10,000 by default) a temporary folder gets so many run folders, as a sweep over six
-objectives, six strengths, seven data sets and the seeds leaves them; with ``--search`` as a random search does, in
-which every run is a setting of its own. Config, results and figures are those of one run: the one in ``--run``, else a
-short one of the default objective, which is trained first. Its numbers are varied by a few percent from run to run,
-its figures are linked. Then ``python -m hfvae_runner.report`` runs on it twice.
+For each number of runs (1,500 and 10,000 by default), that many run folders are written to a temporary folder, like
+those of a sweep over six objectives, six strengths, seven data sets and the seeds; with ``--search``, like those of a
+random search, in which every run is a setting of its own. Config, results and figures are copies of one run: the one in
+``--run``, else a short run of the default objective, which is trained first. Its numbers are varied by a few percent
+from run to run; its figures are linked. Then ``python -m hfvae_runner.report`` runs twice.
 
-    first    seconds of the process over folders that were never read
-    again    seconds of the process when nothing has changed since
-    MB       the most memory (10^6 bytes) that one of its processes held, the first time and again
+    first    seconds of the process over folders that it has never read
+    again    seconds of the process if nothing has changed since
+    MB       the peak memory (10^6 bytes) of any of its processes, the first time and again
     page     the size of report.html in MB
     open     with ``--open``, seconds until a Chromium on this machine has loaded the page and drawn it
 """
@@ -31,7 +31,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-# The package of this checkout, installed or not.
+# Use this checkout's package, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
@@ -49,14 +49,14 @@ _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-sta
 
 
 class Measured(NamedTuple):
-    """A process's seconds, and the most bytes that it or one of its own held."""
+    """A process's wall time in seconds, and the peak memory in bytes of it or one of its child processes."""
 
     seconds: float
     peak: int
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints the table; 2 if an argument cannot be used or a command fails."""
+    """Print the table; return 0, or 2 if an argument cannot be used or a command fails."""
     description, _, details = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
         description=description, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measure(sizes: Sequence[int], search: bool, run: Path | None, opened: bool) -> None:
-    """Prints the table.
+    """Print the table.
 
     Raises:
         RunnerError: a number, the run or the browser cannot be used, or a command fails.
@@ -106,10 +106,10 @@ def _trained(folder: Path) -> Path:
 
 
 def reported(home: Path) -> Measured:
-    """A report on the runs below ``home``, in a process of its own.
+    """Measure a report on the runs below ``home``, in a separate process.
 
     Raises:
-        DataError: it fails.
+        DataError: the report fails.
     """
     return _command("hfvae_runner.report", str(home))
 
@@ -128,15 +128,15 @@ def _command(module: str, *arguments: str) -> Measured:
             said.seek(0)
             last = said.read().decode(errors="replace").strip().rpartition("\n")[2]
             raise DataError(f"{' '.join(command[1:])} ended with exit code {process.returncode}: {last}")
-    # Kilobytes, but on macOS.
+    # In bytes on macOS, else in kilobytes.
     return Measured(seconds, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
 
 
 def make(home: Path, runs: int, template: Path, search: bool) -> None:
-    """Writes so many run folders below ``home``, each with the template's content and numbers of its own.
+    """Write the given number of run folders below ``home``, each with the template's content and varied numbers.
 
     Raises:
-        DataError: the template is no completed run with figures.
+        DataError: the template is not a completed run with figures.
     """
     try:
         config = yaml.safe_load((template / "config.yaml").read_bytes())
@@ -145,7 +145,7 @@ def make(home: Path, runs: int, template: Path, search: bool) -> None:
     except OSError as error:
         raise DataError(f"{error.filename} cannot be read; expected a completed run with figures") from None
     generator = np.random.default_rng(0)
-    # Copied once, since links do not cross file systems.
+    # Copied once, since hard links do not cross file systems.
     store = home.with_name("pictures")
     shutil.rmtree(store, ignore_errors=True)
     store.mkdir(parents=True)
@@ -182,13 +182,13 @@ def _searched(generator: np.random.Generator) -> Iterator[dict[str, object]]:
 
 
 def _name(changes: dict[str, object]) -> str:
-    """As a sweep names its jobs."""
+    """Return a name of the form that a sweep gives its jobs."""
     text = "_".join(f"{key}-{value}" for key, value in changes.items())
     return f"{text}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _varied(value: object, generator: np.random.Generator) -> object:
-    """The content with every real number moved by a few percent."""
+    """Return the content with every float changed by a few percent."""
     if isinstance(value, dict):
         return {key: _varied(inner, generator) for key, inner in value.items()}
     if isinstance(value, list):
@@ -204,10 +204,10 @@ def _browser() -> str:
 
 
 def _opening(browser: str, page: Path) -> float:
-    """Seconds until the page is loaded and drawn, the start of the browser left out."""
+    """Return the seconds until the page is loaded and drawn, without the start of the browser."""
     from playwright.sync_api import sync_playwright
 
-    # A browser's sandbox does not start as root.
+    # Chromium's sandbox does not run as root.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         window = playwright.chromium.launch(executable_path=browser, args=arguments).new_page()

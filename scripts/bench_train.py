@@ -1,30 +1,31 @@
-"""How fast training is: against a plain loop, against the machine's matrix products, and many runs at once.
+"""Measures the speed of training against a plain loop and against the matrix products alone, and of stacked runs.
 
     python scripts/bench_train.py [--settings NAME,...] [--steps N] [--rounds 7] [--threads 2] [--rows 50000]
                                   [--stacked 1,8,64] [--compile] [--table] [--start] [--layouts] [--pairs]
 
-The five papers' main settings, each as its experiment has it, but for the batch of 64 of the α-β paper's shapes. Both
-sides train on the same ``--rows`` examples: MNIST and dSprites from $HFVAE_DATA (else data/) where they are there, else
-random bytes in MNIST's format, and sprites drawn by the program.
+The settings are the five papers' main experiments, except that the α-β paper's shapes have a batch of 64. The plain
+loop and ours train on the same ``--rows`` examples: MNIST and dSprites from $HFVAE_DATA (else data/) if they exist,
+else random bytes in MNIST's format, and sprites that the program draws.
 
-    plain loop   what scripts/_bench/plain.py has: the same networks, losses equal to ours, DataLoader, table, Adam
-    fp32, …      a run's own steps by its precision; compiled as well with --compile; on CUDA recorded as a graph, too
-    products     the step's matrix products alone (scripts/_bench/floor.py), by their precision; in fp32 as torch takes
-                 them, too, where ours has others
+    plain loop   scripts/_bench/plain.py: the same networks, losses equal to ours, DataLoader, whole table, plain Adam
+    fp32, …      a run's own steps by precision; with --compile also compiled; on CUDA also recorded as a graph
+    products     the step's matrix products alone (scripts/_bench/floor.py), by precision; the products of a run's own
+                 precision also by torch's functions
 
-    ex/s         examples a second
+    ex/s         examples per second
     ratio        to the plain loop's, in the same round: median [least, most]
     floor        the share of the time that the products of the same precision take alone, in the same round
-    MB           the most that data, parameters, optimiser and steps take of memory (on CUDA, of the device)
+    MB           peak memory of data, parameters, optimiser and steps (on CUDA, memory of the device)
 
-In a round every contestant takes some steps in turn, so that whatever else the machine does hits all of them. Then runs
-of HFVAE on MNIST with batches of 64 and different seeds, stacked against one after another. In place of all that,
-``--table`` prints what log q(z) of a batch costs by itself, ``--start`` how long a command takes to its first step, and
-``--layouts`` what it brings that the weights of convolutions lie channels-last in memory. ``--pairs`` starts a command
-alone, then twice at once: the examples a second of both against those of one, and under ``command`` how much longer
-both take one after another than at once; as the program lets OpenMP's threads wait (hfvae_runner/openmp.py) and as
-libgomp does by itself, or for the turns in ``--spins``. It is the command with the defaults; with ``--settings``,
-theirs as well.
+In a round each way takes some steps in turn, so that other load of the machine affects all of them alike. After that,
+stacked runs of HFVAE on MNIST, with batches of 64 and different seeds, are compared with runs one after another.
+
+The following options replace all of this. ``--table`` measures log q(z) of a batch alone, ``--start`` the time of a
+command to its first step, and ``--layouts`` the gain of channels-last weights of convolutions. ``--pairs`` runs a
+command alone, then twice at once: it prints the examples per second of both against those of one, and under ``command``
+the time of both one after another over their time at once; with the program's setting of how OpenMP's threads wait
+(hfvae_runner/openmp.py), and with libgomp's default or the numbers of turns in ``--spins``. The command has the
+defaults; with ``--settings``, those are measured as well.
 """
 
 import argparse
@@ -37,7 +38,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-# The package of this checkout, installed or not.
+# Use this checkout's package, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
@@ -54,7 +55,7 @@ _TABLE_BATCH, _TABLE_LARGEST = 2048, 16_384
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints the tables; 2 if an argument or the data cannot be used."""
+    """Print the tables; return 0, 2 if an argument or the data cannot be used, or a failed command's exit code."""
     options = _parser().parse_args(arguments)
     try:
         names = _settings(options.settings)
@@ -142,10 +143,10 @@ def _overrides(name: str, options: argparse.Namespace, data: Data) -> list[str]:
 def setting_lines(
     name: str, known: dict[str, ways.Way], overrides: Sequence[str], steps: int | None, rounds: int
 ) -> list[str]:
-    """A setting's table, measured.
+    """Measure a setting, and return the lines of its table.
 
     Raises:
-        RunnerError: it cannot run here.
+        RunnerError: the setting cannot run here.
     """
     config = config_of(name, overrides)
     turns = {title: ways.turn_of(name, way, overrides) for title, way in known.items()}
@@ -182,10 +183,10 @@ def _print_stacked(options: argparse.Namespace, data: Data) -> None:
 
 
 def stacked_lines(runs: int, overrides: Sequence[str], device: str, steps: int, rounds: int) -> list[str]:
-    """So many runs at once, on CUDA recorded as well, against one that has the machine for itself, in turns.
+    """Measure stacked runs (on CUDA also recorded as a graph) against one run alone, in turns; return the lines.
 
     Raises:
-        RunnerError: they cannot run here.
+        RunnerError: the runs cannot run here.
     """
     title = f"{runs} runs" if runs > 1 else "1 run"
     kinds = {title: (), f"{title}, graph": (ways.GRAPH,)} if device == "cuda" else {title: ()}
@@ -223,7 +224,7 @@ def _print_parts(options: argparse.Namespace, names: Sequence[str], data: Data) 
 
 
 def _commands(names: Sequence[str], options: argparse.Namespace, data: Data) -> dict[str, list[str]]:
-    """What is typed for the defaults, and for each of the settings."""
+    """Return the overrides of the command with the defaults, and of each of the settings, by title."""
     commands = {"the defaults": [f"threads={options.threads}", f"device={options.device}"]}
     for name in names:
         own = SETTINGS[name].overrides

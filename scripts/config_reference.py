@@ -1,8 +1,8 @@
-"""Writes what the config's types say: docs/reference/config.md, the JSON schemas beside it, and where conf/ finds them.
+"""Writes docs/reference/config.md and its JSON schemas from the config's types, and the schemas' paths into conf/.
 
     python scripts/config_reference.py
 
-Editors that know YAML by a schema (the YAML language server) read the schema's place in a comment of the file.
+Editors that support schemas for YAML (the YAML language server) read the schema's path from a comment in the file.
 """
 
 import inspect
@@ -17,7 +17,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from pydantic import TypeAdapter
 
-# The package of this checkout, installed or not.
+# Use this checkout's package, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hfvae_runner.config.schema import BROUGHT_GROUPS, METRICS_SETTINGS, Config
@@ -57,7 +57,7 @@ _NUMBER_OR_SCHEDULE = {
 
 
 def outputs() -> dict[Path, str]:
-    """Every file that this program writes, with its content."""
+    """Return every file that this program writes, with its content."""
     options = {group: _options(group) for group in _TARGETS}
     schemas = {"config": _whole(options), "train": _part("train")}
     schemas |= {group: _group(options[group]) for group in _TARGETS if group != "dataset"}
@@ -67,12 +67,12 @@ def outputs() -> dict[Path, str]:
 
 
 def conf_files() -> list[Path]:
-    """Every YAML file of conf/."""
+    """Return every YAML file of conf/."""
     return sorted(CONF.rglob("*.yaml"))
 
 
 def schema_of(path: Path) -> Path:
-    """The schema of a file of conf/."""
+    """Return the path of the schema of a file of conf/."""
     whole = path.parent == CONF or _IS_GLOBAL in path.read_text(encoding="utf-8").splitlines()
     return SCHEMAS / f"{'config' if whole else path.parent.name}.json"
 
@@ -81,18 +81,18 @@ def _with_schema(path: Path) -> str:
     up = "../" * len(path.relative_to(ROOT).parts[:-1])
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     rest = [line for line in lines if not line.startswith(_NAMED)]
-    # Hydra reads a package from the first line alone.
+    # Hydra reads a package from the first line only.
     first = 1 if rest[0].startswith("# @package") else 0
     rest.insert(first, f"{_NAMED}{up}{schema_of(path).relative_to(ROOT).as_posix()}\n")
     return "".join(rest)
 
 
 class _Options:
-    """What a function takes from a config.
+    """The options of a function in a config.
 
     Attributes:
-        target: its dotted path.
-        types: each option's JSON schema, with its meaning where the function's docstring says it.
+        target: the function's dotted path.
+        types: each option's JSON schema, with its meaning if the function's docstring contains it.
         defaults: the values in conf/.
     """
 
@@ -110,19 +110,19 @@ class _Options:
 
 
 def _type_of(argument: inspect.Parameter, key: str) -> Fragment:
-    if key == "tree":  # a list of whole numbers and such lists, which pydantic has no words for
+    if key == "tree":  # a nested list of whole numbers, a type that pydantic cannot describe
         return {"type": "array", EXPECTED: "a tree such as [1, [2]]"}
     return kind_schema(argument.annotation)
 
 
 def _meanings(docstring: str) -> dict[str, str]:
-    """What a docstring says of each argument, in a line ``name: …`` and those below it that are further in."""
+    """Return each argument's description in a docstring: a line ``name: …`` and the more indented lines below it."""
     found = re.finditer(r"^( *)([a-z_]+): (.+(?:\n\1 +\S.*)*)", docstring, re.MULTILINE)
     return {match[2]: " ".join(match[3].split()) for match in found}
 
 
 def _options(group: str) -> dict[str, _Options]:
-    """The options of every file of a group that names a function, by the file's name."""
+    """Return the options of every file of a group that names a function, by the file's name."""
     found = {}
     for path in sorted((CONF / group).glob("*.yaml")):
         content = OmegaConf.to_container(OmegaConf.load(path))
@@ -135,7 +135,7 @@ def _options(group: str) -> dict[str, _Options]:
 
 
 def _closed() -> Any:
-    """The JSON schema of the whole config, as ``Config`` has it."""
+    """Return the JSON schema of ``Config``, without the fields that are not config keys."""
     schema = TypeAdapter(Config).json_schema()
     metrics = schema["$defs"]["MetricsConfig"]
     del metrics["properties"]["chosen"], schema["properties"]["knobs"], schema["properties"]["resolved"]
@@ -143,25 +143,25 @@ def _closed() -> Any:
 
 
 def _part(key: str) -> dict[str, Any]:
-    """The schema of a file that is one section of the config."""
+    """Return the schema of a file that is one section of the config."""
     schema = _closed()
     part = schema["$defs"][schema["properties"][key]["$ref"].rpartition("/")[2]]
     return _file(_shown_to_editors(part))
 
 
 def _group(options: Mapping[str, _Options]) -> dict[str, Any]:
-    """The schema of a file that names a function and its options, or lists other files."""
+    """Return the schema of a file that names a function and its options, or lists other files."""
     schema = _by_target(options)
     schema["properties"]["defaults"] = {"type": "array"}
     return _file({**schema, "anyOf": [{"required": ["_target_"]}, {"required": ["defaults"]}]})
 
 
 def _whole(options: Mapping[str, Mapping[str, _Options]]) -> dict[str, Any]:
-    """The schema of config.yaml and of all files that are parts of it."""
+    """Return the schema of config.yaml and of all files that are parts of it."""
     schema = _closed()
     own = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))
     assert isinstance(own, dict)
-    unset = [key for key, value in own.items() if value is None]  # for a data set's file to say
+    unset = [key for key, value in own.items() if value is None]  # a data set's file may set them
     sections = {
         key: _shown_to_editors(_resolved(fragment, schema), nullable=key in unset)
         for key, fragment in schema["properties"].items()
@@ -196,7 +196,7 @@ def _term_line() -> dict[str, Any]:
 
 
 def _by_target(options: Mapping[str, _Options]) -> dict[str, Any]:
-    """A section whose ``_target_`` says which options it has; one of the user's own may have any."""
+    """Return the schema of a section whose options depend on ``_target_``; a user's own function may have any."""
     targets = {each.target: each for each in options.values()}
     return {
         "type": "object",
@@ -215,7 +215,7 @@ def _by_target(options: Mapping[str, _Options]) -> dict[str, Any]:
 
 
 def _shown_to_editors(fragment: Any, *, nullable: bool = False) -> Any:
-    """A type as a file may have it: keys may be left to other files, and a value may be a reference to another key."""
+    """Return a type's schema for files, in which keys may be missing and a value may be a reference to another key."""
     if "properties" in fragment:
         kept = {key: value for key, value in fragment.items() if key not in ("required", "title")}
         inner = {key: _shown_to_editors(value) for key, value in fragment["properties"].items()}
@@ -225,7 +225,7 @@ def _shown_to_editors(fragment: Any, *, nullable: bool = False) -> Any:
     said = {key: value for key, value in fragment.items() if key == "description"}
     plain = {key: value for key, value in fragment.items() if key not in ("title", "description", EXPECTED)}
     if "prefixItems" in plain:
-        plain["items"] = plain.pop("prefixItems")  # as the draft of JSON schema has it that editors know best
+        plain["items"] = plain.pop("prefixItems")  # the form of draft 7, which editors support best
     if isinstance(plain.get("items"), dict):
         plain["items"] = _shown_to_editors(plain["items"])
     if "anyOf" in plain:
@@ -235,7 +235,7 @@ def _shown_to_editors(fragment: Any, *, nullable: bool = False) -> Any:
 
 
 def _resolved(fragment: Any, schema: Any) -> Any:
-    """A fragment with what it refers to in its place; what it says itself comes first."""
+    """Replace a fragment's reference by its target; the fragment's own keys take precedence."""
     if "$ref" not in fragment:
         return fragment
     return {
@@ -259,7 +259,7 @@ def _json(schema: Mapping[str, Any]) -> str:
 
 
 def _table(options: Mapping[str, Mapping[str, _Options]]) -> str:
-    """docs/reference/config.md."""
+    """Return the text of docs/reference/config.md."""
     parts = [
         "# Every key of the config",
         "Written by `python scripts/config_reference.py` from the types in hfvae_runner/config/schema.py, from the "
@@ -281,7 +281,7 @@ _Row = tuple[str, str, object, Fragment]
 
 
 def _run_keys() -> list[_Row]:
-    """The closed part: key, type, value in conf/, and its schema."""
+    """Return the rows of the closed part: key, type, value in conf/, and schema."""
     schema = _closed()
     own: Any = OmegaConf.to_container(OmegaConf.load(CONF / "config.yaml"))
     own["train"] = OmegaConf.to_container(OmegaConf.load(CONF / "train" / "default.yaml"))

@@ -1,23 +1,23 @@
-"""What each data set costs to have: the memory that it takes, and the time until a run's first batch.
+"""Measures the memory of each data set, and the time until a run's first batch.
 
     python scripts/data_cost.py [NAME ...] [--synthetic] [--data-root FOLDER]
 
-Published files are used where they are. With ``--synthetic`` a set that is not here is written at its published size,
-in its published format and with content of ours: sprites as ``dsprites_rendered`` draws them, blots of colour, random
-bytes and words; of the many files of ``cars3d``, ``chairs`` and ``celeba`` most are hard links to a few. No set has
-to be left out for its checksum: those that publishers name are for downloads, and a file under its own name is taken
-as it is. All is written to a temporary folder (below $TMPDIR), up to 2.6 GB for one set, and removed after the set.
+Published files are used if they exist. With ``--synthetic``, a missing set is written in its published size and format
+with synthetic content: sprites as ``dsprites_rendered`` draws them, blots of colour, random bytes and words; most of
+the files of ``cars3d``, ``chairs`` and ``celeba`` are hard links to a few. Checksums do not prevent this: they are
+checked for downloads only, and an existing file is used as it is. All files are written to a temporary folder (below
+$TMPDIR), up to 2.6 GB for one set, and removed after the set.
 
-Every number is from a fresh process. ``cold`` has the published files alone, and converts them; ``warm`` finds what
-``cold`` has converted. The files are mostly in the system's cache of the disk by then, in either state.
+Every number is from a new process. ``cold`` has only the published files, and converts them; ``warm`` uses the files
+that ``cold`` has converted. In both states the files are mostly in the system's disk cache.
 
-    held        what the data set's tensors hold, some of it perhaps in mapped files that are read when they are used
-    resident    how much the process has grown once the set is loaded (warm), imports left out
-    mapped      the part of that which stands in a file, too, so that the system can take it back
-    peak        how much the process has grown at most, until the first batch
-    seconds     from the composed config to the first batch on the CPU, imports left out
+    held        bytes of the data set's tensors, of which some may be in mapped files that are read on use
+    resident    growth of the process after loading the set (warm), without imports
+    mapped      the part of the growth that is backed by a file, so that the system can reclaim it
+    peak        peak growth of the process until the first batch
+    seconds     from the composed config to the first batch on the CPU, without imports
 
-Memory is in MB (10^6 bytes), and ``–`` where the system does not tell a process of its own (no /proc).
+Memory is in MB (10^6 bytes), or ``–`` if the system has no /proc.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
 
-# The package of this checkout, installed or not.
+# Use this checkout's package, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
@@ -69,7 +69,7 @@ _HEADER = (
 
 @dataclass(frozen=True)
 class Cost:
-    """Bytes and seconds of one data set in one state; None where the system does not tell."""
+    """Bytes and seconds of one data set in one state; None if the system has no /proc."""
 
     examples: str
     held: int
@@ -80,7 +80,7 @@ class Cost:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints the table; 2 if a name is unknown or a data set cannot be had from the files that are here."""
+    """Print the table; return 0, or 2 if a name is unknown or a data set cannot be loaded."""
     description, _, details = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
         description=description, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -119,15 +119,15 @@ def _told(error: RunnerError) -> int:
 
 
 def names() -> list[str]:
-    """Every data set, by its name on the command line."""
+    """Return the names of the published and made-up data sets on the command line."""
     return sorted(file.stem for file in (config_folder() / "dataset").glob("*.yaml") if file.stem not in _OWN)
 
 
 def row(name: str, data_root: Path, *, synthetic: bool) -> str:
-    """A data set's line of the table, measured.
+    """Measure a data set, and return its line of the table.
 
     Raises:
-        RunnerError: its files cannot be used or written, or it does not fit in memory.
+        RunnerError: its files cannot be used or written, or it does not fit into memory.
     """
     standing = published(name, data_root)
     if standing is None and not (synthetic and name in WRITERS):
@@ -166,9 +166,9 @@ def _megabytes(size: int | None) -> str:
 
 
 def published(name: str, data_root: Path) -> dict[str, Path] | None:
-    """Where a data set's files are, by their names below ``data_root``; None if one is missing.
+    """Return the paths of a data set's files by their names below ``data_root``; None if one is missing.
 
-    A data set that is made on the spot has none.
+    The result is empty for a generated data set.
     """
     found: dict[str, Path] = {}
     for file in getattr(_module(name), "FILES", ()):
@@ -181,7 +181,7 @@ def published(name: str, data_root: Path) -> dict[str, Path] | None:
 
 
 def _names(file: RemoteFile) -> list[str]:
-    """The names under which a file may be there, the one that is used first."""
+    """Return the names that a file may have, the preferred one first."""
     npz = [file.name.removesuffix(".hdf5") + ".npz"] if file.name.endswith(".hdf5") else []
     return [*npz, file.name, *([file.archive] if file.archive else [])]
 
@@ -192,14 +192,14 @@ def _module(name: str) -> ModuleType:
 
 
 def link(standing: Mapping[str, Path], root: Path) -> None:
-    """Has the files stand below ``root``, where what was converted from them before does not."""
+    """Link the files below ``root``, which contains no files converted from them."""
     for given, file in standing.items():
         (root / given).parent.mkdir(parents=True, exist_ok=True)
         (root / given).symlink_to(file.resolve())
 
 
 def in_fresh_process(name: str, root: Path, *, cache: Path) -> Cost:
-    """What a data set costs in a process of its own, which has ``cache`` in place of the user's cache folder.
+    """Measure a data set in a new process, which uses ``cache`` instead of the user's cache folder.
 
     Raises:
         RunnerError: the files cannot be used, or the process was killed.
@@ -217,8 +217,8 @@ def _away_from_the_user(name: str, root: Path, cache: Path) -> Cost:
 
 
 def measure(name: str, root: Path) -> Cost:
-    """What it costs this process to load a data set from ``root`` and take the first batch of a run."""
-    # Late, as are the data sets' own modules: only some need torchvision, which takes seconds to import.
+    """Measure in this process loading a data set from ``root`` and taking the first batch of a run."""
+    # Late, like the data sets' own modules: only some need torchvision, which takes seconds to import.
     from hfvae_runner.runs import assembly
 
     config = schema.parse(composed([f"dataset={name}", f"data_root={quoted(str(root))}"]))
@@ -238,7 +238,7 @@ def measure(name: str, root: Path) -> Cost:
 
 
 def memory() -> dict[str, int]:
-    """What the system says of this process's memory, in bytes; nothing where it does not."""
+    """Return the memory figures of this process from /proc, in bytes; empty if there is no /proc."""
     if not _STATUS.exists():
         return {}
     fields = (line.partition(":") for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines())
@@ -246,7 +246,7 @@ def memory() -> dict[str, int]:
 
 
 def held(dataset: Dataset) -> int:
-    """Bytes of all that the data set's tensors hold, each storage once."""
+    """Return the bytes of the data set's tensors, counting each storage once."""
     storages = [tensor.untyped_storage() for tensor in _tensors(dataset)]
     return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
 
@@ -269,7 +269,7 @@ def write_idx(folder: str, root: Path) -> None:
 
 
 def write_dsprites(root: Path) -> None:
-    """The entries of the .npz file that are read, piece by piece, since the images have 3 GB."""
+    """Write the entries of the .npz file that are read, in parts, since the images take 3 GB."""
     from hfvae_runner.data import _render
 
     grid = _module("dsprites").GRID
@@ -337,14 +337,14 @@ def write_celeba(root: Path) -> None:
     rows = (f"{path.name} {' '.join(row)}" for path, row in zip(paths, signs, strict=True))
     attributes = " ".join(f"Attribute_{a}" for a in range(40))
     (folder / "list_attr_celeba.txt").write_text("\n".join([str(len(paths)), attributes, *rows]) + "\n")
-    # The published parts follow one another: 162,770 to train, 19,867 to validate, 19,962 to test.
+    # The published parts in order: 162,770 for training, 19,867 for validation, 19,962 for testing.
     parts = np.digitize(np.arange(len(paths)) / len(paths), np.array([162_770, 182_637]) / 202_599)
     lines = (f"{path.name} {part}\n" for path, part in zip(paths, parts, strict=True))
     (folder / "list_eval_partition.txt").write_text("".join(lines))
 
 
 def write_newsgroups20(root: Path) -> None:
-    """Messages of 350 words, of 60,000 that are as frequent as their rank has it (Zipf)."""
+    """Write messages of 350 words from a vocabulary of 60,000, whose frequencies follow Zipf's law."""
     from hfvae_runner.data import _newsgroups
 
     generator = np.random.default_rng(0)
@@ -362,13 +362,13 @@ def write_newsgroups20(root: Path) -> None:
 
 
 def blots(size: tuple[int, int], generator: np.random.Generator) -> Image.Image:
-    """Smooth blots of colour: as a JPEG image of CelebA's size they take the 7 kB that its pictures take."""
+    """Draw smooth blots of colour; as a JPEG of CelebA's size they take 7 kB, as its pictures do."""
     colours = generator.integers(0, 256, (16, 13, 3), dtype=np.uint8)
     return Image.fromarray(colours).resize(size, Image.Resampling.BICUBIC)
 
 
 def repeated(paths: Sequence[Path], write: Callable[[Path], None], *, distinct: int) -> None:
-    """Writes the first few files, and has the others be hard links to them."""
+    """Write the first ``distinct`` files, and make the others hard links to them."""
     for i, path in enumerate(paths):
         path.parent.mkdir(parents=True, exist_ok=True)
         if i < distinct:

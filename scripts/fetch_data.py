@@ -1,6 +1,6 @@
 """Fetches the files of data sets from their publishers: ``python scripts/fetch_data.py NAME ...``.
 
-A data set that knows where its files come from says so in ``FILES`` of its module.
+The files and their addresses are in ``FILES`` of a data set's module.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-# The package of this checkout, installed or not.
+# Use this checkout's package, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hfvae_runner.console import exit_code_of
@@ -22,12 +22,16 @@ from hfvae_runner.launch.composition import config_folder
 
 
 def names() -> list[str]:
-    """Every data set, by its name on the command line."""
+    """Return the names of all data sets on the command line."""
     return sorted(file.stem for file in (config_folder() / "dataset").glob("*.yaml"))
 
 
 def fetch(name: str, root: Path) -> list[Path]:
-    """Where a data set's files are, fetched if need be; none for a data set that is made on the spot."""
+    """Fetch a data set's missing files, and return the paths of all; none for a generated data set.
+
+    Raises:
+        RunnerError: the name is unknown, or a file cannot be fetched.
+    """
     if name not in names():
         raise ConfigError(
             f"there is no data set {name!r}; expected some of {', '.join(names())}{nearest(name, names())}"
@@ -38,7 +42,7 @@ def fetch(name: str, root: Path) -> list[Path]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Fetches each of the data sets named; 2 if one of them cannot be had."""
+    """Fetch each of the named data sets; return 0, or 2 if one of them cannot be fetched."""
     parser = argparse.ArgumentParser(description="Fetch data sets from their publishers.")
     parser.add_argument("names", nargs="+", metavar="NAME", help=", ".join(names()))
     parser.add_argument(

@@ -1,10 +1,11 @@
-"""What a training step of each objective costs, as a ratio to one of `objective=vae` in the same run.
+"""Measures the time of a training step of each objective, as a ratio to a step of `objective=vae`.
 
     python scripts/step_cost.py [KEY=VALUE ...] [--objectives NAME,...] [--rounds 15] [--steps 10]
 
-Overrides go to every objective alike, such as `batch_size=512 threads=1 device=cuda dataset=mnist`. The objectives take
-turns, `--steps` steps each, for `--rounds` rounds, so that whatever else the machine does hits all of them; a round's
-ratio is to the vae's steps of the same round. The medians of the rounds are printed, with the least and the most.
+The overrides apply to every objective, such as `batch_size=512 threads=1 device=cuda dataset=mnist`. The objectives
+take turns of `--steps` steps for `--rounds` rounds, so that other load of the machine affects all of them alike. The
+ratio of a round is to the steps of the vae in the same round. The script prints the medians over the rounds, with the
+least and the largest values.
 """
 
 import argparse
@@ -55,7 +56,7 @@ def main() -> int:
 
 
 def stepper(objective: str, overrides: list[str]) -> Callable[[int], float]:
-    """A function that trains so many steps more and says how many seconds they took; a few are taken at once."""
+    """Return a function that trains a number of further steps and returns the seconds; three steps are taken first."""
     with hydra.initialize_config_dir(str(config_folder()), version_base=VERSION_BASE):
         composed = hydra.compose(CONFIG_NAME, [f"objective={objective}", *overrides], return_hydra_config=True)
     HydraConfig.instance().set_config(composed)

@@ -1,14 +1,14 @@
 """Zero-shot generalisation (HFVAE 5.5): ``python scripts/zero_shot.py FOLDER 'dataset.holdout=...' [KEY=VALUE ...]``.
 
-Trains one run on everything (FOLDER/full) and one from scratch without the examples that the holdout matches
-(FOLDER/pruned), and scores both on those examples. A holdout may choose them by what the first run has learned:
-``{run: FOLDER/full, factor: "style[3]", above_quantile: 0.8}``; to look at FOLDER/full first, train it by itself with
-``python -m hfvae_runner hydra.run.dir=FOLDER/full KEY=VALUE ...``. What stands in FOLDER is gone on with.
+Trains one run on all examples (FOLDER/full) and another one without the examples that the holdout matches
+(FOLDER/pruned), and evaluates both on those examples. A holdout may select them by a latent factor of the first run:
+``{run: FOLDER/full, factor: "style[3]", above_quantile: 0.8}``. To inspect FOLDER/full first, train it alone with
+``python -m hfvae_runner hydra.run.dir=FOLDER/full KEY=VALUE ...``. Runs that already exist in FOLDER are resumed.
 
     python scripts/zero_shot.py outputs/thick_sevens dataset=mnist objective=hfvae beta=12 gamma=4 \\
         'dataset.holdout={all: [{label: 7}, {measure: ink, above_quantile: 0.8}]}'
 
-It prints a table, and leaves FOLDER/zero_shot.json with every metric of both on the holdout.
+Prints a table, and writes every metric of both runs on the holdout to FOLDER/zero_shot.json.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-# The package of this checkout, installed or not.
+# Use this checkout's package, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from hfvae_runner.config import schema
@@ -41,7 +41,7 @@ _ROWS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Trains both runs, or goes on with them, and scores them; the exit code of the first that fails."""
+    """Train or resume both runs and evaluate them; return 0, or the exit code of the first run that fails."""
     description, _, details = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
         description=description, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _split(overrides: Sequence[str]) -> tuple[list[str], str]:
-    """The overrides of the run on everything, and the one that prunes the other."""
+    """Return the overrides of the run on all examples, and the override with the holdout of the other run."""
     parsed = parse_overrides(overrides)
     holdouts = [each for each in parsed if each.get_key_element() == HOLDOUT]
     if len(holdouts) != 1 or holdouts[0].value() is None:
@@ -75,7 +75,7 @@ def _split(overrides: Sequence[str]) -> tuple[list[str], str]:
 
 
 def _check(folder: Path, overrides: Sequence[str]) -> None:
-    """Refuses what can be refused before the first run; a condition on what it has learned has to wait for it."""
+    """Check the config before the first run, unless the holdout depends on that run and it has not finished."""
     config = schema.parse(composed(overrides))
     if not _names_a_run(config.dataset["holdout"]) or run_folder.inspect(folder / "full") == "finished":
         jobs.check(config)
@@ -88,13 +88,13 @@ def _names_a_run(condition: object) -> bool:
 
 
 def _scored(folder: Path, asked: Config) -> str:
-    """Writes zero_shot.json; the table of it.
+    """Write zero_shot.json, and return its table.
 
     Args:
-        folder: of both runs.
+        folder: the folder with both runs.
         asked: the config of the command line.
     """
-    # Late, since torch takes seconds to import and a mistake in the arguments needs none of it.
+    # Late, since torch takes seconds to import and the checks of the arguments do not need it.
     from hfvae_runner.evaluation import results
     from hfvae_runner.runs import assembly
 
@@ -103,7 +103,7 @@ def _scored(folder: Path, asked: Config) -> str:
     note = assembly.dataset_of(config).notes["holdout"]
     on_holdout, on_test = {}, {}
     for name in ("full", "pruned"):
-        # The run on everything, too, is looked at on the pruned run's data.
+        # The run on all examples is also evaluated on the pruned run's data.
         run = assembly.finished_run(config, folder / name)
         on_holdout[name] = results.split_metrics(run, "holdout")
         test = run_folder.load_metrics(folder / name)["test"]

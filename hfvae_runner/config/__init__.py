@@ -1,5 +1,5 @@
 """Names, sections, schedules, penalties and checks of a config, before anything is built.
 
-Imports `errors` only, and neither torch nor Hydra: a wrong value is refused at once. A new key goes into `schema`, a
-new one of few names into `names`.
+Imports only `errors`, and neither torch nor Hydra, so that a wrong value is refused at once. A new key goes into
+`schema`, and a new type with a few names as values into `names`.
 """

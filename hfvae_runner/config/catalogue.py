@@ -1,6 +1,6 @@
-"""The names and options of the terms that an objective may weigh.
+"""The names and options of the terms that an objective may contain.
 
-They are read from the text of the terms' files, so that a config is checked without importing torch.
+They are read from the source files of the terms, so that a config is checked without importing torch.
 """
 
 import ast
@@ -14,7 +14,7 @@ _FOLDER = Path(hfvae_runner.__file__).parent / "objectives" / "terms"
 
 @cache
 def terms() -> dict[str, tuple[str, ...]]:
-    """Every built-in term's name, with the names of the options it takes (its keyword-only arguments)."""
+    """Return every built-in term's name, with the names of its options (its keyword-only arguments)."""
     files = sorted(path for path in _FOLDER.glob("*.py") if not path.name.startswith("_"))
     return {path.stem: _options_of(path) for path in files}
 

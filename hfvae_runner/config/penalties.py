@@ -1,14 +1,14 @@
 """Parses an objective's YAML: its terms, with weights, targets and options.
 
-A line of ``objective.terms`` is either a weight (a number or a schedule) on the term that it is named after::
+A line of ``objective.terms`` is either a term's name and its weight (a number or a schedule)::
 
     group_tc: 4
 
-or spells out more::
+or a name of its own with more options::
 
     kl_discrete: {term: kl, blocks: [discrete], weight: 30, target: {linear: [0, 5, 25000]}, cap: log_categories}
 
-Nothing here needs torch, so that a misspelt term is refused at once.
+This module does not need torch, so that a misspelt term is refused at once.
 """
 
 from collections.abc import Mapping
@@ -27,13 +27,13 @@ class PenaltySpec:
     """One weighted term: ``weight * term``, or ``weight * |term - target|``.
 
     Attributes:
-        name: what history and metrics call it.
+        name: its name in history.csv and metrics.json.
         term: a built-in term's name.
-        weight: by optimiser step.
-        target: by optimiser step, in nats per example; None for a plain weight.
+        weight: the weight as a function of the optimiser step.
+        target: the target as a function of the optimiser step, in nats per example; None for a plain weight.
         cap: ``log_categories`` keeps the target at or below the largest KL that the named discrete blocks can have,
-            the sum of log K (JointVAE's authors; facts of its Eq. 7). None leaves the target alone.
-        options: the term's own keyword arguments.
+            the sum of log K (JointVAE's authors, for Eq. 7). None does not limit the target.
+        options: the term's keyword arguments.
     """
 
     name: str
@@ -48,7 +48,7 @@ def parse_terms(spec: Mapping[str, object]) -> dict[str, PenaltySpec]:
     """Parse every line of ``objective.terms``.
 
     Raises:
-        ConfigError: an unknown term, key or schedule, or no reconstruction term at all.
+        ConfigError: a term, key or schedule is unknown, or there is no reconstruction term.
     """
     penalties = {name: _parse(name, value) for name, value in spec.items()}
     if not any(penalty.term == "reconstruction" for penalty in penalties.values()):

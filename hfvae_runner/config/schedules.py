@@ -2,13 +2,13 @@
 
 In a config a schedule is a number, or one of::
 
-    {linear: [start, end, steps]}          straight from start at step 0 to end at `steps`, then end
-    {cosine: [start, end, steps]}          half a cosine wave between the two, then end
-    {piecewise: [[0, a], [1000, b], ...]}  straight lines through the given (step, value) points, constant outside
+    {linear: [start, end, steps]}          linear from start at step 0 to end at `steps`, then end
+    {cosine: [start, end, steps]}          half a cosine wave from start to end, then end
+    {piecewise: [[0, a], [1000, b], ...]}  linear between the given (step, value) points, constant outside
     {sum: [a, b, ...]}                     the sum of numbers and schedules
     {negative: a}                          minus a number or schedule
 
-The last two are for objectives whose equations weigh a term by, say, α + λ − 1.
+The last two are for objectives with weights such as α + λ − 1.
 """
 
 import math
@@ -21,10 +21,10 @@ from hfvae_runner.errors import ConfigError, nearest
 
 
 class Schedule(Protocol):
-    """A value for every optimiser step."""
+    """Protocol of a value for every optimiser step."""
 
     def __call__(self, step: int) -> float:
-        """The value at optimiser step ``step``."""
+        """Return the value at optimiser step ``step``."""
 
     @property
     def last_change(self) -> int:
@@ -32,19 +32,19 @@ class Schedule(Protocol):
 
 
 def always_zero(schedule: Schedule) -> bool:
-    """Whether the value is 0 at every step."""
+    """Return whether the value is 0 at every step."""
     return schedule.last_change == 0 and schedule(0) == 0
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """Straight or cosine-shaped pieces through ``(step, value)`` points; constant outside."""
+    """A schedule of linear or cosine-shaped pieces through ``(step, value)`` points; constant outside."""
 
     points: tuple[tuple[int, float], ...]
     cosine: bool = False
 
     def __call__(self, step: int) -> float:
-        """The value at optimiser step ``step``."""
+        """Return the value at optimiser step ``step``."""
         right = bisect_right(self.points, step, key=lambda point: point[0])
         if right == 0:
             return self.points[0][1]
@@ -64,12 +64,12 @@ class Pieces:
 
 @dataclass(frozen=True)
 class Sum:
-    """The sum of several schedules, each with its sign."""
+    """The sum of several schedules with signs."""
 
     parts: tuple[tuple[int, Schedule], ...]
 
     def __call__(self, step: int) -> float:
-        """The value at optimiser step ``step``."""
+        """Return the value at optimiser step ``step``."""
         return sum(sign * part(step) for sign, part in self.parts)
 
     @property
@@ -82,10 +82,14 @@ KINDS = ("linear", "cosine", "piecewise", "sum", "negative")
 
 
 def parse(value: object, where: str) -> Schedule:
-    """Parse a schedule as a config spells it.
+    """Parse a schedule as written in a config.
+
+    Args:
+        value: a number, or a mapping as in the module's docstring.
+        where: the config key, for the message.
 
     Raises:
-        ConfigError: the value is neither a finite number nor a schedule; ``where`` names the key in the message.
+        ConfigError: the value is neither a finite number nor a schedule.
     """
     if _is_number(value):
         return Pieces(((0, _number(value, where)),))

@@ -1,9 +1,9 @@
-"""The config's closed part: what a run is told, as frozen dataclasses that say of each key its type and meaning.
+"""The closed part of a run's config: frozen dataclasses with the type and the meaning of each key.
 
-The types are pydantic's (``config.validation``): from them come the checks and their messages, the table of keys
-in docs/reference/config.md, and the JSON schemas that editors use for conf/ (``scripts/config_reference.py``).
-Takes the plain nested dict of a resolved config and needs neither Hydra nor torch: a mistake is refused at once.
-`dataset`, `model`, `likelihood` and `prior` stay open: their classes say what they take.
+The types are checked by pydantic (``config.validation``). They determine the checks and their messages, the table of
+keys in docs/reference/config.md, and the JSON schemas that editors use for conf/ (``scripts/config_reference.py``).
+``parse`` takes the plain nested dict of a resolved config and needs neither Hydra nor torch, so that a mistake is
+refused at once. The keys of `dataset`, `model`, `likelihood` and `prior` are the arguments of their functions.
 """
 
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ from hfvae_runner.config.validation import (
 from hfvae_runner.errors import ConfigError, nearest
 
 GROUPS = ("dataset", "model", "likelihood", "prior", "objective")
-BROUGHT_GROUPS = ("divergence",)  # by some objectives, in their own lists of defaults
+BROUGHT_GROUPS = ("divergence",)  # groups that some objectives add in their own lists of defaults
 ALL_GROUPS = (*GROUPS, *BROUGHT_GROUPS)
 ESTIMATORS: tuple[str, ...] = get_args(Estimator)
 DISCRETE_DENSITIES: tuple[str, ...] = get_args(DiscreteDensity)
@@ -72,9 +72,9 @@ RESUME_AUTO = "auto"
 
 METRICS_SETTINGS = ("exact_limit", "batch_size", "figures", "every")
 
-_LARGEST_EXACT = 2**53  # from here on not every whole number is a float
+_LARGEST_EXACT = 2**53  # above it, not every whole number is a float
 _LARGEST_SEED = 2**63 - 1
-_MOST_THREADS = 1024  # an operating system that refuses one more ends the process
+_MOST_THREADS = 1024  # a failure to start a thread would end the process
 _CLOSED = ConfigDict(extra="forbid")
 
 Choice = Annotated[Text, expected("the name of a single choice")]
@@ -98,7 +98,7 @@ _KNOB_TYPES: Mapping[str, Any] = {
 
 @with_config(_CLOSED)
 class _Choices(TypedDict):
-    # Hydra says null of several choices for one group, and of a deleted group.
+    # Hydra gives null for several choices of one group, and for a deleted group.
     dataset: Choice
     model: Choice
     likelihood: Choice
@@ -113,7 +113,7 @@ class _Target(TypedDict):
 
 
 Target = Annotated[Mapping[str, object], GetPydanticSchema(lambda _source, handler: handler(_Target))]
-"""A function or class as `_target_`, and its arguments."""
+"""A function or class, named by `_target_`, and its arguments."""
 
 
 def _terms(value: object) -> Mapping[str, PenaltySpec]:
@@ -139,7 +139,7 @@ class ObjectiveConfig:
 @with_config(_CLOSED)
 @dataclass(frozen=True)
 class SupervisionConfig:
-    """How many labels are given in training."""
+    """Options of the labels that are given in training."""
 
     fraction: Annotated[Share, Field(description="of each class's examples that have their label given; 0 for none")]
     weight: Annotated[NonNegative, Field(description="of -log q(y|x) where y is given")]
@@ -202,14 +202,14 @@ class MetricsConfig:
 
     @property
     def options(self) -> dict[str, dict[str, object]]:
-        """The chosen metrics' options, by metric; metrics.json has them as ``measured``."""
+        """The chosen metrics' options, by metric; ``measured`` in metrics.json contains them."""
         return {
             name: {key: value for key, value in spec.items() if key != "_target_"} for name, spec in self.chosen.items()
         }
 
 
 def _apart(section: object) -> object:
-    """The settings of ``metrics``, and the chosen metrics under a key of their own."""
+    """Separate the settings of ``metrics`` from the chosen metrics, which get a key of their own."""
     if not isinstance(section, Mapping):
         return section
     chosen = {name: spec for name, spec in section.items() if name not in METRICS_SETTINGS}
@@ -309,13 +309,13 @@ def parse(resolved: Mapping[str, object]) -> Config:
     """Check a resolved config and return it as a ``Config``.
 
     Raises:
-        ConfigError: a key is missing or unknown, or a value has the wrong type or range; the message names the key, the
-            value and what was expected.
+        ConfigError: a key is missing or unknown, or a value has the wrong type or range; the message contains the key,
+            the value and what was expected.
     """
     resolved = {key: _with_whole_numbers(value) for key, value in resolved.items()}
     knobs = {key: _knob(key, value) for key, value in resolved.items() if key not in FIXED}
     fixed = {key: value for key, value in resolved.items() if key in FIXED}
-    # Not in folders of earlier versions.
+    # Folders of earlier versions lack these.
     fixed.setdefault("trust", [])
     fixed.setdefault("init_from", None)
     config: Config = checked(Config, {**fixed, "knobs": knobs, "resolved": resolved})
@@ -325,7 +325,7 @@ def parse(resolved: Mapping[str, object]) -> Config:
 
 
 def _with_whole_numbers(value: object) -> object:
-    """The value with each float that has no fraction as an int: 1e3 is 1000."""
+    """Return the value with every float without a fraction converted to an int: 1e3 is 1000."""
     if isinstance(value, float) and value.is_integer() and abs(value) <= _LARGEST_EXACT:
         return int(value)
     if isinstance(value, Mapping):

@@ -1,7 +1,7 @@
-"""Reads configs from run folders: within limits, and restricted to functions that the installed choices name.
+"""Reads configs from run folders, with limits on their size and restricted to functions of the installed choices.
 
-Such a config is data. A function that it names is looked up in the table of conf/ before anything is imported; another
-one needs a person who types it again, or who trusts its module. Nothing in it is resolved or executed.
+Such a config is data: nothing in it is resolved or executed. A function that it names is looked up in the files of
+conf/ before anything is imported; any other function must be named on the command line, or its module trusted there.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,14 +17,14 @@ from hfvae_runner.errors import CheckpointError, ConfigError, nearest
 
 TARGET = "_target_"
 KINDS = ("dataset", "model", "likelihood", "prior")
-"""Sections of one function each."""
+"""Sections that name one function each."""
 NAMED_KINDS = ("metrics", "trackers")
-"""Sections of any number of them, by name."""
+"""Sections that name any number of functions, by name."""
 
 _MOST_BYTES = 1 << 20
 _MOST_VALUES, _DEEPEST = 1_000_000, 40
-_MALFORMED = (ValueError, LookupError, AttributeError, RecursionError)  # what PyYAML raises beside its own errors
-# What a tracker's entries are called there; every other option may say where they go.
+_MALFORMED = (ValueError, LookupError, AttributeError, RecursionError)  # errors that PyYAML raises besides its own
+# Options of trackers that are only labels; every other option may determine the destination.
 _LABELS = ("project", "experiment", "tags")
 
 Place = tuple[object, ...]
@@ -35,8 +35,8 @@ class Allowed:
     """Functions that a stored config may name in addition to the installed choices.
 
     Attributes:
-        trust: modules, whose functions and submodules count.
-        typed: kind and function of what this command line names itself; the kind is None within other sections.
+        trust: modules; all functions in them and in their submodules are allowed.
+        typed: kind and function of each ``_target_`` on this command line; the kind is None in other sections.
     """
 
     trust: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class Allowed:
 
     @classmethod
     def by(cls, trust: Iterable[str], typed: Mapping[str, object]) -> Self:
-        """From ``trust`` and the values of a command line, or the config that they made."""
+        """Build it from ``trust`` and the values of a command line, or from the config composed from them."""
         named = ((kind, target) for kind, _, target in targets(typed) if isinstance(target, str))
         return cls(tuple(trust), frozenset(each for each in named if not _is_installed(*each)))
 
@@ -60,7 +60,7 @@ NOTHING = Allowed()
 
 
 def config_folder() -> Path:
-    """The folder of config.yaml: inside the package where it is installed, beside it in a checkout."""
+    """Return the folder of config.yaml: in the package if it is installed, beside it in a checkout."""
     package = Path(hfvae_runner.__file__).resolve().parent
     inside = package / "conf"
     return inside if inside.is_dir() else package.parent / "conf"
@@ -68,7 +68,7 @@ def config_folder() -> Path:
 
 @cache
 def installed(kind: str) -> Mapping[str, Mapping[str, object]]:
-    """The functions that the files of conf/KIND name, each with its file's options."""
+    """Return the functions that the files of conf/KIND name, each with its file's options."""
     found: dict[str, Mapping[str, object]] = {}
     for file in sorted((config_folder() / kind).glob("*.yaml")):
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -79,9 +79,9 @@ def installed(kind: str) -> Mapping[str, Mapping[str, object]]:
 
 
 def targets(config: Mapping[str, object]) -> Iterator[tuple[str | None, Place, object]]:
-    """Yield every ``_target_`` of a config, at any depth: its kind, the place of its section, its value.
+    """Yield every ``_target_`` of a config, at any depth: its kind, the place of its section, and its value.
 
-    The kind is None where no function belongs.
+    The kind is None in a section that takes no function.
     """
     for place, section in _sections(config, ()):
         if TARGET in section:
@@ -89,15 +89,15 @@ def targets(config: Mapping[str, object]) -> Iterator[tuple[str | None, Place, o
 
 
 def read(path: Path) -> dict[str, object]:
-    """The content of a config.yaml: numbers, text, lists and mappings.
+    """Read a config.yaml of numbers, text, lists and mappings.
 
     Raises:
-        CheckpointError: it is missing, no such file, or beyond all measure.
+        CheckpointError: the file is missing, malformed, or too large.
     """
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; expected the folder of an earlier run")
     try:
-        # Read no further than the limit, whatever its size is said to be.
+        # Read no further than the limit, whatever size the system reports.
         with path.open("rb") as stream:
             text = stream.read(_MOST_BYTES + 1)
     except OSError as error:
@@ -117,17 +117,17 @@ def read(path: Path) -> dict[str, object]:
 
 
 def guarded(config: Mapping[str, object], path: Path, allowed: Allowed) -> dict[str, object]:
-    """The stored config with the functions as they are called today, and without its ``trust``.
+    """Check the functions of a stored config; return it with their current paths, and without its ``trust``.
 
-    Whom to trust is for each command line to say.
+    ``trust`` is dropped since only the current command line decides which modules to trust.
 
     Args:
         config: from ``read``.
-        path: of the file that it stands in.
-        allowed: by the person who gives the command.
+        path: the config's file, for the message.
+        allowed: functions that the command line allows.
 
     Raises:
-        ConfigError: it names a function that is neither installed as one of its kind nor allowed.
+        ConfigError: the config names a function that is neither installed as one of its kind nor allowed.
     """
     found = dict(config)
     for kind, place, target in targets(config):
@@ -149,15 +149,15 @@ def guarded(config: Mapping[str, object], path: Path, allowed: Allowed) -> dict[
 
 
 def check_destinations(config: Mapping[str, object], path: Path, typed: Iterable[str]) -> None:
-    """Whether a stored config's trackers send a run only where the installed files do.
+    """Check that a stored config's trackers send a run only to the destinations of the installed files.
 
     Args:
-        config: the stored one, with the values of this command line in place.
-        path: of the file.
-        typed: the dotted keys that this command line gives.
+        config: the stored config, with the values of this command line applied.
+        path: the config's file, for the message.
+        typed: the dotted keys on this command line.
 
     Raises:
-        ConfigError: an option that may say where rows go comes from the file, and is not the installed one.
+        ConfigError: an option that may determine a destination is from the file, and differs from the installed value.
     """
     trackers, given = config.get("trackers"), tuple(typed)
     for name, section in (trackers if isinstance(trackers, Mapping) else {}).items():
@@ -176,7 +176,7 @@ def check_destinations(config: Mapping[str, object], path: Path, typed: Iterable
 
 
 def modules(value: object) -> tuple[str, ...]:
-    """The value of ``trust``; raises ConfigError where it is no list of modules."""
+    """Return the value of ``trust`` as a tuple; raise ConfigError if it is not a list of modules."""
     if isinstance(value, list | tuple) and all(isinstance(each, str) and _is_dotted(each) for each in value):
         return tuple(value)
     raise ConfigError(f"trust={value!r}: expected a list of modules such as [my_module]")
@@ -191,9 +191,9 @@ def _is_installed(kind: str | None, target: object) -> bool:
 
 
 def _installed_name(kind: str | None, target: object) -> str | None:
-    """The function of the table that a config names; of this package it is the one of that name, in whatever module.
+    """Return the installed function that a config names, or None.
 
-    An earlier version may have had it in another one.
+    A function of this package is found by its name in any module, since an earlier version may have had it in another.
     """
     if kind is None or not isinstance(target, str):
         return None
@@ -206,7 +206,7 @@ def _installed_name(kind: str | None, target: object) -> str | None:
 
 
 def _with_target(config: Mapping[str, object], place: Place, target: str) -> dict[str, object]:
-    """The config with another function in the section at a place."""
+    """Return the config with another function in the section at a place."""
     if not place:
         return {**config, TARGET: target}
     key, *rest = place
@@ -231,7 +231,7 @@ def _sections(value: object, place: Place) -> Iterator[tuple[Place, Mapping[str,
 
 
 def _check_measure(path: Path, config: object) -> None:
-    """Raises CheckpointError for what a few lines can stand for, each an alias of several others."""
+    """Raise CheckpointError for too many values, which a few lines can expand to if each has several aliases."""
     left = _MOST_VALUES
 
     def count(value: object, depth: int) -> None:
@@ -257,12 +257,12 @@ def _check_measure(path: Path, config: object) -> None:
 if TYPE_CHECKING:
     from yaml import SafeLoader as _SafeLoader
 else:
-    # The parser in C reads a config in a tenth of the time; not every PyYAML has it.
+    # The C parser takes a tenth of the time; not every PyYAML has it.
     _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_SafeLoader):
-    """Without merge keys, a few lines of which can stand for more than any memory holds."""
+    """A safe loader without merge keys, since a few lines of them can expand to more values than any memory holds."""
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):

@@ -1,4 +1,4 @@
-"""Imports the functions that a config names as ``_target_``, and checks arguments and kind before any call."""
+"""Imports the functions that a config names as ``_target_``, and checks their arguments and kind before any call."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -14,10 +14,16 @@ _STARRED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 def signed(
     where: str, prefix: str, spec: Mapping[str, object], derived: Sequence[str]
 ) -> tuple[Callable[..., Any], dict[str, object], list[str]]:
-    """Import the function that ``_target_`` names; return it, its arguments, and the derived ones it takes.
+    """Import the function that ``_target_`` names; return it, its arguments, and the derived ones that it takes.
+
+    Args:
+        where: the section and its choice, for messages.
+        prefix: the dotted key of the section, for messages.
+        spec: the section, with ``_target_``.
+        derived: names of arguments that are not from the config.
 
     Raises:
-        ConfigError: there is no such function, or it takes other arguments.
+        ConfigError: the function does not exist, or does not take these arguments.
     """
     factory = _located(str(spec["_target_"]), where)
     arguments = {key: value for key, value in spec.items() if key != "_target_"}
@@ -39,7 +45,7 @@ def signed(
 
 
 def check_kind(where: str, spec: Mapping[str, object], factory: Callable[..., object], kind: type) -> None:
-    """Raise ConfigError for a function that does not return its kind, by its annotation: it is not called."""
+    """Raise ConfigError if a function's return annotation is not its kind; the function is not called."""
     returned = returned_by(factory)
     origin = get_origin(returned) or returned
     if isinstance(origin, type) and issubclass(origin, kind):
@@ -50,14 +56,14 @@ def check_kind(where: str, spec: Mapping[str, object], factory: Callable[..., ob
 
 
 def returned_by(function: Callable[..., object]) -> object:
-    """Return the class itself, or the return annotation of a function; None where there is none."""
+    """Return the class itself, or the return annotation of a function; None if there is no annotation."""
     if isinstance(function, type):
         return function
     inner = inspect.unwrap(function)
     annotations = getattr(inner, "__annotations__", {})
     if "return" not in annotations:
         return None
-    # The arguments' annotations may say what only a type checker understands.
+    # Only the return annotation, since those of the arguments may be readable only by a type checker.
     said = SimpleNamespace(__annotations__={"return": annotations["return"]})
     try:
         return get_type_hints(said, globalns=getattr(inner, "__globals__", {}))["return"]

@@ -1,8 +1,8 @@
-"""Values of a config, held to types: the one place where what pydantic refuses becomes a line that a person reads.
+"""Checks a config's values against types; the only place that turns pydantic's errors into messages of one line.
 
-A type says what a value may be, what a refusal says was expected, and what the docs and editors show. It is an
-annotation as pydantic reads it; the usual ones have names here, ranges are added as in ``Annotated[Number, Lt(1)]``.
-True is no number, a text is no number, neither infinity nor NaN is one; 3.0 and 1e3 are whole numbers.
+A type determines the valid values, the expected values in a message, and the text in the docs and in editors. It is an
+annotation for pydantic; the usual ones have names here, and ranges are added as in ``Annotated[Number, Lt(1)]``. True,
+text, infinity and NaN are not numbers; 3.0 and 1e3 are whole numbers.
 """
 
 import typing
@@ -20,24 +20,26 @@ Fragment = Mapping[str, Any]
 """A part of a JSON schema."""
 
 EXPECTED = "expected"
-"""The key of a JSON schema under which ``expected`` keeps its words."""
+"""The key of a JSON schema under which ``expected`` stores its text."""
 
 _UNKNOWN = ("unexpected_keyword_argument", "extra_forbidden")
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 
 
 def expected(words: str, *names: str) -> Any:
-    """What a refusal says that a value should have been, and valid names to suggest; part of an annotation."""
+    """Return a part of an annotation with the expected value, as text for messages, and valid names to suggest."""
     return Field(json_schema_extra={EXPECTED: words}, examples=list(names) or None)
 
 
 def _whole(value: object) -> object:
-    # 1e3 is read as a float.
+    # 1e3 in a config is read as a float.
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 WHOLE = BeforeValidator(_whole)
-"""Last of a whole number's annotations, as in ``Annotated[int, Strict(), Ge(2), WHOLE]``: ranges are the integer's."""
+"""The last annotation of a whole number, as in ``Annotated[int, Strict(), Ge(2), WHOLE]``, so that ranges apply to the
+integer.
+"""
 Whole = Annotated[int, Strict(), WHOLE]
 Count = Annotated[int, Strict(), Ge(1), WHOLE]
 Number = Annotated[float, Strict(), AllowInfNan(False)]
@@ -51,15 +53,16 @@ Text = Annotated[str, Strict(), MinLen(1)]
 
 
 def checked(kind: Any, value: object, where: str = "") -> Any:
-    """The value as the type has it, such as 3 for 3.0 where whole numbers are expected.
+    """Return the value converted to the type, such as 3 for 3.0 if the type is a whole number.
 
     Args:
-        kind: an annotation, or a dataclass, for which a mapping is taken.
+        kind: an annotation, or a dataclass, whose value is a mapping.
         value: from a config.
         where: the value's key, for the message; empty for the whole config.
 
     Raises:
-        ConfigError: the value is not of the type; what was given, what was expected and the nearest name, in one line.
+        ConfigError: the value does not have the type. The message gives the value, what was expected and the nearest
+            name in one line.
     """
     try:
         return _adapter(kind).validate_python(value)
@@ -68,10 +71,15 @@ def checked(kind: Any, value: object, where: str = "") -> Any:
 
 
 def held(function: Callable[..., object], options: Mapping[str, object], prefix: str = "") -> dict[str, Any]:
-    """The options of a function as the annotations of its arguments have them.
+    """Return the options of a function, converted to the types of its arguments.
+
+    Args:
+        function: the function.
+        options: its arguments, from a config.
+        prefix: the text before an option's name in the message.
 
     Raises:
-        ConfigError: an option is not of its argument's type; ``prefix`` stands before its name in the message.
+        ConfigError: an option does not have its argument's type, or the argument has no annotation.
     """
     kinds = typing.get_type_hints(function, include_extras=True)
     if untyped := [key for key in options if key not in kinds]:
@@ -81,12 +89,12 @@ def held(function: Callable[..., object], options: Mapping[str, object], prefix:
 
 
 def kind_schema(kind: Any) -> Fragment:
-    """The JSON schema of a type, with what ``expected`` says of it."""
+    """Return the JSON schema of a type, including the text of ``expected``."""
     return _adapter(kind).json_schema()
 
 
 def words(fragment: Fragment) -> str:
-    """A type in words, as in "a whole number from 1 on, or null", from its JSON schema."""
+    """Describe a type by its JSON schema, as in "a whole number from 1 on, or null"."""
     if EXPECTED in fragment:
         return str(fragment[EXPECTED])
     if "anyOf" in fragment:
@@ -106,7 +114,7 @@ def words(fragment: Fragment) -> str:
 
 
 def shown(value: object) -> str:
-    """The value as it is spelt in a config."""
+    """Return the value as written in a config."""
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else repr(value)
@@ -115,12 +123,12 @@ def shown(value: object) -> str:
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
     if isinstance(kind, type) and hasattr(kind, "__dataclass_fields__"):
-        return TypeAdapter(kind)  # strict, it would take no mapping; its fields are strict each
+        return TypeAdapter(kind)  # in strict mode it would refuse a mapping; each of its fields is strict
     return TypeAdapter(Whole if kind is int else kind, config=_STRICT)
 
 
 def _line(error: ValidationError, schema: Fragment, value: object, where: str) -> str:
-    """The first mistake; a key that is not known comes first, as it may be the one that is missing."""
+    """Describe the first mistake; an unknown key is described first, since it may be a misspelt missing key."""
     mistakes = error.errors(include_url=False, include_context=False)
     mistake = min(mistakes, key=lambda each: each["type"] not in _UNKNOWN)
     *parents, last = mistake["loc"] or (None,)
@@ -130,7 +138,7 @@ def _line(error: ValidationError, schema: Fragment, value: object, where: str) -
         if below is None or any(EXPECTED in kind for kind in _kinds(fragment)):
             break
         fragment = below
-        # A level that the config does not have, such as the one of the chosen metrics, has no name.
+        # A level that is not in the config, such as the one of the chosen metrics, is left out.
         if _has(value, part):
             where = f"{where}[{part}]" if isinstance(part, int) else f"{where}.{part}" if where else str(part)
             value = value[part]  # type: ignore[index]
@@ -138,15 +146,14 @@ def _line(error: ValidationError, schema: Fragment, value: object, where: str) -
             return f"{where}.{part} is missing from the config; expected {words(fragment)}".removeprefix(".")
     if mistake["type"] in _UNKNOWN:
         known = tuple(fragment["properties"])
-        return f"{where}.{last}: unknown key; expected one of {', '.join(known)}{nearest(last, known)}".removeprefix(
-            "."
-        )
-    given = str(value).partition(".")[0]  # of a path such as test.elbo, its section
+        key = f"{where}.{last}".removeprefix(".")
+        return f"{key}: unknown key; expected one of {', '.join(known)}{nearest(last, known)}"
+    given = str(value).partition(".")[0]  # of a path such as test.elbo, only its section
     return f"{where}={shown(value)}: expected {words(fragment)}{nearest(given, _names(fragment))}"
 
 
 def _below(fragment: Fragment, part: int | str | None, schema: Fragment) -> Fragment | None:
-    """What a schema says of a key or of a place in a list; None where it says nothing of it."""
+    """Return the schema of a key or of a place in a list, or None."""
     for kind in _kinds(fragment):
         kind = _resolved(kind, schema)
         if isinstance(part, int) and isinstance(kind.get("items"), Mapping):
@@ -159,7 +166,7 @@ def _below(fragment: Fragment, part: int | str | None, schema: Fragment) -> Frag
 
 
 def _kinds(fragment: Fragment) -> Sequence[Fragment]:
-    """The kinds of value that a type allows, one or several."""
+    """Return the kinds of value that a type allows, one or several."""
     kinds: Sequence[Fragment] = fragment.get("anyOf", (fragment,))
     return kinds
 
@@ -177,7 +184,7 @@ def _has(value: object, part: object) -> bool:
 
 
 def _names(fragment: Fragment) -> tuple[str, ...]:
-    """The words that a value may be, or examples of them."""
+    """Return the words that a value may be, or examples of them."""
     if "anyOf" in fragment:
         return tuple(name for kind in _kinds(fragment) for name in _names(kind))
     return tuple(

@@ -1,5 +1,5 @@
-"""What is measured and drawn of a trained model: the decomposition of its bound, metrics, figures, and metrics.json.
+"""Evaluation of a trained model: the decomposition of its bound, metrics, figures, and metrics.json.
 
-May import everything up to `training`. A metric itself is a file in `metrics`, a figure one in `figures`; here is what
-prepares their inputs.
+May import everything up to `training`. Each metric is a file in `metrics`, and each figure a file in `figures`; this
+package prepares their inputs.
 """

@@ -1,8 +1,8 @@
 """The ELBO and every term of its decomposition on a whole split, under the exact aggregate posterior.
 
 Shapes: N examples of the split; S of them whose draws are scored against all N posteriors; F factors. Nats per example.
-One sample per example: normal factors drawn, Concrete ones as categorical draws. A split's aggregate posterior is its
-own mixture, of its own size. What else a representation is measured by is in ``metrics/``.
+Each example has one sample: normal factors are drawn from the posterior, Concrete ones as categorical draws. A split's
+aggregate posterior is the mixture of its own N posteriors. All other metrics are in ``metrics/``.
 """
 
 import math
@@ -27,7 +27,7 @@ from hfvae_runner.models.vae import VAE
 from hfvae_runner.objectives import terms
 from hfvae_runner.training.seeds import derived
 
-# Every reported term, with the level of the prior's marginals that it needs.
+# Every reported term, and the level of the prior's marginals that it requires.
 _REPORTED: Mapping[str, Level] = {
     "mutual_information": "joint",
     "group_tc": "block",
@@ -41,16 +41,16 @@ _REPORTED: Mapping[str, Level] = {
 
 @dataclass(frozen=True)
 class Encoded:
-    """A split as the encoder sees it, in a fixed random order.
+    """An encoded split, in a fixed random order.
 
     Attributes:
-        latents: the blocks, discrete ones scored by their pmf at the drawn category.
-        posterior: [N, P_g] a block.
-        sample: one draw per example, [N, C_g] a block.
-        log_px: log p(x|z) of that draw, [N].
+        latents: the blocks; discrete ones are scored by their pmf at the drawn category.
+        posterior: the parameters of each block, [N, P_g].
+        sample: one draw per example, [N, C_g] for each block.
+        log_px: log p(x|z) of that draw, [N], nats.
         labels: [N] or None.
-        order: which examples of the split these are, int64 [N].
-        factors: [N, K], each example's values in the data set's grid, or None.
+        order: the indices of these examples in the split, int64 [N].
+        factors: each example's values in the data set's grid, [N, K], or None.
         attributes: [N, A] bool, or None.
     """
 
@@ -71,17 +71,17 @@ class Encoded:
 def encode(
     model: VAE, split: Split, *, seed: int, batch_size: int, device: torch.device, show_progress: bool = False
 ) -> Encoded:
-    """Encodes and samples a split, ``batch_size`` examples at a time, whose size does not change the draws.
+    """Encode and sample a split, ``batch_size`` examples at a time; the batch size does not change the draws.
 
-    Of a split with weights it is N rows drawn in that proportion, so that all means are over p(n).
+    From a split with weights, N rows are drawn in proportion to them, so that all means are over p(n).
     """
     model.eval()
-    # The batch estimator takes neighbours together, and a data set may be stored class by class.
+    # In random order, since a data set may be stored class by class and only the first S examples may be scored.
     order = draws(len(split), split.weights, torch.Generator().manual_seed(derived(seed, "order")))
-    # Drawn for all at once: the blocks take turns at the generator.
+    # Drawn for all examples at once: drawn by batches, the blocks' use of the generator would depend on the batch size.
     noise = model.latents.noise(len(split), torch.Generator(device).manual_seed(derived(seed, "noise")))
-    # In place: small results kept from each batch would lie between the large temporaries of the next, and the heap
-    # grow by one of these a batch, to 12 GB for dSprites.
+    # In place: small results kept from each batch would fragment the heap, which would grow by one large temporary per
+    # batch, to 12 GB for dSprites.
     blocks = model.latents.blocks
     posterior = [torch.empty(len(split), block.n_parameters, device=device) for block in blocks]
     sample = [torch.empty(len(split), block.n_code, device=device) for block in blocks]
@@ -107,12 +107,12 @@ def encode(
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One split's terms and what the figures need beside them.
+    """One split's terms, and the values that the figures need.
 
     Attributes:
-        metrics: the split's section of metrics.json, but for what ``metrics=`` chooses.
+        metrics: the split's section of metrics.json, without the metrics that ``metrics=`` chooses.
         elbo: log p(x|z) − KL of each example, [N], nats.
-        kl: KL per factor, [F], nats; None where the prior has no marginals per factor.
+        kl: KL per factor, [F], nats; None if the prior has no marginals per factor.
         information: index-code mutual information per factor, [F], nats.
     """
 
@@ -124,16 +124,17 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(encoded: Encoded, exact_limit: float, *, show_progress: bool = False) -> Evaluation:
-    """The ELBO, the KL and every term of its decomposition.
+    """Compute the ELBO, the KL and every term of its decomposition.
 
-    log q(z) is the mixture of all N posteriors, never a batch's estimate. It is evaluated at every example's draw where
-    N·N·F is at most ``exact_limit``; else at those of the first S examples, as many as the limit allows: then what
-    q(z) enters has a standard error over them, and ``kl_mc`` is over the same S, so that it remains the terms' sum.
+    q(z) is the mixture of all N posteriors, not a batch's estimate. It is evaluated at every example's draw if N·N·F is
+    at most ``exact_limit``, else at the draws of the first S examples, as many as the limit allows. In that case every
+    term that contains q(z) has a standard error over the S examples, and ``kl_mc`` is computed on the same S examples,
+    so that it remains the sum of the terms.
 
     Args:
         encoded: the split, in random order.
-        exact_limit: the most densities to evaluate.
-        show_progress: whether a bar is wanted.
+        exact_limit: the largest number of densities to evaluate.
+        show_progress: whether to show a progress bar.
 
     Raises:
         Diverged: a value is not finite.
@@ -166,14 +167,14 @@ def evaluate(encoded: Encoded, exact_limit: float, *, show_progress: bool = Fals
 
 
 def _evidence(encoded: Encoded, scored: int, show_progress: bool) -> Evidence:
-    """Log-densities of the first ``scored`` examples under the mixture of all."""
+    """Return the log-densities of the first ``scored`` examples, with the mixture of all posteriors as q(z)."""
     posterior, sample = ([part[:scored] for part in parts] for parts in (encoded.posterior, encoded.sample))
     aggregate = ExactAggregate(encoded.latents, encoded.posterior, sample, show_progress=show_progress)
     return Evidence(encoded.latents, posterior, sample, encoded.log_px[:scored], aggregate)
 
 
 def _how(evidence: Evidence, scored: int, n: int) -> dict[str, object]:
-    """How log q(z) was evaluated, and the standard errors of the terms that contain it."""
+    """Describe how log q(z) was evaluated, with the standard errors of the terms that contain it."""
     own_share = evidence.own_share()
     assert own_share is not None
     how: dict[str, object] = {"components": n, "draws": scored, "own_share": own_share.double().mean().item()}
@@ -196,7 +197,7 @@ def _mean(values: Tensor) -> np.ndarray:
 
 
 def _by_level(evidence: Evidence, everything: Evidence, kl: np.ndarray | None) -> dict[str, object]:
-    """Every reported term, and the KL per block and factor; null where the prior lacks the marginals."""
+    """Compute every reported term and the KL per block and factor; null if the prior lacks the marginals."""
     latents = evidence.latents
     levels = levels_to(latents.finest)
     coarse = f"the prior has marginals at the level {latents.finest!r} and none finer"
@@ -214,10 +215,10 @@ def _term(name: str, evidence: Evidence) -> float:
 
 
 def _named(latents: Latents, values: np.ndarray) -> dict[str, float]:
-    """Values [F] by the factors' names."""
+    """Return the values [F] by the factors' names."""
     return {name: float(value) for name, value in zip(latents.factor_names, values, strict=True)}
 
 
 def factor_is_discrete(latents: Latents) -> list[bool]:
-    """For each of the F factors, whether it is a discrete variable."""
+    """Return, for each of the F factors, whether it is a discrete variable."""
     return [block.discrete for block in latents.blocks for _ in block.factor_names]

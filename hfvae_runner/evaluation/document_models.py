@@ -37,12 +37,12 @@ class Topics:
     """The topics of one model.
 
     Attributes:
-        names: of the factors, T.
-        words: the ten likeliest words of each.
+        names: the T factors' names.
+        words: the ten most probable words of each topic.
         coherence: NPMI on the training documents, [T].
         information: index-code mutual information on the test split, [T], nats.
-        correlation: of the posterior means over the test documents, [T, T]; NaN where one never changes.
-        sizes: how many topics each block has, and their names.
+        correlation: of the posterior means over the test documents, [T, T]; NaN for a constant mean.
+        sizes: the number of topics in each block, by the block's name.
     """
 
     names: list[str]
@@ -55,12 +55,15 @@ class Topics:
 
 @torch.no_grad()
 def perplexities(split: Split, encoded: Encoded, elbo: np.ndarray, likelihood: str) -> dict[str, object]:
-    """The split's bound of the perplexity per word, over all words and as a mean over documents (HFVAE Sec. 5.2).
+    """Compute the split's bound on the perplexity per word, over all words and averaged over documents.
+
+    HFVAE Sec. 5.2. A bound beyond the largest floating-point number is null, with the reason.
 
     Args:
-        encoded: of the same split.
-        elbo: of its documents, in the same order, [N]; every weight 1, whatever the model was trained with.
-        likelihood: its name; the multinomial's coefficient is taken off.
+        split: the split.
+        encoded: the same split, encoded.
+        elbo: the ELBO of its documents with all weights 1, in the order of ``encoded``, [N], nats.
+        likelihood: the likelihood's name; the coefficient of a multinomial is subtracted.
     """
     words, coefficient = torch.zeros(len(encoded)), torch.zeros(len(encoded), dtype=torch.float64)
     for rows in torch.arange(len(encoded)).split(_ROWS):
@@ -76,11 +79,13 @@ def perplexities(split: Split, encoded: Encoded, elbo: np.ndarray, likelihood: s
 
 
 def topics_of(model: VAE, dataset: Dataset, test: Encoded, information: np.ndarray) -> Topics | None:
-    """The topics; None where the decoder's are not to be read, or the latents are not all continuous.
+    """Return the topics; None if the decoder has no topics, or if a latent variable is discrete.
 
     Args:
+        model: the trained model.
+        dataset: its data set, with a vocabulary.
         test: the encoded test split.
-        information: index-code mutual information per factor on it, [F].
+        information: index-code mutual information per factor on the test split, [F], nats.
     """
     latents, decoder = model.latents, model.decoder
     if not isinstance(decoder, TopicDecoder) or any(block.discrete for block in latents.blocks):
@@ -99,7 +104,7 @@ def topics_of(model: VAE, dataset: Dataset, test: Encoded, information: np.ndarr
 
 
 def topic_metrics(topics: Topics, test: Encoded) -> dict[str, object]:
-    """The section ``topics`` of metrics.json: of the most informative topic first."""
+    """Return the section ``topics`` of metrics.json, with the topics by descending information."""
     means = torch.cat(list(test.latents.mode(test.posterior)), dim=1).double().cpu()
     between = group_correlation(topics.correlation, list(topics.sizes.values()))
     order = np.argsort(-topics.information, kind="stable")
@@ -121,7 +126,10 @@ def topic_metrics(topics: Topics, test: Encoded) -> dict[str, object]:
 
 
 def attribute_information(test: Encoded, train: Encoded) -> np.ndarray | None:
-    """I(b_a; z_d) on the test split, bins from the training split, [A, T] (HFVAE Fig. 12); None without attributes."""
+    """Compute I(b_a; z_d) on the test split with bins from the training split, [A, T], nats (HFVAE Fig. 12).
+
+    Returns None if the data set has no attributes.
+    """
     if test.attributes is None:
         return None
     z, of_train = (torch.cat(list(each.sample), dim=1).cpu().numpy() for each in (test, train))
@@ -129,7 +137,13 @@ def attribute_information(test: Encoded, train: Encoded) -> np.ndarray | None:
 
 
 def topic_figures(topics: Topics, dataset: Dataset, about: np.ndarray | None) -> "Iterator[tuple[str, Figure]]":
-    """HFVAE Fig. 6 and 12: words and correlations of the topics, and what these know of the grouped topics."""
+    """Yield the names and figures of the topics' words, correlations and attribute information (HFVAE Fig. 6 and 12).
+
+    Args:
+        topics: the model's topics.
+        dataset: its data set.
+        about: information about each attribute in each topic, [A, T], nats; None without attributes.
+    """
     from hfvae_runner.figures import attribute_matrix, topic_correlation, topic_words
 
     order = np.argsort(-topics.information, kind="stable")

@@ -1,6 +1,6 @@
 """The metrics that a config chooses, on an encoded split.
 
-Shapes: N examples; B of them; D continuous factors.
+Shapes: N examples; B rows chosen from them; D continuous factors.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from hfvae_runner.training.seeds import derived
 
 
 def represented(encoded: Encoded, dataset: Dataset) -> Representation:
-    """The encoded split as plain arrays, with what the data set knows of its examples."""
+    """Return the encoded split as plain arrays, with the labels, factors or attributes of its examples."""
     latents = encoded.latents
     names: list[str] = []
     mean, scale, sample, blocks, discrete = [], [], [], {}, []
@@ -59,21 +59,22 @@ def measure(
     supervised: str | None,
     show_progress: bool,
 ) -> dict[str, object]:
-    """Every chosen metric's part of a split's section of metrics.json.
+    """Compute every chosen metric on a split, for its section of metrics.json.
 
     Args:
-        metrics: by name, with their options.
-        model: whose the encoding is.
-        split, encoded: the same examples.
+        metrics: by name, with their options bound.
+        model: the trained model.
+        split: the split.
+        encoded: the same split, encoded by the model.
         representations: of this split and of the training split.
-        name: of the split.
-        seed: of the run. A metric's own follows from it, its name and the split's.
-        batch_size: codes to decode at once.
-        supervised: the discrete variable whose category k was trained to be label k.
-        show_progress: whether bars are wanted.
+        name: the split's name.
+        seed: the run's seed, from which each metric's seed is derived together with its name and the split's.
+        batch_size: how many codes are decoded at once.
+        supervised: the discrete variable whose category k was trained to represent label k; None without supervision.
+        show_progress: whether to show progress bars.
 
     Raises:
-        RunnerError: a metric cannot be had from these data with these options.
+        RunnerError: a metric cannot be computed from these data with these options.
     """
 
     def subject(metric_name: str) -> Subject:
@@ -120,7 +121,7 @@ def _array(values: Tensor) -> np.ndarray:
 
 @torch.no_grad()
 def _prior_sample(model: VAE, n: int, seed: int) -> np.ndarray:
-    """n draws of the continuous factors from the prior, [n, D]."""
+    """Draw n values of the continuous factors from the prior, [n, D]."""
     latents = model.latents
     device = next(model.parameters()).device
     noise = latents.prior_noise(n, torch.Generator(device).manual_seed(seed), torch.float64)
@@ -130,7 +131,7 @@ def _prior_sample(model: VAE, n: int, seed: int) -> np.ndarray:
 
 @torch.no_grad()
 def _prior_log_ratios(encoded: Encoded, n: int, seed: int, show_progress: bool) -> np.ndarray:
-    """log p(z) − log q(z) at n draws from the prior, [n], nats."""
+    """Compute log p(z) − log q(z) at n draws from the prior, [n], nats."""
     latents, like = encoded.latents, encoded.posterior[0]
     noise = latents.prior_noise(n, torch.Generator(like.device).manual_seed(seed), like.dtype)
     sample = latents.prior_sample(noise, hard=True)
@@ -143,9 +144,9 @@ def _prior_log_ratios(encoded: Encoded, n: int, seed: int, show_progress: bool) 
 def _log_weights(
     model: VAE, split: Split, encoded: Encoded, rows: np.ndarray, draws: int, seed: int, batch_size: int
 ) -> np.ndarray:
-    """log p(x, z) − log q(z|x) of fresh draws from the posteriors of these rows, [B, draws], nats.
+    """Compute log p(x, z) − log q(z|x) of new draws from the posteriors of these rows, [B, draws], nats.
 
-    All noise is drawn at once, so that ``batch_size`` changes no draw.
+    All noise is drawn at once, so that ``batch_size`` does not change the draws.
     """
     device = encoded.posterior[0].device
     chosen = torch.as_tensor(rows).repeat_interleave(draws)

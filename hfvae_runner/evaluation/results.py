@@ -20,19 +20,19 @@ from hfvae_runner.training.seeds import derived
 
 
 def results(run: Run, folder: RunFolder, state: State) -> dict[str, object]:
-    """Encodes and measures every split, and draws the figures.
+    """Encode and measure every split, and draw the figures.
 
     Args:
-        run: trained.
-        folder: where its figures go.
-        state: of the training, at its end.
+        run: a trained run.
+        folder: the run folder, in which the figures are saved.
+        state: the state at the end of the training.
 
     Returns:
         The content of metrics.json.
 
     Raises:
         Diverged: a value is not finite.
-        RunnerError: a chosen metric cannot be had from these data.
+        RunnerError: a chosen metric cannot be computed from these data.
     """
     encoded, representations = _encodings(run)
     try:
@@ -58,11 +58,11 @@ def results(run: Run, folder: RunFolder, state: State) -> dict[str, object]:
 
 
 def observed(run: Run, folder: RunFolder, state: State) -> dict[str, object]:
-    """Measure the test split during training, as at its end; leaves the model in evaluation mode.
+    """Measure the test split during training, as at its end; the model is left in evaluation mode.
 
     Raises:
         Diverged: a value is not finite.
-        RunnerError: a chosen metric cannot be had from these data.
+        RunnerError: a chosen metric cannot be computed from these data.
     """
     try:
         return {"step": state.step, "test": split_metrics(run, "test")}
@@ -71,11 +71,11 @@ def observed(run: Run, folder: RunFolder, state: State) -> dict[str, object]:
 
 
 def split_metrics(run: Run, name: str) -> dict[str, object]:
-    """One split's section of metrics.json, but for what only documents have.
+    """Compute one split's section of metrics.json, without the perplexities of documents.
 
     Raises:
         Diverged: a value is not finite.
-        RunnerError: a chosen metric cannot be had from these data.
+        RunnerError: a chosen metric cannot be computed from these data.
     """
     splits = splits_of(run)
     encoded = {each: _encoded(run, each, splits[each]) for each in dict.fromkeys(("train", name))}
@@ -85,24 +85,24 @@ def split_metrics(run: Run, name: str) -> dict[str, object]:
 
 
 def splits_of(run: Run) -> dict[str, Split]:
-    """The data set's splits by the names that they have in metrics.json."""
+    """Return the data set's splits by their names in metrics.json."""
     splits = {"train": run.dataset.train, "test": run.dataset.test}
     return splits if run.dataset.holdout is None else {**splits, "holdout": run.dataset.holdout}
 
 
 def measured_again(run: Run, folder: RunFolder, *, whole: bool) -> dict[str, dict[str, object]]:
-    """The chosen metrics of every split of a finished run.
+    """Compute the chosen metrics on every split of a finished run.
 
     Args:
-        run: with its trained parameters.
-        folder: where its figures go.
-        whole: whether the ELBO and its terms are evaluated again and the figures are drawn, where they are wanted.
+        run: the run, with its trained parameters.
+        folder: the run folder, in which the figures are saved.
+        whole: whether to evaluate the ELBO and its terms again, and to draw the figures if ``metrics.figures`` is set.
 
     Returns:
-        By the section of metrics.json that they belong to.
+        The metrics by section of metrics.json.
 
     Raises:
-        RunnerError: a metric cannot be had from these data with these options.
+        RunnerError: a metric cannot be computed from these data with these options.
     """
     encoded, representations = _encodings(run)
     sections = {name: _measured(run, name, each, representations) for name, each in encoded.items()}
@@ -116,7 +116,7 @@ def measured_again(run: Run, folder: RunFolder, *, whole: bool) -> dict[str, dic
 
 
 def _encodings(run: Run) -> tuple[dict[str, Encoded], dict[str, Representation]]:
-    """Every split as the encoder sees it, and as plain arrays."""
+    """Return every split encoded, and as plain arrays."""
     encoded = {name: _encoded(run, name, split) for name, split in splits_of(run).items()}
     return encoded, {name: represented(each, run.dataset) for name, each in encoded.items()}
 
@@ -124,7 +124,7 @@ def _encodings(run: Run) -> tuple[dict[str, Encoded], dict[str, Representation]]
 def _draw(
     run: Run, test: Encoded, evaluation: Evaluation, representations: Mapping[str, Representation], folder: RunFolder
 ) -> None:
-    """Draws the figures of the test split into the folder."""
+    """Draw the figures of the test split and save them in the folder."""
     # matplotlib takes a second to import.
     from hfvae_runner.evaluation.run_figures import figures
 
@@ -178,9 +178,9 @@ def _diverged(error: Diverged, state: State, folder: RunFolder) -> Diverged:
 def _text_results(
     run: Run, encoded: Mapping[str, Encoded], evaluations: Mapping[str, Evaluation], folder: RunFolder
 ) -> dict[str, dict[str, object]]:
-    """The section ``topics``, where the data are documents with topics; nothing elsewhere.
+    """Return the section ``topics`` if the model has topics of documents, else an empty dict.
 
-    Adds the perplexities to the splits' metrics, and the figures to the folder.
+    For documents, also add the perplexities to the splits' metrics and save the topics' figures in the folder.
     """
     if run.dataset.vocabulary is None:
         return {}
@@ -199,7 +199,7 @@ def _text_results(
 
 
 def _description(run: Run, state: State) -> dict[str, object]:
-    """The ``run`` section of metrics.json; seconds and rate are of the training, over all resumes."""
+    """Return the ``run`` section of metrics.json; seconds and examples per second are of training, over all resumes."""
     config = run.config
     examples = run.total_steps * config.batch_size
     return {

@@ -1,4 +1,4 @@
-"""Chooses and draws the figures of a finished run, by what the data set and the latents allow.
+"""Chooses and draws the figures of a finished run that its data set and latents allow.
 
 Shapes: n examples; F factors; T latent values; K categories; M draws.
 """
@@ -43,15 +43,17 @@ def figures(
     history: pd.DataFrame,
     device: torch.device,
 ) -> Iterator[tuple[str, Figure]]:
-    """Yield the name and the figure of each.
+    """Yield the name of each figure, and the figure.
 
     Args:
+        model: the trained model.
+        dataset: its data set.
         test: the encoded test split.
         evaluation: of the test split.
         label_contributions: each class's part of I(y; z_d), [C, F], nats, the continuous factors first; None without
             labels.
-        history: history.csv.
-        device: the model's.
+        history: the rows of history.csv.
+        device: the model's device.
     """
     model.eval()
     names = list(model.latents.factor_names)
@@ -61,7 +63,7 @@ def figures(
     if len(history):
         yield "kl_history", _kl_history(history, model.latents)
     if label_contributions is not None and dataset.label_names is not None:
-        # In the contributions' order, which is not that of the blocks where a discrete one stands before a continuous.
+        # In the contributions' order, continuous factors first, which may differ from the order of the blocks.
         order = sorted(range(len(names)), key=discrete.__getitem__)
         ordered = [names[f] for f in order], [discrete[f] for f in order]
         matrix = label_matrix.label_matrix(label_contributions, dataset.label_names, *ordered)
@@ -87,7 +89,7 @@ def figures(
 
 
 def _examples(split: Split) -> Tensor:
-    """Test images to draw, [n, C, H, W]: two of each class where there are labels, else the first ones."""
+    """Return up to 20 test images, [n, C, H, W]: the first of each class if there are labels, else of the split."""
     if split.labels is None:
         return _chosen(split, torch.arange(min(_PAIRS, len(split))))
     classes = torch.unique(split.labels)
@@ -101,23 +103,26 @@ def _chosen(split: Split, index: Tensor) -> Tensor:
 
 
 def _reconstruct(model: VAE, x: Tensor) -> Tensor:
-    """E[x|z] at the posterior's mode, [n, *]."""
+    """Compute E[x|z] at the posterior's mode, [n, *]."""
     return _decoded(model, model.latents.mode(model.encode(x)))
 
 
 def _decoded(model: VAE, sample: Sample) -> Tensor:
-    """E[x|z], [n, *]."""
+    """Compute E[x|z], [n, *]."""
     return model.likelihood.mean(model.decode(model.latents.code(sample)))
 
 
 def _draws(model: VAE, draws: int, device: torch.device) -> Sample:
-    """Draws from the prior, the same in every run."""
+    """Draw from the prior, with the same noise in every run."""
     noise = model.latents.prior_noise(draws, torch.Generator(device).manual_seed(0))
     return model.latents.prior_sample(noise, hard=True)
 
 
 def _prior_images(model: VAE, device: torch.device) -> Iterator[tuple[str, Figure]]:
-    """Decoded draws; where there are discrete blocks, a row for each category of one of them (JointVAE Fig. 4)."""
+    """Yield figures of decoded draws from the prior.
+
+    With discrete blocks there is one figure per discrete block, with a row for each category (JointVAE Fig. 4).
+    """
     discrete = [g for g, block in enumerate(model.latents.blocks) if block.discrete]
     if not discrete:
         images = _decoded(model, _draws(model, 6 * _DRAWS, device))
@@ -132,7 +137,7 @@ def _prior_images(model: VAE, device: torch.device) -> Iterator[tuple[str, Figur
 
 
 def _kl_history(history: pd.DataFrame, latents: Latents) -> Figure:
-    """Per factor where the prior has marginals of factors, else per block."""
+    """Draw the KL over training, per factor if the prior has marginals of factors, else per block."""
     names, discrete = list(latents.factor_names), factor_is_discrete(latents)
     if latents.finest != "factor":
         names = [block.name for block in latents.blocks]
@@ -142,7 +147,10 @@ def _kl_history(history: pd.DataFrame, latents: Latents) -> Figure:
 
 
 def _traverse(model: VAE, x: Tensor) -> list[np.ndarray]:
-    """[T, C, H, W] a continuous factor, [K, C, H, W] a discrete one; the other factors as in example x [1, *]."""
+    """Decode traversals of each factor, the other factors being at the posterior mode of example x [1, *].
+
+    Returns [T, C, H, W] for each continuous factor and [K, C, H, W] for each discrete one.
+    """
     mode = model.latents.mode(model.encode(x))
     strips = []
     for g, block in enumerate(model.latents.blocks):
@@ -163,13 +171,13 @@ def _decode_with(model: VAE, mode: Sample, g: int, varied: Tensor) -> np.ndarray
 
 
 def _aggregate_posterior(encoded: Encoded) -> Figure:
-    """q(z) of a split over the plane, with the prior; for latents of two continuous factors."""
+    """Draw q(z) of a split and the prior over the plane; requires exactly two factors, both continuous."""
     means = torch.cat(list(encoded.latents.mode(encoded.posterior)), dim=1)
     noise = encoded.latents.prior_noise(10_000, torch.Generator(means.device).manual_seed(0))
     farthest = torch.cat(list(encoded.latents.prior_sample(noise)), dim=1).abs().amax(1)
     reach = max(1.2 * farthest.quantile(0.99).item(), 1.1 * means.abs().max().item())
     axis = torch.linspace(-reach, reach, _GRID, device=means.device)
-    grid = torch.cartesian_prod(axis, axis).flip(1)  # the last coordinate runs down the rows
+    grid = torch.cartesian_prod(axis, axis).flip(1)  # the last coordinate varies over the rows
     sample = torch.split(grid, [block.n_code for block in encoded.latents.blocks], dim=1)
     everything = range(len(encoded.latents.blocks))
     log_q = ExactAggregate(encoded.latents, encoded.posterior, sample).log_prob("joint", everything)

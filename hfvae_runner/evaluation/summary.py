@@ -1,4 +1,4 @@
-"""The table that a finished run prints."""
+"""The table that a finished run logs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -38,7 +38,13 @@ _ROWS = {
 
 
 def table(metrics: Mapping[str, Any]) -> str:
-    """The splits side by side, then the factors by information on the test split. Nats; accuracies from 0 to 1."""
+    """Format the splits side by side, then the factors by descending information on the test split.
+
+    Terms and information are in nats; accuracies are from 0 to 1.
+
+    Args:
+        metrics: the content of metrics.json.
+    """
     splits = [name for name in ("train", "test", "holdout") if name in metrics]
     test = metrics["test"]
     lines = [f"{'nats per example':<24}" + "".join(f"{name:>10}" for name in splits)]
@@ -52,7 +58,7 @@ def table(metrics: Mapping[str, Any]) -> str:
     if test["kl_per_factor"] is not None:
         columns["KL"] = test["kl_per_factor"]
     if test.get("label_information") is not None:
-        # The estimate's bias: what it says of labels that are permuted.
+        # The estimate for permuted labels shows its bias.
         columns |= {"I(y;z)": test["label_information"], "by chance": test["label_information_permuted"]}
     lines += ["", f"{'factor (test)':<24}" + "".join(f"{title:>10}" for title in columns)]
     for name in sorted(information, key=information.__getitem__, reverse=True):

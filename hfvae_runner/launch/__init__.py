@@ -1,9 +1,9 @@
-"""From a command line to checked configs and started runs: all that knows Hydra.
+"""From a command line to checked configs and started runs; all code that uses Hydra.
 
-May import everything but `report`; nothing imports it but the commands.
+May import everything but `report`; only the commands import it.
 
 Importing this package registers the `run_name` resolver that conf/config.yaml uses. It also limits how long OpenMP's
-threads spin, in each process of a command and before torch is loaded there.
+threads spin, in each process of a command and before torch is loaded.
 """
 
 from hfvae_runner.launch.command import main

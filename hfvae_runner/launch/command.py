@@ -23,9 +23,9 @@ from hfvae_runner.training.signals import exit_on_sigterm
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line (``sys.argv`` by default) and returns the exit code of the contract.
+    """Run the command line (``sys.argv`` by default) and return its exit code.
 
-    An exception that is a bug, in a single run, is not caught.
+    In a single run, an exception that is not a RunnerError is a bug and is raised.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     with exit_on_sigterm():
@@ -50,7 +50,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    if "--version" in arguments:  # before the parser, which would print Hydra's
+    if "--version" in arguments:  # before Hydra's parser, which would print Hydra's version
         print("\n".join(versions()))
         return 0
     flags, texts = _split(arguments)
@@ -71,7 +71,7 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def versions() -> list[str]:
-    """This program's version, then those of torch and Hydra; none of them is imported."""
+    """Return the versions of this program, torch and Hydra, one per line, without importing torch or Hydra."""
     others = (f"{package} {metadata.version(package)}" for package in ("torch", "hydra-core"))
     return [f"hfvae_runner {__version__}", *others]
 
@@ -82,7 +82,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Flags and overrides: Hydra itself loses overrides that stand on both sides of a flag."""
+    """Split the arguments into flags and overrides, since Hydra loses overrides on one side of a flag."""
     given = vars(_Parser(parents=[get_args_parser()], add_help=False).parse_intermixed_args(arguments))
     overrides: list[str] = given.pop("overrides")
     for name in ("config_path", "config_name", "experimental_rerun"):
@@ -100,9 +100,9 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _left_to_the_jobs(overrides: list[Override]) -> list[str]:
-    """The overrides of a sweep, with each plain value as a choice of one where a group is swept.
+    """Return the overrides of a sweep, with each plain value as a sweep over one value if a group is swept.
 
-    Hydra holds plain values against the default choices first, and would refuse `objective=kumar_table1,zhao_table1
+    Hydra would check plain values against the default choices first, and refuse `objective=kumar_table1,zhao_table1
     lambda=3` because the default objective has no lambda.
     """
     over_groups = any(override.is_sweep_override() and override.key_or_group in ALL_GROUPS for override in overrides)
@@ -124,18 +124,18 @@ def _call_hydra(flags: list[str], overrides: list[str]) -> None:
         except Exception as error:
             if plugins.is_of_a_launcher(error):
                 raise jobs.ProcessLost(f"{explain(error, [])}; resume=auto resumes the sweep") from error
-            # All that our own code raises leaves as JobFailed or Stopped: this is Hydra's, and about the command line.
+            # Our own errors arrive as JobFailed or Stopped: this one is Hydra's, and concerns the command line.
             refusal = ConfigError(explain(error, overrides))
             if leader.failure is None:
                 raise refusal from error
-            jobs.tell(f"error: {refusal}")  # about a search without a result
+            jobs.tell(f"error: {refusal}")  # of a search without a result
         if leader.failure is not None:
             raise JobFailed(leader.failure)
 
 
 @contextmanager
 def _process(argv: list[str]) -> Iterator[None]:
-    """The arguments that Hydra reads, and the switch that makes it raise its exceptions and not print them."""
+    """Set the arguments that Hydra reads, and the variable that makes it raise exceptions instead of printing them."""
     before, switch = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv, os.environ["HYDRA_FULL_ERROR"] = argv, "1"
     try:

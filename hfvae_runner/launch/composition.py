@@ -1,4 +1,4 @@
-"""Composes configs with Hydra, and turns its exceptions into one line."""
+"""Composes configs with Hydra, and formats its exceptions in one line."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ _REFERENCE = re.compile(r"\$\{\s*(?:oc\.select\s*:\s*)?(\w+)\s*(?!\w|:)")
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:
-    """The overrides by Hydra's grammar; raises ConfigError on the first one that does not follow it."""
+    """Parse the overrides by Hydra's grammar; raise ConfigError for the first one that is malformed."""
     try:
         return OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
@@ -35,15 +35,15 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
 
 
 def quoted(text: str) -> str:
-    """A text as a value of Hydra's grammar, whatever characters it holds."""
+    """Quote any text as a value of Hydra's grammar."""
     return QuotedString(text, Quote.single).with_quotes()
 
 
 def composed(overrides: Sequence[str]) -> dict[str, object]:
-    """The resolved config of a command line, outside of a Hydra run.
+    """Compose and resolve the config of a command line, outside of a Hydra run.
 
     Raises:
-        ConfigError: Hydra cannot compose it, or ``resolve`` refuses it.
+        ConfigError: Hydra cannot compose the config, or ``resolve`` refuses it.
     """
     with hydra.initialize_config_dir(str(config_folder()), job_name="hfvae_runner", version_base=VERSION_BASE):
         try:
@@ -55,10 +55,10 @@ def composed(overrides: Sequence[str]) -> dict[str, object]:
 
 
 def resolve(config: DictConfig) -> dict[str, object]:
-    """The run's config as a plain dict, without Hydra's own node and with every interpolation filled in.
+    """Return the run's config as a plain dict, without Hydra's own node and with all interpolations resolved.
 
     Raises:
-        ConfigError: a mandatory value is missing, an interpolation leads nowhere, or a top-level key has no use.
+        ConfigError: a mandatory value is missing, an interpolation cannot be resolved, or a top-level key is unused.
     """
     own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     _refuse_unused_knobs(own)
@@ -71,7 +71,7 @@ def resolve(config: DictConfig) -> dict[str, object]:
 
 
 def unknown_key(given: str, path: str, config: Mapping[str, object]) -> str:
-    """The message for a dotted path that is not in the config, with the names that are there where it goes wrong."""
+    """Return the message for a dotted path that is not in the config, with the valid names at the level that fails."""
     choices: list[str] = []
     node: object = config
     parts = path.split(".")
@@ -89,7 +89,7 @@ def unknown_key(given: str, path: str, config: Mapping[str, object]) -> str:
 
 
 def explain(error: Exception, overrides: Sequence[str]) -> str:
-    """One line for an exception of Hydra or OmegaConf; ``overrides`` are those that were being composed."""
+    """Describe an exception of Hydra or OmegaConf in one line; ``overrides`` are the ones that were being composed."""
     text = str(error) or str(error.__cause__ or "") or type(error).__name__
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename} cannot be written: {error.strerror}; expected a folder that can"
@@ -123,7 +123,7 @@ def one_line(text: str) -> str:
 
 
 def leaves(node: object, path: str = "") -> Iterator[tuple[str, object]]:
-    """Every value with its dotted path; an empty section is a value."""
+    """Yield every value with its dotted path; an empty section counts as a value."""
     if isinstance(node, Mapping) and node:
         for key, value in node.items():
             yield from leaves(value, f"{path}.{key}" if path else str(key))
@@ -132,7 +132,7 @@ def leaves(node: object, path: str = "") -> Iterator[tuple[str, object]]:
 
 
 def _known_keys(overrides: Sequence[str]) -> Mapping[str, object]:
-    """The config that the chosen groups make, before any other override."""
+    """Return the config of the chosen groups, without the other overrides."""
     folders = {path.name for path in config_folder().iterdir() if path.is_dir()}
     chosen = [override for override in overrides if override.lstrip("+").partition("=")[0] in folders]
     folder = str(config_folder())
@@ -143,7 +143,7 @@ def _known_keys(overrides: Sequence[str]) -> Mapping[str, object]:
     ):
         try:
             known = hydra.compose(CONFIG_NAME, chosen)
-        except HydraException:  # a sweep over groups, or a choice from a folder of the user's own
+        except HydraException:  # a sweep over groups, or a choice from one of the user's folders
             known = hydra.compose(CONFIG_NAME)
     keys = OmegaConf.to_container(known, resolve=False)
     assert isinstance(keys, dict)
@@ -151,7 +151,7 @@ def _known_keys(overrides: Sequence[str]) -> Mapping[str, object]:
 
 
 def _bringing(group: str) -> list[str]:
-    """The objectives whose own lists of defaults have the group."""
+    """Return the objectives whose lists of defaults contain the group."""
     files = sorted((config_folder() / "objective").glob("*.yaml"))
     contents = {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
     return [
@@ -162,7 +162,7 @@ def _bringing(group: str) -> list[str]:
 
 
 def _choices_with(group: str, option: str) -> list[str]:
-    """The group's choices whose files give the option."""
+    """Return the group's choices whose files define the option."""
     files = sorted((config_folder() / group).glob("*.yaml"))
     contents = {file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in files}
     return [f"{group}={name}" for name, content in contents.items() if option in content.get(group, content)]

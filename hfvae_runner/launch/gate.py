@@ -22,14 +22,14 @@ from hfvae_runner.launch.jobs import JobEnded, Stopped
 
 
 class Gate(Callback):
-    """Named in conf/config.yaml as a Hydra callback.
+    """The Hydra callback that conf/config.yaml names.
 
-    Raises Stopped, a SystemExit, with whatever went wrong as its cause: Hydra would turn an exception of a callback
-    into a warning and train all the same.
+    Its methods raise Stopped, a SystemExit, with the error as its cause, since Hydra turns an ordinary exception of a
+    callback into a warning and starts the training.
     """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Checks a single run."""
+        """Check a single run."""
         try:
             HydraConfig.instance().set_config(config)
             job = jobs.prepare(config, _folder(config, "hydra.run.dir"))
@@ -39,7 +39,7 @@ class Gate(Callback):
             raise Stopped from error
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Checks each job of a sweep: first all of them without torch, then with it."""
+        """Check each job of a sweep, first all of them without torch, then all of them with it."""
         try:
             plugins.check(config.hydra)
             prepared = _prepare_all(config)
@@ -51,19 +51,19 @@ class Gate(Callback):
             raise Stopped from error
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """Lets a job that was ended end the sweep, once its launcher has all jobs back."""
-        # Its property would raise it.
+        """Make a job that was ended end the sweep, after the launcher has returned all jobs."""
+        # The private attribute, since the property ``return_value`` would raise the exception.
         if isinstance(job_return._return_value, JobEnded):
             job_return.return_value = SystemExit(job_return._return_value.exit_code)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Says what a search has found."""
+        """Print the result of a search."""
         if not plugins.is_grid(config.hydra) and (line := search.best(_folder(config, "hydra.sweep.dir"))) is not None:
             jobs.tell(line)
 
 
 class _Labelled:
-    """Puts the job in front of the message of an error that is raised inside."""
+    """A context that puts the job's label before the message of a RunnerError raised inside."""
 
     def __init__(self, label: str) -> None:
         self._label = label
@@ -77,18 +77,18 @@ class _Labelled:
 
 
 def _make_ready(hydra: DictConfig, prepared: int) -> None:
-    """Makes this process the leader of jobs in others, where the launcher runs them beside it."""
+    """Make this process the leader of jobs in other processes, if the launcher starts any."""
     leader, place = lease.leader(), plugins.place(hydra)
     if leader is None or place == "here":
         return
     if place == "beside":
         leader.hold(plugins.threads(hydra, prepared if plugins.is_grid(hydra) else hydra.sweeper.get("n_jobs", 1)))
-    plugins.start(hydra)  # after `hold`: processes that it starts belong to the sweep
+    plugins.start(hydra)  # after `hold`, so that the processes that it starts belong to the sweep
     leader.listen()
 
 
 def _prepare_all(master: DictConfig) -> list[tuple[str, Config]]:
-    """Every job that has something to do, with a label that tells it from the others; of a search, some samples."""
+    """Return a label and the config of every job with work left; for a search, of some sample jobs."""
     given = [f"{key}={value}" for key, value in (master.hydra.sweeper.get("params") or {}).items()]
     overrides = parse_overrides([*given, *master.hydra.overrides.task])
     try:

@@ -1,4 +1,4 @@
-"""One job of Hydra's: checks its composed config, runs it, and reports errors."""
+"""One Hydra job: checks its composed config, runs it, and reports errors."""
 
 import signal
 import sys
@@ -25,23 +25,23 @@ EXIT_BUG = 1
 
 
 class JobFailed(Exception):
-    """A job of a sweep failed after the sweep had started; its message is printed and in its folder's status.json.
+    """A job of a sweep failed after the sweep had started; its message was printed and is in its status.json.
 
-    Its one argument, the exit code, lets it survive pickling between the processes of a sweep.
+    The exit code is its only argument, so that it can be pickled between the processes of a sweep.
     """
 
     def __init__(self, exit_code: int) -> None:
         super().__init__(exit_code)
         self.exit_code = exit_code
-        # Made again in the sweep's process, where it comes in from another: a sweeper that searches tells nobody of it.
+        # Unpickling repeats this in the sweep's process; a sweeper that searches does not report failures itself.
         if (leader := lease.leader()) is not None:
             leader.note_failure(exit_code)
 
 
 class JobEnded(Exception):
-    """A job in a process of its own ended with SystemExit, which would end that process and lose the other jobs.
+    """A job in a process of its own was ended; a SystemExit would end that process and lose its other jobs.
 
-    Its one argument is the exit code. ``Gate.on_job_end`` makes a SystemExit of it again, in the sweep's process.
+    The exit code is its only argument. ``Gate.on_job_end`` converts it back to a SystemExit in the sweep's process.
     """
 
     def __init__(self, exit_code: int) -> None:
@@ -50,20 +50,20 @@ class JobEnded(Exception):
 
 
 class ProcessLost(RunnerError):
-    """The process of a job died, and the sweep with it."""
+    """The process of a job died, which ends the sweep."""
 
     exit_code = EXIT_BUG
 
 
 class Stopped(SystemExit):
-    """Carries its cause out through Hydra, which swallows or rephrases an ordinary exception."""
+    """A SystemExit that passes its cause through Hydra, which would suppress or rewrite an ordinary exception."""
 
 
 def parse(config: DictConfig) -> Config:
-    """The checked config of a job, whatever stands in its folder. Raises ConfigError where it is not usable."""
+    """Return the checked config of a job, without looking at its folder; raise ConfigError if it is invalid."""
     resolved = resolve(config)
     hydra = HydraConfig.get()
-    # A search comes back to values that it has tried, and wants their result.
+    # A search may try the same values again, and then needs the earlier result.
     if hydra.mode != RunMode.RUN and not plugins.is_grid(hydra) and resolved.get("resume") is None:
         resolved["resume"] = RESUME_AUTO
     job = schema.parse(resolved)
@@ -73,30 +73,35 @@ def parse(config: DictConfig) -> Config:
 
 
 def tell_of_threads(job: Job | None, config: DictConfig, folder: Path) -> None:
-    """Warn where a run is resumed with another number of threads than is asked for."""
+    """Print a warning if a run is resumed with another number of threads than ``config`` has."""
     if job is not None and job.config.threads != config.threads:
         tell(f"{folder}: resumed with its own threads={'null' if job.config.threads is None else job.config.threads}")
 
 
 def prepare(config: DictConfig, folder: Path) -> Job | None:
-    """The checked job in this folder, or None where the folder already holds what is asked for.
+    """Return the checked job in this folder; None if the folder already holds all results of the config.
 
     Raises:
-        ConfigError: the config is not usable, or not in this folder.
+        ConfigError: the config is invalid, or does not fit the run in the folder.
         CheckpointError: the folder cannot be used.
     """
     return resume.standing_job(parse(config), folder)
 
 
 def check(config: Config) -> None:
-    """Checks what needs torch: classes and their arguments, pairings, data, device. Raises ConfigError or DataError."""
+    """Check the parts of the config that need torch: classes and their arguments, data, device, and how they fit.
+
+    Raises:
+        ConfigError: a part is invalid, or parts do not fit together.
+        DataError: the data cannot be read.
+    """
     from hfvae_runner.runs.assembly import check
 
     check(config)
 
 
 def run(job: Job | None, folder: Path) -> None:
-    """Trains and measures a run, or measures a finished one again; None leaves the folder alone."""
+    """Train and measure a run, or measure a finished run again; a job of None leaves the folder unchanged."""
     if job is None:
         tell(f"{folder}: finished, left as it is; raise steps (or epochs, where steps is null) to extend it")
         return
@@ -112,19 +117,19 @@ def run(job: Job | None, folder: Path) -> None:
 
 
 def task(config: DictConfig) -> float | None:
-    """What Hydra calls for each job, in the job's process.
+    """Run one job; Hydra calls this function in the job's process.
 
     Returns:
-        What ``optimized_metric`` names, for a sweeper that searches.
+        The value of ``optimized_metric`` for a sweeper that searches, or None.
 
     Raises:
-        Stopped: a single run ended with an exception, its cause.
-        JobFailed: a job of a sweep did; an ordinary exception, so that Hydra goes on with the other jobs.
+        Stopped: a single run ended with an exception, which is the cause.
+        JobFailed: a job of a sweep ended with an exception; Hydra continues with the other jobs.
         JobEnded: a job in a process of its own ended with SystemExit.
     """
     hydra = HydraConfig.get()
     folder = Path(hydra.runtime.output_dir)
-    # Hydra adds lines of its own to the exception of a single run, and ends a whole sweep on SystemExit.
+    # Hydra prints its own lines about the exception of a single run, and ends a whole sweep on SystemExit.
     if hydra.mode == RunMode.RUN:
         try:
             job = prepare(config, folder)
@@ -146,31 +151,31 @@ def task(config: DictConfig) -> float | None:
 
 @contextmanager
 def of_a_sweep(config: DictConfig, folder: Path) -> Iterator[None]:
-    """What goes wrong in the block is told, and recorded in the job's folder.
+    """Print an exception raised in the block, and record it in the job's status.json.
 
     Raises:
-        JobFailed: something did.
-        SystemExit: a search goes by a metric that no job will have.
+        JobFailed: the block raised an exception.
+        SystemExit: in a search, ``optimized_metric`` names a metric that no job has.
     """
     try:
         yield
     except search.NoSuchMetric as error:
         exit_code = _record_failure(error, folder, debug=config.get("debug") is True)
-        # The other jobs of a search would lack it as well; those of a grid are wanted all the same.
+        # The other jobs of a search lack the metric too; the jobs of a grid are useful without it.
         raise (JobFailed if plugins.is_grid(HydraConfig.get()) else SystemExit)(exit_code) from error
     except Exception as error:
         raise JobFailed(_record_failure(error, folder, debug=config.get("debug") is True)) from error
 
 
 def optimized(config: DictConfig, folder: Path) -> float | None:
-    """What ``optimized_metric`` names, of a job that has finished; None where it names nothing."""
+    """Return the value of ``optimized_metric`` of a finished job; None if ``optimized_metric`` is null."""
     path = config.optimized_metric
     return None if path is None else search.optimized(folder, path)
 
 
 @contextmanager
 def _process_of_the_job(folder: Path) -> Iterator[int | None]:
-    """Gives the place of a process that does not lead the sweep; raises JobEnded where the job there was ended."""
+    """Yield the place of a process that does not lead the sweep, else None; raise JobEnded if its job was ended."""
     if lease.leader() is not None:
         yield None
         return
@@ -178,13 +183,13 @@ def _process_of_the_job(folder: Path) -> Iterator[int | None]:
         with lease.following() as place:
             yield place
     except (SystemExit, KeyboardInterrupt) as end:
-        if not any(folder.iterdir()):  # Hydra made it for a job that did not start
+        if not any(folder.iterdir()):  # Hydra created it for a job that did not start
             folder.rmdir()
         raise JobEnded(int(end.code or 0) if isinstance(end, SystemExit) else 128 + signal.SIGINT) from end
 
 
 def _beside_others(config: Config, place: int) -> Config:
-    """The config of one of several jobs at once: on its own GPU, and without a bar on the terminal that they share."""
+    """Return the config of one of several simultaneous jobs, without a progress bar; set the process's own GPU."""
     if config.device == "auto":
         import torch
 
@@ -194,7 +199,7 @@ def _beside_others(config: Config, place: int) -> Config:
 
 
 def report(error: RunnerError, debug: bool) -> int:
-    """Prints the error's one line, below its traceback where asked for; returns its exit code."""
+    """Print the error in one line, after its traceback if ``debug``, and return its exit code."""
     if debug:
         traceback.print_exception(error)
     tell(f"error: {one_line(str(error))}")
@@ -211,7 +216,7 @@ def _record_failure(error: Exception, folder: Path, debug: bool) -> int:
     else:
         traceback.print_exception(error)
         exit_code, reason = EXIT_BUG, one_line(f"{type(error).__name__}: {error}")
-    # A finished run that cannot be extended stays a finished run, and another process's run is its own.
+    # Neither the status of a finished run nor of a run in another process is changed.
     if not isinstance(error, FolderInUse) and run_folder.inspect(folder) != "finished":
         run_folder.write_status(folder, "diverged" if isinstance(error, Diverged) else "failed", reason, exit_code)
     return exit_code

@@ -1,7 +1,7 @@
 """Ends the jobs of a sweep in other processes of this machine when the sweep ends.
 
-The process that leads the sweep holds a lock on a file, and writes there what signal it got. The process of a job looks
-at the file several times a second. A lock that is free says that the leader is gone, however it ended.
+The process that leads the sweep holds a lock on a file, and writes the signal that it receives to that file. The
+process of a job checks the file several times a second. A free lock means that the leader has ended, for any reason.
 """
 
 import atexit
@@ -25,15 +25,15 @@ from hfvae_runner.training.signals import exit_on_sigterm
 _FOLDER = "HFVAE_RUNNER_LEASE"
 _THREADS = "OMP_NUM_THREADS"
 _LOOK_EVERY = 0.2  # seconds
-_TIME_TO_END = 60.0  # seconds, for the step of a job whose leader is gone
+_TIME_TO_END = 60.0  # seconds in which a job whose leader has ended can finish its step
 
 
 class Leader:
     """The process that leads a sweep.
 
     Attributes:
-        signum: the signal that asked jobs in other processes to end; None as long as there was none.
-        failure: the exit code of the first job that failed; None as long as there was none.
+        signum: the received signal, which ends jobs in other processes; None if none was received.
+        failure: the exit code of the first job that failed; None if none has failed.
     """
 
     def __init__(self) -> None:
@@ -43,15 +43,16 @@ class Leader:
         self._held = ExitStack()
 
     def note_failure(self, exit_code: int) -> None:
-        """A job has failed."""
+        """Record the exit code of a failed job, if it is the first."""
         if self.failure is None:
             self.failure = exit_code
 
     def hold(self, threads: int | None) -> None:
-        """From now on processes may be started here for jobs; they end when this one does.
+        """Set the environment of processes that are started for jobs, so that they end when this process ends.
 
         Args:
-            threads: that each of them may use where OMP_NUM_THREADS does not say so; None leaves it to the launcher.
+            threads: the number of threads of each process if OMP_NUM_THREADS is not set; None leaves it to the
+                launcher.
         """
         folder, self._lease = _lease()
         os.ftruncate(self._lease, 0)
@@ -60,30 +61,30 @@ class Leader:
             self._held.enter_context(_variable(_THREADS, str(threads)))
 
     def listen(self) -> None:
-        """From now on the first SIGTERM or SIGINT is for the jobs: if they run here they end, and with them the sweep.
+        """Pass the first SIGTERM or SIGINT on to the jobs of this machine, whose end then ends the sweep.
 
-        A second one ends this process at once, as the first does where the jobs run on other machines. Outside the main
-        thread Python delivers no signals.
+        A second signal ends this process at once; so does the first one if the jobs run on other machines. Outside the
+        main thread Python delivers no signals.
         """
         if threading.current_thread() is threading.main_thread():
             for signum in (signal.SIGTERM, signal.SIGINT):
                 self._held.callback(signal.signal, signum, signal.signal(signum, self._pass_on))
 
     def release(self) -> None:
-        """The end of the sweep."""
+        """Restore the environment and the signal handlers at the end of the sweep."""
         self._held.close()
 
     def _pass_on(self, signum: int, frame: FrameType | None) -> None:
         if self.signum is not None or self._lease is None:
             self.signum = signum
-            raise KeyboardInterrupt  # Ray makes another exit code of a SystemExit; `leading` raises the right one
+            raise KeyboardInterrupt  # Ray would change the exit code of a SystemExit; `leading` raises the right one
         self.signum = signum
         os.write(self._lease, str(signum).encode())
 
 
 @cache
 def _lease() -> tuple[Path, int]:
-    """The folder, and the locked file in there, open until this process ends: a launcher may keep its processes."""
+    """Return the folder and its locked file, open until this process ends, since a launcher may keep its processes."""
     folder = Path(tempfile.mkdtemp(prefix="hfvae_runner-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     descriptor = os.open(folder / "lease", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
@@ -95,7 +96,7 @@ class _Follower:
     """The process of a job, from its first job on until it ends.
 
     Attributes:
-        place: the least number that no other process of the sweep has.
+        place: the least number that no other process of the sweep had taken.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -104,8 +105,8 @@ class _Follower:
         self.place = self._free_place()
         self._idle = threading.Event()
         self._idle.set()
-        # What arrives here is known even where the training loop has handlers of its own: a signal to a whole group of
-        # processes reaches this one by itself, and must not be taken for a second one.
+        # The pipe records signals even while the training loop has its own handlers: a signal to the whole process
+        # group also reaches this process directly, and the leader's request must not count as a second one.
         self._arrivals, arrives = os.pipe()
         os.set_blocking(arrives, False)
         signal.set_wakeup_fd(arrives, warn_on_full_buffer=False)
@@ -115,7 +116,7 @@ class _Follower:
 
     @contextmanager
     def at_work(self) -> Iterator[int]:
-        """A job; gives the place. Raises SystemExit once the sweep has been asked to end."""
+        """Mark a job as running and yield the place; raise SystemExit if the sweep is ending."""
         self._arrived()
         self._idle.clear()
         try:
@@ -141,7 +142,7 @@ class _Follower:
         os._exit(128 + signal.SIGTERM)
 
     def _arrived(self) -> set[int]:
-        """The signals since the last call."""
+        """Return the signals received since the last call."""
         return set(os.read(self._arrivals, 4096)) if select.select([self._arrivals], [], [], 0)[0] else set()
 
     def _ends(self) -> bool:
@@ -153,7 +154,7 @@ class _Follower:
     def _free_place(self) -> int:
         for place in itertools.count():
             descriptor = os.open(self._folder / f"place_{place}", os.O_CREAT | os.O_WRONLY)
-            if _taken(descriptor, fcntl.LOCK_EX):  # open, and so taken, until the process ends
+            if _taken(descriptor, fcntl.LOCK_EX):  # stays open, and so locked, until the process ends
                 return place
             os.close(descriptor)
         raise AssertionError("places are without end")
@@ -165,7 +166,7 @@ _follower: _Follower | None = None
 
 @contextmanager
 def leading() -> Iterator[Leader]:
-    """This process leads a sweep. Raises SystemExit at the end where a signal has ended jobs in other processes."""
+    """Make this process the leader of a sweep; raise SystemExit at the end if a signal was received."""
     global _leader
     _leader = leader = Leader()
     try:
@@ -178,16 +179,18 @@ def leading() -> Iterator[Leader]:
 
 
 def leader() -> Leader | None:
-    """What this process leads."""
+    """Return the leader if this process leads a sweep, else None."""
     return _leader
 
 
 @contextmanager
 def following() -> Iterator[int | None]:
-    """A job in a process that does not lead the sweep. Gives its place among those of this machine, if it has one.
+    """Run a job in a process that does not lead the sweep; yield its place among those of this machine, or None.
+
+    The place is None if no leader on this machine has started the process, and outside the main thread.
 
     Raises:
-        SystemExit: the sweep has been asked to end, or this process has.
+        SystemExit: the sweep is ending, or this process received a signal to end.
     """
     global _follower
     folder = os.environ.get(_FOLDER)
@@ -198,7 +201,7 @@ def following() -> Iterator[int | None]:
     if _follower is None:
         try:
             _follower = _Follower(Path(folder))
-        except FileNotFoundError:  # the leader has ended since
+        except FileNotFoundError:  # the leader has ended
             raise SystemExit(128 + signal.SIGTERM) from None
     with _follower.at_work() as place:
         yield place

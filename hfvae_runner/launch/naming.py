@@ -1,4 +1,4 @@
-"""A run's name: what was asked for, in characters that no shell, file system or Hydra grammar minds."""
+"""A run's name, made of its overrides in characters that are safe in shells, file systems and Hydra's grammar."""
 
 import hashlib
 import re
@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import ListConfig, OmegaConf
 
-# How long a run is, where, whether it is resumed, how it is measured and shown: none of these makes it another run.
+# Length, place, resumption, measurement and display of a run: changing these does not make it another run.
 NOT_PART_OF_THE_NAME = (
     "resume",
     "trust",
@@ -32,10 +32,10 @@ _READABLE_LENGTH = 100
 
 
 def run_name(overrides: Sequence[str]) -> str:
-    """The name of a run with these overrides: a readable part in [A-Za-z0-9._-], then 8 hex digits of their SHA-256.
+    """Return the name of a run: a readable part in [A-Za-z0-9._-], then 8 hex digits of its overrides' SHA-256.
 
-    Neither the order of the overrides nor the quotes around a value matter, and of several values for one key the last
-    one counts. ``default-XXXXXXXX`` where nothing that makes another run is overridden.
+    The order of the overrides and the quotes around values do not matter, and the last of several values for a key
+    counts. The name is ``default-XXXXXXXX`` if no override makes it another run.
     """
     named = {
         override.get_key_element(): override
@@ -49,12 +49,12 @@ def run_name(overrides: Sequence[str]) -> str:
 
 
 def register() -> None:
-    """Makes ``${run_name:}`` the name of the run that Hydra is configuring."""
+    """Register ``${run_name:}``, the name of the run that Hydra is configuring."""
     OmegaConf.register_new_resolver("run_name", _current_name, replace=True)
 
 
 def _current_name() -> str:
-    # Unresolved: an interpolation within an override belongs to the name as it was typed.
+    # Unresolved: an interpolation in an override enters the name as typed.
     overrides = OmegaConf.to_container(cast(ListConfig, HydraConfig.get().overrides.task), resolve=False)
     return run_name(cast(list[str], overrides))
 
@@ -65,7 +65,7 @@ def _canonical(override: Override) -> str:
         return "null" if value is None else str(value).lower()
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # 1e3 is 1000
-    # repr tells the number 12 from the text '12', keeps line breaks out, and drops the quotes of Hydra's grammar.
+    # repr distinguishes the number 12 from the text '12', escapes line breaks, and drops the quotes of Hydra's grammar.
     return repr(value)
 
 

@@ -1,4 +1,4 @@
-"""Hydra's launchers and sweepers: which extra brings each, and where and how a launcher's jobs run."""
+"""Hydra's launchers and sweepers: the extra that installs each, and where and how a launcher's jobs run."""
 
 import os
 import re
@@ -23,12 +23,12 @@ from hfvae_runner.launch.composition import one_line
 
 @dataclass(frozen=True)
 class _Plugin:
-    """What a choice of launcher or sweeper needs.
+    """The requirements of a choice of launcher or sweeper.
 
     Attributes:
-        extra: of this package, which brings it.
-        package: below hydra_plugins.
-        values: of its options, where its own do not fit; whatever is given comes after them.
+        extra: the extra of this package that installs it.
+        package: its package in hydra_plugins.
+        values: overrides of its defaults that do not fit; the user's own overrides follow them.
     """
 
     extra: str
@@ -36,34 +36,36 @@ class _Plugin:
     values: tuple[str, ...] = ()
 
 
-# submitit unpickles what it finds in its folder under a job's number: nobody can have put anything there before.
+# submitit unpickles files that it finds in its folder under a job's number; in a folder with a random name, nobody can
+# have put a file before.
 _SUBMITIT_FOLDER = f"hydra.launcher.submitit_folder='${{hydra.sweep.dir}}/.submitit/{secrets.token_hex(8)}/%j'"
 
 _PLUGINS = {
-    # One job at a time for a process: auto would leave many to one of them, once finished jobs were skipped in no time.
+    # One job per batch: with auto, fast skips of finished jobs would lead to large batches for one process.
     "hydra/launcher=joblib": _Plugin("joblib", "hydra_joblib_launcher", ("hydra.launcher.batch_size=1",)),
-    # In minutes: after its hour a job would be killed.
+    # In minutes; the plugin's default would kill a job after an hour.
     "hydra/launcher=submitit_local": _Plugin(
         "submitit", "hydra_submitit_launcher", ("hydra.launcher.timeout_min=43200", _SUBMITIT_FOLDER)
     ),
     "hydra/launcher=submitit_slurm": _Plugin("submitit", "hydra_submitit_launcher", (_SUBMITIT_FOLDER,)),
     "hydra/launcher=ray": _Plugin("ray", "hydra_ray_launcher"),
-    # Each trial knows of those before it, and one that diverges does not end the search.
+    # Each trial uses the results of all earlier ones, and a trial that diverges does not end the search.
     "hydra/sweeper=optuna": _Plugin(
         "optuna", "hydra_optuna_sweeper", ("hydra.sweeper.n_jobs=1", "hydra.sweeper.max_failure_rate=1")
     ),
 }
 _JOBLIB, _SUBMITIT_LOCAL, _RAY = "JoblibLauncher", "LocalLauncher", "RayLauncher"
 _STACKED = "StackedLauncher"
-_OBJECT_STORE = 75 * 2**20  # bytes, Ray's least
+_OBJECT_STORE = 75 * 2**20  # bytes, Ray's minimum
 _HOST_AND_PORT = re.compile(r"([^/:]+):(\d+)")
 _SECONDS_TO_CONNECT = 5
 
 
 def prescribed(overrides: Sequence[Override]) -> list[str]:
-    """The overrides that the chosen launcher and sweeper need before all others.
+    """Return the overrides that the chosen launcher and sweeper need before all others.
 
-    Raises ConfigError where one of them is not installed.
+    Raises:
+        ConfigError: the launcher or the sweeper is not installed.
     """
     values: list[str] = []
     for override in overrides:
@@ -78,16 +80,16 @@ def prescribed(overrides: Sequence[Override]) -> list[str]:
 
 
 def is_grid(hydra: DictConfig | HydraConf) -> bool:
-    """Whether all jobs of a sweep are known before the first; else the sweeper chooses values as it goes.
+    """Return whether all jobs of a sweep are known before the first; else the sweeper chooses values during the sweep.
 
     Args:
-        hydra: the config's own node of Hydra.
+        hydra: Hydra's own node of the config.
     """
     return _class(hydra.sweeper) == BasicSweeper.__name__
 
 
 def place(hydra: DictConfig) -> Literal["here", "beside", "elsewhere"]:
-    """Where the launcher runs the jobs: in this process, in others of this machine, or wherever a cluster has room."""
+    """Return where the launcher runs the jobs: in this process, in others of this machine, or on a cluster."""
     name = _class(hydra.launcher)
     if name in (BasicLauncher.__name__, _STACKED) or (name == _JOBLIB and _joblib_processes(hydra.launcher) == 1):
         return "here"
@@ -96,18 +98,18 @@ def place(hydra: DictConfig) -> Literal["here", "beside", "elsewhere"]:
 
 
 def check(hydra: DictConfig) -> None:
-    """Raises ConfigError where the launcher has an option that it cannot use."""
+    """Raise ConfigError if an option of the launcher is invalid."""
     size = hydra.launcher.size if _class(hydra.launcher) == _STACKED else None
     if size is not None and size < 2:
         raise ConfigError(f"hydra.launcher.size={size}: expected a whole number from 2 on, or null")
 
 
 def threads(hydra: DictConfig, jobs: int) -> int | None:
-    """The share of this machine's cores for each of the jobs that run at once; None where the launcher sees to it.
+    """Return the number of cores for each of the jobs that run at once; None if the launcher sets it.
 
     Args:
-        hydra: the config's own node of Hydra.
-        jobs: that are launched together.
+        hydra: Hydra's own node of the config.
+        jobs: the number of jobs that are launched together.
     """
     name = _class(hydra.launcher)
     if name == _JOBLIB:
@@ -118,9 +120,10 @@ def threads(hydra: DictConfig, jobs: int) -> int | None:
 
 
 def start(hydra: DictConfig) -> None:
-    """Starts what the launcher would start later: Ray, without its own handler for SIGTERM.
+    """Start Ray, if it is the launcher, without its own handler for SIGTERM; the launcher would start it later.
 
-    Raises ConfigError where there is no cluster at the address that is given.
+    Raises:
+        ConfigError: there is no cluster at the given address.
     """
     if _class(hydra.launcher) != _RAY:
         return
@@ -130,13 +133,13 @@ def start(hydra: DictConfig) -> None:
     init = OmegaConf.to_container(hydra.launcher.ray.init, resolve=True)
     assert isinstance(init, dict)
     given = {str(key): value for key, value in init.items() if value is not None}
-    # Without an address Ray would look for a cluster that happens to run here. The store holds no data of ours.
+    # Without an address Ray would join any cluster that runs on this machine. We store no data in its object store.
     of_our_own = {"address": "local", "include_dashboard": False, "object_store_memory": _OBJECT_STORE}
     address = _ray_address(hydra.launcher)
     handler = signal.getsignal(signal.SIGTERM)
     try:
         if address is not None and (found := _HOST_AND_PORT.fullmatch(address)):
-            # Ray would try for minutes.
+            # Ray itself would retry for minutes.
             socket.create_connection((found[1], int(found[2])), timeout=_SECONDS_TO_CONNECT).close()
         ray.init(**(of_our_own | given if address is None else given))
     except OSError as error:
@@ -147,12 +150,12 @@ def start(hydra: DictConfig) -> None:
 
 
 def is_of_a_launcher(error: Exception) -> bool:
-    """Whether a launcher's library raised it, as they do when a process dies."""
+    """Return whether a launcher's library raised the error, as it does when a process dies."""
     return type(error).__module__.partition(".")[0] in ("joblib", "submitit", "ray")
 
 
 def device_index(place: int, devices: int) -> int:
-    """The CUDA device for the job with this place among those that run at once: one after the other, then again."""
+    """Return the CUDA device for the job with this place among those that run at once, in turn over all devices."""
     return place % devices
 
 
@@ -167,12 +170,12 @@ def _joblib_processes(launcher: DictConfig) -> int:
 
 
 def _ray_address(launcher: DictConfig) -> str | None:
-    """Of a cluster that is running; None for one that is to be started on this machine."""
+    """Return the address of a running cluster; None if one is to be started on this machine."""
     address = launcher.ray.init.get("address") or os.environ.get("RAY_ADDRESS")
     return None if address in (None, "local") else str(address)
 
 
 def _cores() -> int:
-    from joblib import cpu_count  # knows of affinities and of a container's share
+    from joblib import cpu_count  # considers affinities and a container's limit
 
     return int(cpu_count())

@@ -1,4 +1,4 @@
-"""Resuming a run: what may change on the way, and what is refused."""
+"""Resuming a run: which values may change, and which changes are refused."""
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
@@ -17,8 +17,8 @@ from hfvae_runner.errors import CheckpointError, ConfigError
 from hfvae_runner.launch.composition import composed, config_folder, explain, leaves, unknown_key
 from hfvae_runner.storage import run_folder
 
-# None of these touches the numbers of a run that goes on; `steps` and `epochs` only add to them. `dataset.root` is what
-# data sets call the folder that `data_root` names.
+# None of these changes the results of a resumed run; `steps` and `epochs` only extend it. `dataset.root` is the data
+# sets' name for the folder `data_root`.
 MAY_CHANGE = (
     "resume",
     "steps",
@@ -40,7 +40,7 @@ MAY_CHANGE = (
 )
 
 _TRUST = "trust"
-# All keys of these sections may change as well: what is measured, and where a run is shown.
+# All keys of these sections may change as well.
 _TRACKERS, _METRICS = "trackers", "metrics"
 _THREADS = "threads"
 _SHOWN_DIFFERENCES = 6
@@ -51,8 +51,8 @@ class Job:
     """The work that is left in a run folder.
 
     Attributes:
-        config: of the run.
-        measures_only: whether its training has finished, and only its metrics are asked for.
+        config: the run's config.
+        measures_only: whether its training has finished and only metrics are left to compute.
     """
 
     config: Config
@@ -69,12 +69,12 @@ def folder_to_resume(overrides: Sequence[Override]) -> Path | None:
 
 
 def standing_job(config: Config, folder: Path) -> Job | None:
-    """Return the work that is left in this folder; None where it has all that is asked for.
+    """Return the work that is left in this folder; None if it already holds all results of the config.
 
-    A run is resumed with its own number of threads, so that it ends with the same numbers to the bit.
+    A run is resumed with its own number of threads, so that its results are the same bit for bit.
 
     Raises:
-        ConfigError: a run stands there and `resume` was not given, or it was made with other values.
+        ConfigError: the folder holds a run and `resume` was not given, or its run has other values.
         CheckpointError: the folder holds files that are not a run's.
     """
     standing = run_folder.inspect(folder)
@@ -98,15 +98,15 @@ def standing_job(config: Config, folder: Path) -> Job | None:
 
 
 def stored_job(path: Path, overrides: Sequence[Override]) -> tuple[Job | None, Path]:
-    """The job of `resume=FOLDER`, the run's own config with the overrides that may change it, and the run's folder.
+    """Return the job of `resume=FOLDER`, with the overrides applied to the run's own config, and the run's folder.
 
-    The path may be that of one of its checkpoints, from which the run then resumes. None where the run has finished and
-    nothing more is asked for. A run that was killed before its first checkpoint starts again.
+    The path may also name one of its checkpoints, from which the run then resumes. The job is None if the run has
+    finished and the overrides require nothing more. A run that was killed before its first checkpoint starts again.
 
     Raises:
-        CheckpointError: there is no run to go on with.
-        ConfigError: an override is unknown, malformed, or would make another run of it; the run's own config names
-            functions or places that this command line does not allow.
+        CheckpointError: there is no run to resume.
+        ConfigError: an override is unknown, malformed, or would make it another run; or the run's own config names
+            functions or destinations that this command line does not allow.
     """
     of_file = path.suffix == ".pt" and not path.is_dir()
     folder = path.parent.parent if of_file else path
@@ -141,15 +141,17 @@ def stored_job(path: Path, overrides: Sequence[Override]) -> tuple[Job | None, P
 
 
 def is_about_metrics(override: Override) -> bool:
-    """Whether the override says what is measured, or how."""
+    """Return whether the override chooses metrics or sets their options."""
     return override.key_or_group.partition(".")[0] == _METRICS
 
 
 def set_metrics(resolved: dict[str, object], overrides: Sequence[Override]) -> None:
-    """Sets the section ``metrics`` of a stored config: chosen anew where a choice is given, else its own new values.
+    """Set the section ``metrics`` of a stored config.
+
+    An override ``metrics=...`` replaces the choice of metrics; without one, the overrides change single values.
 
     Raises:
-        ConfigError: there is no such metric or option, or an override is a sweep.
+        ConfigError: a metric or an option does not exist, or an override is a sweep.
     """
     given = [each for each in overrides if is_about_metrics(each)]
     if not any(override.key_or_group == _METRICS for override in given):
@@ -165,10 +167,10 @@ def set_metrics(resolved: dict[str, object], overrides: Sequence[Override]) -> N
 
 
 def _as_list(override: Override) -> str:
-    """``metrics=mig,dci``, which is a sweep to Hydra, as the list that is meant.
+    """Convert ``metrics=mig,dci``, which Hydra parses as a sweep, to a list; return any other override unchanged.
 
     Raises:
-        ConfigError: any other sweep.
+        ConfigError: the override is another sweep.
     """
     text, value = str(override.input_line), override.value()
     if isinstance(value, ChoiceSweep) and value.simple_form and override.key_or_group == _METRICS:
@@ -179,11 +181,11 @@ def _as_list(override: Override) -> str:
 
 
 def stored_config(folder: Path, overrides: Sequence[Override]) -> dict[str, object]:
-    """The config of a run folder as this command line allows it; the overrides are not put in their places.
+    """Read the config of a run folder, restricted to what this command line allows, without applying the overrides.
 
     Raises:
-        CheckpointError: it cannot be read.
-        ConfigError: it names a function that is neither installed, nor typed again, nor in a trusted module.
+        CheckpointError: the config cannot be read.
+        ConfigError: it names a function that is neither installed, nor named by an override, nor in a trusted module.
     """
     trust: tuple[str, ...] = ()
     typed: dict[str, Any] = {}
@@ -203,10 +205,10 @@ def stored_config(folder: Path, overrides: Sequence[Override]) -> dict[str, obje
 
 
 def set_value(resolved: dict[str, object], override: Override) -> None:
-    """Puts an override's value in its place in a resolved config; ``data_root`` also where data sets have it.
+    """Set an override's value in a resolved config; ``data_root`` also sets ``dataset.root``, if there is one.
 
     Raises:
-        ConfigError: there is no such key, or the override is no plain value.
+        ConfigError: the key does not exist, or the override is not a plain value.
     """
     given, path = str(override.input_line), override.key_or_group
     if override.is_sweep_override() or override.is_delete() or path.startswith(("hydra.", "hydra/")):
@@ -264,7 +266,7 @@ def _with_threads(config: Config, threads: int | None) -> Config:
 
 
 def _is_measured(stored: Config, asked: Config, folder: Path) -> bool:
-    """Whether a finished run holds the figures and every metric that are asked for, with the same options."""
+    """Return whether a finished run has the figures and all metrics of the config, with the same options."""
     if stored.metrics.exact_limit != asked.metrics.exact_limit or asked.metrics.figures > stored.metrics.figures:
         return False
     measured = run_folder.load_metrics(folder).get("measured")
@@ -273,7 +275,11 @@ def _is_measured(stored: Config, asked: Config, folder: Path) -> bool:
 
 
 def _is_extended(stored: Config, asked: Config, folder: Path) -> bool:
-    """Whether more steps are asked for; where one counts steps and the other epochs, whether they may be."""
+    """Return whether the run gets more steps, or may get more if one config has steps and the other epochs.
+
+    Raises:
+        ConfigError: the run would get fewer steps or epochs.
+    """
     before, after = _extent(stored), _extent(asked)
     if before[0] == after[0] and after[1] < before[1]:
         raise ConfigError(f"{after[0]}={after[1]}: {folder} holds a run of {before[1]} {after[0]}; expected no fewer")

@@ -16,18 +16,18 @@ _RESULT = "optimization_results.yaml"
 
 
 class NoSuchMetric(ConfigError):
-    """No job of the search will have the metric."""
+    """The metric does not exist in any job of the search."""
 
 
 def check(hydra: DictConfig, path: str | None) -> None:
-    """Whether the sweeper can search for what ``optimized_metric`` names.
+    """Check that the sweeper can search by ``optimized_metric``.
 
     Args:
-        hydra: the config's own node of Hydra.
+        hydra: Hydra's own node of the config.
         path: the value of ``optimized_metric``.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: the sweeper cannot search by it.
     """
     if path is None:
         raise ConfigError("optimized_metric=null, but the sweeper searches; expected what it is to be, as in test.elbo")
@@ -37,11 +37,11 @@ def check(hydra: DictConfig, path: str | None) -> None:
 
 
 def optimized(folder: Path, path: str) -> float:
-    """The number at a dotted path such as ``test.elbo`` in a finished run's metrics.json.
+    """Return the number at a dotted path such as ``test.elbo`` in a finished run's metrics.json.
 
     Raises:
-        NoSuchMetric: there is no such path.
-        ConfigError: there is no number.
+        NoSuchMetric: the path does not exist.
+        ConfigError: the value is not a number.
         CheckpointError: metrics.json cannot be read.
     """
     metrics = run_folder.load_metrics(folder)
@@ -60,7 +60,7 @@ def optimized(folder: Path, path: str) -> float:
 
 
 def samples(overrides: Sequence[Override]) -> list[list[str]]:
-    """Jobs that a search may come to: its first values, and each other end or choice of one value beside those."""
+    """Return sample jobs of a search: its first values, and variants with one value at its other end or choice."""
     values = {override.get_key_element(): _values(override) for override in overrides}
     first = {key: choices[0] for key, choices in values.items()}
     jobs = [first, *({**first, key: other} for key, choices in values.items() for other in choices[1:])]
@@ -68,7 +68,7 @@ def samples(overrides: Sequence[Override]) -> list[list[str]]:
 
 
 def best(sweep: Path) -> str | None:
-    """One line about the result that the search left in the sweep's folder; None where there is none."""
+    """Describe the result of the search in the sweep's folder in one line; None if there is none."""
     path = sweep / _RESULT
     if not path.is_file():
         return None

@@ -1,7 +1,7 @@
-"""The launcher `stacked`: jobs that differ only in what can be stacked are trained as one program.
+"""The launcher `stacked`: jobs that differ only in values that can be stacked are trained as one program.
 
-That is the seed, the learning rate, and numbers and schedules that are weights or targets; data, networks, steps and
-all the rest have to be the same. Every other job runs alone, and says why.
+These are the seed, the learning rate, and numbers and schedules that are weights or targets; data, networks, steps and
+everything else must be the same. Every other job runs alone, with a line that says why.
 """
 
 import json
@@ -31,9 +31,9 @@ class Job:
     """One job of a launch.
 
     Attributes:
-        config: composed, with Hydra's own node.
-        prepared: what is to be trained; None where nothing is, or where it is refused, which running it alone will
-            tell.
+        config: the composed config, with Hydra's own node.
+        prepared: the config to train; None if there is nothing to train, or if the job is refused, in which case
+            running it alone reports the error.
     """
 
     number: int
@@ -43,24 +43,24 @@ class Job:
 
 
 class Launch:
-    """Runs jobs, in stacks as large as possible.
+    """One launch of jobs, in stacks as large as possible.
 
     Args:
-        context: Hydra's.
-        task: what runs one job alone.
-        master: the config that all jobs are composed over.
-        size: the most jobs of one program; None leaves it to the memory that is free.
+        context: Hydra's context.
+        task: the function that runs one job alone.
+        master: the config that the jobs' overrides are applied to.
+        size: the largest number of jobs in one program; None for as many as fit into the free memory.
     """
 
     def __init__(self, context: HydraContext, task: TaskFunction, master: DictConfig, size: int | None) -> None:
         self._context, self._task, self._master, self._size = context, task, master, size
 
     def run(self, overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
-        """Run all jobs; return their results in order.
+        """Run all jobs and return their results in order.
 
         Args:
-            overrides: of each job.
-            first: the number of the first one.
+            overrides: the overrides of each job.
+            first: the number of the first job.
         """
         returned: dict[int, JobReturn] = {}
         try:
@@ -98,7 +98,7 @@ class Launch:
             yield job, self._run_alone(job)
 
     def _outlook(self, kind: Sequence[Job]) -> tuple[str | None, int]:
-        """What is in the way of such jobs' running together, and how many may."""
+        """Return the reason why such jobs cannot be stacked, or None, and how many can be."""
         config = kind[0].prepared
         assert config is not None
         hydra = kind[0].config.hydra.job
@@ -106,7 +106,7 @@ class Launch:
             return "no other job to be done differs from it in seed, lr, weights and targets only", 1
         if hydra.chdir or hydra.env_set:
             return "hydra.job.chdir and hydra.job.env_set are for a process with one job at a time", 1
-        # What needs torch waits until there is something to run.
+        # Imports torch, so only if there is something to run.
         from hfvae_runner.runs.group import stack_capacity
 
         found = stack_capacity(config)
@@ -143,7 +143,7 @@ class Launch:
             yield job, self._concluded(job, outcomes[index])
 
     def _concluded(self, job: Job, failed: JobFailed | None) -> JobReturn:
-        """What Hydra is told of a job that has ended, in the way in which it learns of any."""
+        """Return the result of an ended job as Hydra's own ``run_job`` makes it."""
 
         def task(config: DictConfig) -> float | None:
             if failed is not None:
@@ -164,7 +164,7 @@ class Launch:
 
 
 def kinds(composed: Sequence[Job]) -> list[list[Job]]:
-    """The jobs sorted into those that may be stacked with one another, in the order of each kind's first."""
+    """Group the jobs that can be stacked with one another, in the order of each group's first job."""
     found: dict[str, list[Job]] = {}
     for job in composed:
         key = f"job {job.number}" if job.prepared is None else kind_of(job.prepared, job.folder)
@@ -173,9 +173,12 @@ def kinds(composed: Sequence[Job]) -> list[list[Job]]:
 
 
 def kind_of(config: Config, folder: Path) -> str:
-    """What two jobs must have in common to be stacked: all of the config but what may differ, and where they stand."""
+    """Return a key that is equal for jobs that can be stacked.
+
+    It contains the config without the values that may differ, and the step of the newest checkpoint.
+    """
     shared = {key: value for key, value in config.resolved.items() if key not in ("seed", "lr", *config.knobs)}
-    # A term that weighs nothing at any step is not built at all.
+    # A term whose weight is 0 at every step is not built, so zero weights change the structure.
     terms = [
         [name, spec.term, dict(spec.options), spec.cap, spec.target is None, always_zero(spec.weight)]
         for name, spec in config.objective.terms.items()
@@ -187,7 +190,7 @@ def kind_of(config: Config, folder: Path) -> str:
 
 
 def shared_out(kind: Sequence[Job], most: int) -> list[Sequence[Job]]:
-    """The jobs in as few groups as may be, none larger than ``most``, their sizes as equal as can be."""
+    """Split the jobs into as few groups as possible of at most ``most`` jobs, with sizes as equal as possible."""
     number = -(-len(kind) // most)
     ends = [len(kind) * place // number for place in range(number + 1)]
     return [kind[start:end] for start, end in pairwise(ends)]

@@ -1,6 +1,6 @@
-"""From many run folders to one table, its figures and a page: ``python -m hfvae_runner.report FOLDER …``.
+"""Reports over many run folders, with tables, figures and a page: ``python -m hfvae_runner.report FOLDER …``.
 
-May import `figures`, `storage` and `config`; needs neither torch nor Hydra.
+May import `figures`, `storage` and `config`; imports neither torch nor Hydra.
 """
 
 from hfvae_runner.report.command import main

@@ -1,7 +1,7 @@
-"""The report's cache beside results.csv: a later report reads only the runs that have changed.
+"""The report's cache beside results.csv, with which a later report reads only the runs that have changed.
 
-The file is gzipped JSON lines: a head, then a line per run. Like every file in a folder of runs it may be anybody's: a
-run counts only while its own files are those that were read, and from a line that is damaged on all are read again.
+The file contains gzipped JSON lines: a head, then a line per run. Like any file in a folder of runs, it is not trusted.
+A cached run is used only if the signature of its files is unchanged, and after a damaged line all runs are read again.
 """
 
 import gzip
@@ -30,11 +30,11 @@ from hfvae_runner.storage.files import atomic
 NAME = ".report.jsonl.gz"
 _FORMAT = 1
 _LONGEST = 1 << 26
-"""Bytes of a line; those of the runs that it is made of are no more."""
+"""The largest number of bytes of a line; the files of a run are not larger."""
 _FASTEST = 1
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _BROKEN = (OSError, EOFError, zlib.error, ValueError, LookupError, TypeError, AttributeError, RecursionError, DataError)
-"""What a damaged file raises."""
+"""Errors that a damaged file raises."""
 
 
 class Found(NamedTuple):
@@ -53,9 +53,11 @@ class Outcome(NamedTuple):
 
 
 def outcome(home: Path, found: Mapping[str, Found]) -> Outcome | None:
-    """Return the earlier report's outcome if no run and none of its files has changed; None otherwise.
+    """Return the earlier report's outcome if neither the runs nor the report's files have changed, else None.
 
-    found: the runs by their paths as seen from ``home``, here and below.
+    Args:
+        home: the report's folder.
+        found: the runs by their paths relative to ``home``.
     """
     try:
         with _open(home) as stream:
@@ -66,12 +68,12 @@ def outcome(home: Path, found: Mapping[str, Found]) -> Outcome | None:
         above, columns, below = cast(list[list[object]], plain(head["listing"], NAME))
         return Outcome(head["files"], Listing(_texts(above), [_texts(column) for column in columns], _texts(below)))
     except _BROKEN:
-        # Of no consequence: there is a new report.
+        # No error: a new report is made.
         return None
 
 
 def kept_runs(home: Path, found: Mapping[str, Found]) -> dict[str, Run]:
-    """Return the runs that an earlier report has read in these folders; they may have changed since."""
+    """Return the runs that an earlier report has read from these folders; their files may have changed since."""
     runs: dict[str, Run] = {}
     try:
         with _open(home) as stream:
@@ -82,7 +84,7 @@ def kept_runs(home: Path, found: Mapping[str, Found]) -> dict[str, Run]:
                 if place in found:
                     runs[place] = _run(content if _is_plain(text) else plain(content, NAME), found[place])
     except _BROKEN:
-        # Of no consequence: the folders themselves are read.
+        # No error: the folders themselves are read.
         pass
     return runs
 
@@ -90,14 +92,14 @@ def kept_runs(home: Path, found: Mapping[str, Found]) -> dict[str, Run]:
 def keep(
     home: Path, found: Mapping[str, Found], runs: Sequence[Run], names: Iterable[str], listing: Listing
 ) -> Outcome:
-    """Write the cache: the runs, what is printed, and the stats of the files that were written into ``home``.
+    """Write the cache: the runs, the listing, and the stats of the files that were written into ``home``.
 
     Raises:
-        StorageError: it cannot be written.
+        StorageError: the cache cannot be written.
     """
     files = _stats(home, names)
     readable = {run.path: run for run in runs if run.status != UNREADABLE}
-    # What could not be read may be so the next time, though nothing of it has changed.
+    # An unreadable run may be readable next time, even if its files have not changed.
     signatures = {place: each.signature if each.path in readable else "" for place, each in found.items()}
     head = {"made_by": _made_by(), "runs": signatures, "files": files, "listing": listing}
     with atomic(home / NAME) as raw, gzip.GzipFile(NAME, "wb", _FASTEST, raw, 0) as stream:
@@ -110,14 +112,14 @@ def keep(
 
 
 def _open(home: Path) -> gzip.GzipFile:
-    # Anything else there, such as a pipe, might never end.
+    # Reading anything but a regular file, such as a pipe, might never end.
     if not (home / NAME).is_file():
         raise FileNotFoundError(NAME)
     return gzip.GzipFile(home / NAME)
 
 
 def _is_plain(line: bytes) -> bool:
-    """Whether `plain` would return what JSON reads from the line, which takes it longer than to read it."""
+    """Return whether `plain` would return the line's content unchanged, without calling it, which takes longer."""
     depth = deepest = 0
     for character in line.translate(None, _NO_BRACKETS):
         depth += 1 if character in b"[{" else -1
@@ -149,7 +151,7 @@ def _stats(home: Path, names: Iterable[str]) -> dict[str, object]:
 
 
 def _made_by() -> str:
-    """A digest of this program, another version of which may read and write something else."""
+    """Return a digest of this program's files, since another version may read and write other content."""
     package = Path(hfvae_runner.__file__).parent
     files = sorted(path for path in package.rglob("*") if path.suffix in (".py", ".css", ".js"))
     content = [_FORMAT, hfvae_runner.__version__, *((str(path), file_stat(path)) for path in files)]

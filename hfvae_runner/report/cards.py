@@ -20,16 +20,16 @@ _PREFERRED = ("traversals", "aggregate_posterior", "topic_words", "reconstructio
 _SIDE = 480
 _MOST_CARDS = 100
 _AT_ONCE = 2
-"""Pictures that are unpacked at the same time; each takes up to 160 MB."""
+"""Number of pictures that are unpacked at the same time; each takes up to 160 MB."""
 
 
 def cards(home: Path, runs: Sequence[Run], settings: Sequence[Setting], comparison: Comparison) -> Iterator[str]:
-    """A card per run that has figures: one of them embedded in small, traversals where it has them.
+    """Yield the HTML of a card for each run that has figures, with one embedded thumbnail, of traversals if possible.
 
-    Of more than a hundred runs, the completed ones of the best settings have one, and the page says so.
+    For more than a hundred runs, only completed runs of the best settings have a card, and the page says so.
     """
     found = [(run, figures) for run in _with_a_card(runs, settings) if (figures := _figures(run))]
-    # Pillow unpacks and scales without holding Python back.
+    # Pillow releases Python's global lock while it unpacks and scales.
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         thumbnails = list(pool.map(partial(_thumbnail, home), [figures for _, figures in found]))
     if found:

@@ -1,4 +1,4 @@
-"""Collects the runs below some folders: from the cache where they are unchanged, else from their files."""
+"""Collects the runs below some folders, from the cache if they are unchanged, else from their files."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from hfvae_runner.report.runs import Run, find, read, shown, signature_of
 from hfvae_runner.report.settings import natural
 
 _SOME = 400
-"""Runs from which on another process takes less time to read them than to start."""
+"""The number of runs from which another process saves more time than its start takes."""
 _AT_ONCE = 50
 
 
@@ -31,10 +31,14 @@ def look(folders: Sequence[Path]) -> dict[str, Found]:
 
 
 def collect(found: Mapping[str, Found], kept: Mapping[str, Run]) -> list[Run]:
-    """Read the runs and sort them by name; kept: runs from the cache, by the same paths.
+    """Read the runs and sort them by name.
+
+    Args:
+        found: the run folders, from ``look``.
+        kept: runs from the cache, by the same paths.
 
     Raises:
-        DataError: a process that reads them dies.
+        DataError: a process that reads runs was killed.
     """
     runs = [run for place, run in kept.items() if run.signature == found[place].signature]
     known = {run.path for run in runs}
@@ -48,7 +52,7 @@ def _read(found: Sequence[Found]) -> Iterator[Run]:
     if cores == 1:
         yield from (read(*each) for each in found)
         return
-    # A new process each: forked ones would share what threads of this one hold.
+    # Spawned, since forked processes would inherit locks that threads of this process hold.
     pool = ProcessPoolExecutor(cores, get_context("spawn"), _ignore_interrupts)
     try:
         yield from pool.map(read, *zip(*found, strict=True), chunksize=_AT_ONCE)
@@ -59,5 +63,5 @@ def _read(found: Sequence[Found]) -> Iterator[Run]:
 
 
 def _ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; the first one ends the others."""
+    """Ignore Ctrl-C, which reaches every process of a terminal; the first process ends the others."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

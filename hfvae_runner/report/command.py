@@ -1,4 +1,4 @@
-"""The command: its arguments, what it writes and prints, and its exit code."""
+"""The report's command: its arguments, its output, and its exit code."""
 
 import argparse
 import gc
@@ -46,7 +46,7 @@ and print a line per setting: mean and [least, most] over the seeds."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line (``sys.argv`` by default) and returns its exit code: 2 where the folders are not usable."""
+    """Run the command line (``sys.argv`` by default) and return its exit code, 2 if the folders cannot be used."""
     return exit_code_of(lambda: _run(sys.argv[1:] if argv is None else argv))
 
 
@@ -73,10 +73,10 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def report(folders: Sequence[Path]) -> None:
-    """Writes the report on the runs below the folders into the first, and prints its table.
+    """Write the report on the runs below the folders into the first folder, and print its table.
 
     Raises:
-        DataError: a folder is missing or holds no run, or the first is a run's own or cannot be written.
+        DataError: a folder is missing, there is no run, or the first folder is a run folder or cannot be written.
     """
     first = folders[0]
     found = look(folders)
@@ -90,7 +90,7 @@ def report(folders: Sequence[Path]) -> None:
     try:
         files, listed = known or _report(home, found)
     except OSError as error:
-        # Of a rename it is the second name that a person knows.
+        # After a failed rename, the second name is the one that the user knows.
         path = error.filename2 or error.filename or first
         raise DataError(f"{shown(path)} cannot be written: {error.strerror}") from error
     if text := listed.text(shutil.get_terminal_size((_UNLIMITED, 24)).columns):
@@ -114,9 +114,9 @@ def _report(home: Path, found: Mapping[str, Found]) -> cache.Outcome:
 
 @contextmanager
 def _lasting() -> Iterator[None]:
-    """For what makes objects by the million and keeps them: no search for cycles among them, now or later.
+    """Exclude the objects created in the block from garbage collection, during the block and later.
 
-    Python would search again and again, which doubles the time.
+    The block keeps millions of objects, and repeated searches for cycles among them would double the time.
     """
     gc.disable()
     try:
@@ -127,7 +127,7 @@ def _lasting() -> Iterator[None]:
 
 
 def _write_page(home: Path, runs: Sequence[Run], settings: Sequence[Setting], comparison: Comparison) -> list[str]:
-    """Writes the figures and the page with them; returns the files' names."""
+    """Write the figures and the page, and return the names of their files."""
     # matplotlib takes half a second to import.
     from hfvae_runner.report.page import Picture, page
     from hfvae_runner.report.plots import NAMES, plots
@@ -143,7 +143,7 @@ def _write_page(home: Path, runs: Sequence[Run], settings: Sequence[Setting], co
         folder.mkdir(exist_ok=True)
     for path, picture in pictures.items():
         write_atomic(path, picture.png)
-    # An earlier report's figures that the runs of today do not allow.
+    # Figures of an earlier report that the current runs do not allow.
     for stale in {path for name in NAMES for path in folder.glob(f"{name}.png")} - pictures.keys():
         stale.unlink()
     write_atomic(home / "report.html", page(home, runs, settings, comparison, list(pictures.values())))

@@ -14,16 +14,19 @@ _SCATTER, _PARETO, _GAP = "information_and_correlation", "pareto", "correlation_
 TRADE_OFFS = (_SCATTER, _PARETO, _GAP)
 BOXES = "boxes_by_objective"
 _FEWEST = 3
-"""Runs of an objective that make a box."""
+"""The least number of runs of an objective for a box."""
 _EXPLAINED = (
     "A small dot per run; a large one at a setting's means, with bars of one standard deviation to either side."
 )
 
 
 def trade_offs(keys: Sequence[str], dots: Sequence[Dot]) -> Iterator[Plot]:
-    """Information and total correlation (HFVAE, Fig. 8); how good the model is against how well it disentangles
-    (β-TCVAE, Fig. 2; ISA-VAE, Fig. 5), which is the MIG where two runs have one; total correlation and MIG (β-TCVAE,
-    Fig. 4).
+    """Yield figures of two metrics against each other, if at least two runs have both.
+
+    - Mutual information and total correlation (HFVAE, Fig. 8).
+    - Reconstruction and ELBO against disentanglement (β-TCVAE, Fig. 2; ISA-VAE, Fig. 5). Disentanglement is the MIG if
+      at least two runs have one, else the total correlation.
+    - Total correlation and MIG (β-TCVAE, Fig. 4).
     """
     gap = next((metric for metric in GAPS if sum(metric.of(dot.run) is not None for dot in dots) > 1), None)
     yield from _trade_off(
@@ -50,7 +53,7 @@ def _trade_off(
     captions = [_EXPLAINED]
     values = {dot.setting: dot.values for dot in chosen}
     for x, y in pairs:
-        # Of one setting there is nothing to choose.
+        # A single setting has no front.
         best = trade_off.front(axes[x], axes[y], settings) if front and len(values) > 1 else []
         panels.append(Panel(axes[x], axes[y], best))
         if best:
@@ -61,7 +64,7 @@ def _trade_off(
 
 
 def box_plots(dots: Sequence[Dot]) -> Iterator[Plot]:
-    """Every metric per objective, where two objectives or more have some completed runs each."""
+    """Yield a figure of every metric per objective, if at least two objectives have three runs or more."""
     by_objective: dict[str, list[Dot]] = {}
     for dot in dots:
         by_objective.setdefault(dot.values.get("objective", ""), []).append(dot)

@@ -1,4 +1,4 @@
-"""Shared by the figures over many runs: runs as dots, and the colour, shape and size of their settings."""
+"""Helpers of the figures over many runs: runs as dots, and the colour, shape and size of their settings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from hfvae_runner.report.table import Setting
 
 
 class Dot(NamedTuple):
-    """A run, its varying settings as text, their number, and all of its settings."""
+    """A run, its varying settings as text, the number of its setting, and all of its settings."""
 
     run: Run
     values: Mapping[str, str]
@@ -25,7 +25,7 @@ class Dot(NamedTuple):
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure, the file name it goes by (without .png), what it shows in a sentence or two, and its axes' settings."""
+    """A figure with its file name (without .png), a caption of one or two sentences, and the settings on its axes."""
 
     name: str
     caption: str
@@ -34,7 +34,7 @@ class Plot:
 
 
 class Keys(NamedTuple):
-    """The settings that colour, shape and size stand for."""
+    """The settings that colour, shape and size represent."""
 
     color: Key | None
     shape: Key | None
@@ -51,26 +51,28 @@ def dots_of(settings: Sequence[Setting]) -> list[Dot]:
 
 
 def place(dot: Dot, key: str) -> float | None:
-    """A numeric setting's value."""
+    """Return the value of a numeric setting; None for any other."""
     return as_number(dot.settings.get(key))
 
 
 def both_fix(other: str, key: str, dots: Sequence[Dot]) -> bool:
-    """Whether the two settings vary, and only together."""
+    """Return whether the two settings vary, and each value of one occurs with a single value of the other."""
     pairs = {(dot.values[key], dot.values[other]) for dot in dots}
     return len(pairs) > 1 and len(pairs) == len({value for value, _ in pairs}) == len({value for _, value in pairs})
 
 
 def keys_of(keys: Sequence[str], dots: Sequence[Dot]) -> Keys:
-    """The first setting that tells the dots apart has the colours; of the next ones, the first of few values has the
-    shapes and the first other one that is all numbers the sizes.
+    """Choose the settings that colour, shape and size represent.
+
+    The first setting that distinguishes dots gets the colours. Of the following ones that distinguish further dots, the
+    first with few values gets the shapes, and the first other one with only numbers gets the sizes.
     """
     color, shape, size = None, None, None
     told: list[tuple[str, ...]] = [()] * len(dots)
     for key in keys:
         labels = [dot.values[key] for dot in dots]
         both = [(*before, label) for before, label in zip(told, labels, strict=True)]
-        # A setting that follows from those that have a look would say the same twice.
+        # Skip a setting that the chosen ones determine, since it would show the same twice.
         if len(set(both)) == len(set(told)):
             continue
         own = Key(key, labels, sorted(set(labels), key=natural))
@@ -87,11 +89,11 @@ def keys_of(keys: Sequence[str], dots: Sequence[Dot]) -> Keys:
 
 
 def values_of(metric: Metric, dots: Sequence[Dot]) -> Floats:
-    """The metric of each dot, [R]; NaN where it has none."""
+    """Return the metric of each dot, [R]; NaN for a missing value."""
     return np.array([metric.of(dot.run) for dot in dots], float)
 
 
 def measured(dots: Sequence[Dot]) -> dict[Metric, Floats]:
-    """The metrics that any dot has."""
+    """Return the metrics that at least one dot has, with their values [R]."""
     values = {metric: values_of(metric, dots) for metric in METRICS}
     return {metric: found for metric, found in values.items() if not np.isnan(found).all()}

@@ -1,4 +1,4 @@
-"""Figures over two settings that make a grid: heat maps of the metrics, and the runs' own pictures."""
+"""Figures over two settings that form a grid: heat maps of the metrics, and the runs' own pictures."""
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
@@ -18,17 +18,21 @@ from hfvae_runner.report.table import Setting, choices
 _PICTURE = "aggregate_posterior"
 GRID, HEAT = f"grid_{_PICTURE}", "heat_"
 _MOST_PICTURES, _MOST_PLACES = 12, 24
-"""Along a side."""
+"""The largest number of pictures, and of a heat map's places, along a side."""
 _FULL = 0.75
-"""The least share of a grid's places with runs."""
+"""The least share of a grid's places that must have runs."""
 _MOST_MAPS = 8
 
 
 def heat_maps(keys: Sequence[str], dots: Sequence[Dot]) -> Iterator[Plot]:
-    """Of every two numeric settings that make a nearly full grid, one figure for each combination of the others.
+    """Yield heat maps of every two numeric settings that form a nearly full grid.
 
-    dots: all runs, those that did not complete among them. At most eight figures; the last one's caption says how
-    many more there would be.
+    There is one figure for each combination of the other settings, and at most eight figures in all; the caption of the
+    last one says how many more there would be.
+
+    Args:
+        keys: the varying settings.
+        dots: all runs, including those that did not complete.
     """
     numeric = [key for key in keys if sum(place(dot, key) is not None for dot in dots) > 1]
     found = [plot for pair in combinations(numeric, 2) for plot in _of_pair(pair, keys, dots)]
@@ -42,7 +46,7 @@ _Found = tuple[str, str, tuple[str, str], list[Dot]]
 
 
 def _of_pair(pair: tuple[str, str], keys: Sequence[str], dots: Sequence[Dot]) -> list[_Found]:
-    """The name, the title, the settings along the sides and the runs of each grid."""
+    """Return the name, the title, the settings along the sides and the runs of each grid of the pair."""
     inside = [dot for dot in dots if all(place(dot, key) is not None for key in pair)]
     if not inside or both_fix(*pair, inside):
         return []
@@ -77,7 +81,7 @@ def _done(dots: Sequence[Dot]) -> list[Dot]:
 
 def _heat_map(name: str, title: str, pair: tuple[str, str], dots: Sequence[Dot], more: str) -> Plot:
     done = _done(dots)
-    # Few rows of many columns are the better legible way round.
+    # Few rows with many columns are easier to read than the reverse.
     keys = sorted(pair, key=lambda key: len({place(dot, key) for dot in dots}))
     sides = []
     for key in keys:
@@ -110,11 +114,11 @@ def _at(dot: Dot, keys: Sequence[str], rows: Sequence[float], columns: Sequence[
 
 
 def picture_grids(keys: Sequence[str], settings: Sequence[Setting]) -> Iterator[Plot]:
-    """The aggregate posteriors of the settings' first completed seeds, a varying setting along each side."""
+    """Yield a grid of the aggregate posteriors of the settings' first completed seeds, if exactly two settings vary."""
     if len(keys) != 2:
         return
     rows, columns = (Side(key, sorted({setting.values[key] for setting in settings}, key=natural)) for key in keys)
-    # Of settings that mostly vary one at a time, a grid would be full of holes.
+    # If the settings mostly vary one at a time, most places of the grid would be empty.
     scattered = 2 * len(settings) <= len(rows.values) * len(columns.values)
     if scattered or max(len(rows.values), len(columns.values)) > _MOST_PICTURES:
         return

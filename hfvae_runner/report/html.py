@@ -1,4 +1,4 @@
-"""The page's small parts: cells, tables, lists, links."""
+"""Small parts of the page: cells, tables, lists, links."""
 
 import math
 import os
@@ -12,18 +12,18 @@ from urllib.parse import quote_from_bytes
 from hfvae_runner.report.settings import MISSING
 
 _HASHED = re.compile(r".{16,}-([0-9a-f]{8})")
-"""A run folder that is named after its overrides: the columns beside it show these."""
+"""The name of a run folder that is named after its overrides, which other columns show."""
 
 
 class Cell(NamedTuple):
     """A cell of a sortable table.
 
     Attributes:
-        text: what it shows; nothing to sort by where that is the sign of a missing value.
-        number: what it is sorted by, if not by its text.
-        small: a line below, in small letters.
-        link: an address that the text leads to.
-        title: what is shown where the pointer rests on the link.
+        text: the text shown; the sign of a missing value is not a sort key.
+        number: the number to sort by, if not by the text.
+        small: a line below the text, in small letters.
+        link: the address of a link on the text.
+        title: the tooltip of the link.
         kind: the names of its CSS classes.
     """
 
@@ -36,7 +36,7 @@ class Cell(NamedTuple):
 
 
 def setting(text: str) -> Cell:
-    """A setting, as a number if it is one."""
+    """Return the cell of a setting, sorted as a number if it is one."""
     try:
         number = float(text)
     except ValueError:
@@ -45,7 +45,13 @@ def setting(text: str) -> Cell:
 
 
 def table(caption: str, heads: Mapping[str, bool], rows: Iterable[list[Cell]]) -> Iterator[str]:
-    """A sortable table that scrolls in its own frame; heads: the columns' titles, and which of them hold words."""
+    """Yield the HTML of a sortable table that scrolls in its own frame.
+
+    Args:
+        caption: the table's caption.
+        heads: the columns' titles, and whether each column holds words.
+        rows: the cells of each row.
+    """
     label = escape(caption.partition(":")[0])
     yield f'<div class="wide" role="region" aria-label="{label}" tabindex="0">\n<table class="sortable">'
     yield f"<caption><span>{escape(caption)}</span></caption>"
@@ -59,29 +65,29 @@ def table(caption: str, heads: Mapping[str, bool], rows: Iterable[list[Cell]]) -
 
 
 def description(values: Mapping[str, str]) -> str:
-    """A list of settings and their values."""
+    """Return the HTML of a list of settings and their values."""
     items = "".join(f"<div><dt>{escape(key)}</dt><dd>{escape(value)}</dd></div>" for key, value in values.items())
     return f"<dl>{items}</dl>"
 
 
 def address(path: Path, home: Path) -> str:
-    """The path as a relative address, as seen from ``home``, both without symbolic links; escaped."""
+    """Return the path as an escaped address relative to ``home``; neither path contains symbolic links."""
     return escape(quote_from_bytes(os.fsencode(os.path.relpath(path, home))))
 
 
 def short_text(name: str) -> str:
-    """A run's name on the page: of a long one that its settings make, the hash at its end."""
+    """Return a run's name on the page; a long name made of its settings is shortened to the hash at its end."""
     hashed = _HASHED.fullmatch(name)
     return f"…{hashed[1]}" if hashed else name
 
 
 def short_name(name: str, link: str) -> str:
-    """A link to a run's folder, with its whole name as the title."""
+    """Return the HTML of a link to a run's folder, with its whole name as the tooltip."""
     return f'<a href="{link}/" title="{escape(name)}">{escape(short_text(name))}</a>'
 
 
 def count(number: int, what: str) -> str:
-    """The number with its noun."""
+    """Return the number with its noun, in the singular or the plural."""
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 

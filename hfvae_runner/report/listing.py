@@ -11,14 +11,14 @@ _GAP = 2
 
 
 class Listing(NamedTuple):
-    """The lines above the table, its columns with title, rule and a cell per setting in one width, and those below."""
+    """The lines above the table, its columns (title, rule and a cell per setting in one width), and the lines below."""
 
     above: list[str]
     columns: list[list[str]]
     below: list[str]
 
     def text(self, width: int) -> str:
-        """As text, a line per setting; numbered parts below each other where ``width`` characters are too few."""
+        """Format it as text, a line per setting; a table wider than ``width`` is split into parts of numbered lines."""
         parts = [self.columns]
         if _width(self.columns) > width:
             settings = len(self.columns[0]) - 2
@@ -30,7 +30,7 @@ class Listing(NamedTuple):
 
 
 def listing(runs: Sequence[Run], settings: Sequence[Setting], comparison: Comparison) -> Listing:
-    """Build the listing of all runs and their settings; without a table where no run has a config."""
+    """Build the listing of all runs and their settings; it has no table if no run has a config."""
     rest = [run for run in runs if run.status != COMPLETED]
     below = ["not completed:"] if rest else []
     below += [f"  {run.name}: {run.status}{': ' if run.reason else ''}{run.reason}" for run in rest]
@@ -54,7 +54,7 @@ def _width(blocks: Sequence[list[str]]) -> int:
 
 
 def _fit(blocks: Sequence[list[str]], width: int) -> Iterator[list[list[str]]]:
-    """Columns in as few parts as the width allows, at least one in each."""
+    """Split the columns into as few parts as the width allows, with at least one column in each."""
     part: list[list[str]] = []
     for block in blocks:
         if part and _width([*part, block]) > width:
@@ -65,7 +65,7 @@ def _fit(blocks: Sequence[list[str]], width: int) -> Iterator[list[list[str]]]:
 
 
 def _padded(cells: Sequence[Spread | None]) -> list[str]:
-    """Means with their points below each other, bounds below bounds."""
+    """Format the cells with the decimal points of the means aligned, and the bounds aligned."""
     present = [cell for cell in cells if cell]
     decimals = max(_decimals(cell.mean) for cell in present)
     means = [cell.mean + " " * (decimals - _decimals(cell.mean)) if cell else MISSING for cell in cells]
@@ -82,6 +82,6 @@ def _decimals(text: str) -> int:
 
 
 def _aligned(title: str, cells: Sequence[str]) -> list[str]:
-    """Title, rule and cells in one width; words to the left, numbers to the right."""
+    """Pad title, rule and cells to one width, with words to the left and numbers to the right."""
     width = max(map(len, [title, *cells]))
     return [text.ljust(width) if are_words(cells) else text.rjust(width) for text in (title, "-" * width, *cells)]

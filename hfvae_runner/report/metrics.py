@@ -10,8 +10,10 @@ _DEEPEST = 2
 
 
 class Metric(NamedTuple):
-    """A number of a completed run: its title, what it is (None: undefined there), its unit, and for trade-offs which
-    way is better.
+    """A number of a completed run.
+
+    Its fields are the title, the function that returns the number (None if undefined), the unit, and for trade-offs the
+    better direction.
     """
 
     title: str
@@ -21,15 +23,15 @@ class Metric(NamedTuple):
 
     @property
     def axis(self) -> str:
-        """Title and unit, for a figure."""
+        """The title and the unit, for a figure."""
         return self.title if self.unit == "share" else f"{self.title} / {self.unit}"
 
 
 def places(section: Mapping[str, object], path: tuple[str, ...]) -> dict[tuple[str, ...], object]:
-    """Every value of a section with its place: ``("test", "kl_per_factor", "style[0]")``.
+    """Return every value of a section by its place, such as ``("test", "kl_per_factor", "style[0]")``.
 
-    An entry of a list stands as ``exponents[0]``. What is nested deeper, such as every factor's information about every
-    variable, stays in metrics.json.
+    The name of a list's entry is ``exponents[0]``. Values nested deeper, such as every factor's information about every
+    variable, are left out.
     """
     found: dict[tuple[str, ...], object] = {}
     for key, value in section.items():
@@ -54,9 +56,9 @@ def _test(key: str, inner: str | None = None) -> Callable[[Run], float | None]:
 
 
 def discrete_information(run: Run) -> float | None:
-    """I(y; c) on the test split, in nats; of several discrete variables the largest.
+    """Return I(y; c) on the test split, in nats; the largest value if there are several discrete variables.
 
-    A discrete variable carries its block's name alone, a continuous one a number in brackets.
+    The name of a discrete variable is its block's; the name of a continuous one ends with a number in brackets.
     """
     information = run.section("test").get("label_information")
     if not isinstance(information, Mapping):
@@ -73,7 +75,7 @@ GAPS = tuple(
     Metric(title, _test(key), "share", "higher")
     for title, key in {"MIG": "mig", "MIG, exact": "mig_exact", "MIG, binned": "mig_binned"}.items()
 )
-"""The mutual information gap, as the first of these that was measured."""
+"""The versions of the mutual information gap, of which the first measured one is used."""
 _SHARES = {
     "discrete accuracy": ("discrete_accuracy",),
     "majority accuracy": ("discrete_accuracy_majority",),
@@ -100,6 +102,6 @@ METRICS = (
     *GAPS,
     *(Metric(title, _test(*path), "share") for title, path in _SHARES.items()),
 )
-"""Of the test split: those that a table of few columns and the figures show. `settings.csv` has every number."""
+"""The metrics of the test split in short tables and figures. `settings.csv` has all metrics."""
 
 WALL = Metric("wall time / s", lambda run: as_number(run.section("run").get("wall_seconds")), "seconds")

@@ -18,7 +18,7 @@ from hfvae_runner.report.table import Setting, Spread, are_words, as_texts, colu
 
 _PHONE = 600
 _MOST_ROWS = 1000
-"""Of a table: with more, a page is slow to open and to sort. The files beside it have all rows."""
+"""The largest number of rows of a table; more would make the page slow. The CSV files have all rows."""
 _SETTINGS = "Settings: mean, and [least, most] over the runs of a setting"
 _RUNS = "Runs: a row each"
 _SPLIT = "test split, information in nats per example"
@@ -35,7 +35,7 @@ class Picture(NamedTuple):
 def page(
     home: Path, runs: Sequence[Run], settings: Sequence[Setting], comparison: Comparison, pictures: Sequence[Picture]
 ) -> str:
-    """The whole page, to be written to the folder ``home`` (without symbolic links), against which links are."""
+    """Return the whole page, with links relative to the folder ``home``, whose path contains no symbolic links."""
     title = f"{shown(home.name) or 'All'}: {count(len(runs), 'run')}"
     return "\n".join(
         [
@@ -57,7 +57,7 @@ def _head(title: str) -> Iterator[str]:
     yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
     yield f"<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}; base-uri 'none'; form-action 'none'\">"
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    # Without an icon, a browser asks the server for one.
+    # Without an icon, a browser requests one from the server.
     yield '<link rel="icon" href="data:,">'
     yield f"<title>{escape(title)}</title>\n<style>{style}</style>\n</head>"
 
@@ -92,7 +92,7 @@ def _overview(runs: Sequence[Run], settings: Sequence[Setting], comparison: Comp
 
 
 def _settings_with_a_row(settings: Sequence[Setting]) -> tuple[Sequence[Setting], str]:
-    """As many settings as a table has room for, in their own order, and the rule if these are not all."""
+    """Return as many settings as a table can have, in their own order, and the rule of selection if not all fit."""
     if len(settings) <= _MOST_ROWS:
         return settings, ""
     best = {id(setting) for setting in ranked(settings)[:_MOST_ROWS]}
@@ -143,7 +143,7 @@ def _runs(home: Path, all_runs: Sequence[Run], settings: Sequence[Setting], comp
 
 
 def _with_a_row(runs: Sequence[Run], settings: Sequence[Setting]) -> tuple[Sequence[Run], str]:
-    """As many runs as a table has room for, in their own order, and the rule if these are not all."""
+    """Return as many runs as a table can have, in their own order, and the rule of selection if not all fit."""
     if len(runs) <= _MOST_ROWS:
         return runs, ""
     failed = [run for run in runs if run.status != COMPLETED][: _MOST_ROWS // 2]
@@ -155,7 +155,7 @@ def _with_a_row(runs: Sequence[Run], settings: Sequence[Setting]) -> tuple[Seque
 
 
 def _texts(metric: Metric, runs: Sequence[Run]) -> list[str]:
-    """The metric of each run in one precision."""
+    """Return the metric of each run as text of equal precision."""
     values = [metric.of(run) for run in runs]
     present = [value for value in values if value is not None]
     texts = iter(as_texts(present, metric) if present else ())
@@ -168,7 +168,7 @@ def _sweep(pictures: Sequence[Picture]) -> Iterator[str]:
     for picture in pictures:
         source = f"data:image/png;base64,{base64.b64encode(picture.png).decode()}"
         caption = escape(picture.caption)
-        # A wide figure stays legible on a phone and scrolls; a narrow one shrinks to fit.
+        # A wide figure keeps its size and scrolls on a phone; a narrow one shrinks to fit.
         kind = ' class="broad"' if picture.width > _PHONE else ""
         image = f'<img src="{source}" alt="{caption}" width="{picture.width}"{kind}>'
         frame = '<div class="wide whole" role="region" aria-label="Figure" tabindex="0">'

@@ -1,4 +1,4 @@
-"""The runs' own pictures: as thumbnails, and as material for a figure over many runs."""
+"""Reads the runs' own pictures, for thumbnails and for a figure over many runs."""
 
 import io
 import struct
@@ -18,14 +18,14 @@ _MOST_OF_ANY = 40_000_000  # pixels of other figures, which grow with the number
 _TOLERANCE = 0.01
 _QUALITY = 80
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error, zlib.error)
-"""What Pillow raises for damaged files."""
+"""Errors that Pillow raises for damaged files."""
 
 
 def thumbnail(path: Path, side: int) -> tuple[bytes, int, int]:
-    """A picture as a JPEG of at most ``side`` pixels across and twice that down, with its width and height.
+    """Return a picture as a JPEG with its width and height in pixels, at most ``side`` wide and twice that high.
 
     Raises:
-        DataError: the file is missing, no PNG, or too large to be unpacked.
+        DataError: the file is missing, is not a PNG, or is too large to be unpacked.
     """
     picture = _read(path, _MOST_OF_ANY)
     small = picture.convert("RGB")
@@ -36,10 +36,10 @@ def thumbnail(path: Path, side: int) -> tuple[bytes, int, int]:
 
 
 def aggregate_posterior(path: Path) -> NDArray[np.uint8]:
-    """The panel [H, H, 3] of a run's ``aggregate_posterior.png``, without its axes, legend and colour scale.
+    """Return the panel [H, H, 3] of a run's ``aggregate_posterior.png``, without axes, legend and colour scale.
 
     Raises:
-        DataError: the file is missing or no such picture.
+        DataError: the file is missing, or is not such a picture.
     """
     picture = _read(path, _MOST, SIZE[0] / SIZE[1])
     if picture.mode not in ("RGB", "RGBA", "P"):
@@ -52,7 +52,7 @@ def aggregate_posterior(path: Path) -> NDArray[np.uint8]:
 
 
 def _read(path: Path, most: int, shape: float | None = None) -> Image.Image:
-    """The unpacked picture; ``shape`` is what its width over its height must be."""
+    """Unpack a picture of at most ``most`` pixels, whose width over height must be ``shape`` if given."""
     try:
         if not path.is_file():
             raise ValueError("it is no file")
@@ -67,7 +67,7 @@ def _read(path: Path, most: int, shape: float | None = None) -> Image.Image:
 
 
 def _check_size(head: bytes, most: int, shape: float | None) -> None:
-    """Refuses what is too large, or of another shape, by the file's first bytes, before anything is unpacked."""
+    """Raise an error, before anything is unpacked, if the file's first bytes give too large a size or another shape."""
     if not head.startswith(_START) or len(head) < len(_START) + 8:
         raise ValueError("it is no PNG")
     width, height = struct.unpack(">II", head[len(_START) :])

@@ -22,19 +22,19 @@ _LONGEST = 100
 
 
 def plots(settings: Sequence[Setting]) -> Iterator[Plot]:
-    """All figures that the runs allow, each under a name of its own.
+    """Yield all figures that the runs allow, each with a unique name.
 
-    - The metrics against each numeric setting that varies while the choices do not. Numbers that only ever move
-      together share an axis. All other settings tell lines apart; a line needs two places.
-    - Two metrics against each other, with the front of the best settings, from two runs on.
-    - Box plots, where there are several objectives of several runs each.
-    - Heat maps over every two numeric settings that make a grid.
-    - The exponents of priors that learned them, a figure for each number of exponents.
-    - The aggregate posteriors as a grid, where two settings vary and every completed run has that figure.
+    - The metrics against each numeric setting that varies within the same choices. Numbers that vary only together
+      share an axis. All other settings distinguish lines; a line needs two places.
+    - Two metrics against each other, with the front of the best settings, for two or more runs.
+    - Box plots, if there are several objectives with several runs each.
+    - Heat maps over every two numeric settings that form a grid.
+    - The exponents of priors that learned them, with a figure for each number of exponents.
+    - The aggregate posteriors as a grid, if two settings vary and every completed run has that figure.
     """
     names: set[str] = set()
     for plot in _plots(settings):
-        # Settings may differ in letters that file names are spared, or far behind the longest name's end.
+        # Names may collide: some characters are replaced in file names, and long names are cut.
         stem = re.sub(r"[^\w.-]", "_", plot.name, flags=re.ASCII)[:_LONGEST]
         name = next(each for each in (stem, *(f"{stem}_{i}" for i in range(2, len(names) + 3))) if each not in names)
         names.add(name)
@@ -100,7 +100,7 @@ def _learned_exponents(runs: Sequence[Run]) -> Iterator[Plot]:
 
 
 def _numbers(values: object) -> list[float]:
-    """The numbers of a list; none where it is no list of numbers alone."""
+    """Return the numbers of a list; an empty list if it is not a list of numbers only."""
     numbers = [as_number(value) for value in values] if isinstance(values, list) else []
     finite = [number for number in numbers if number is not None]
     return finite if len(finite) == len(numbers) else []

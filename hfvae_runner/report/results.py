@@ -1,4 +1,4 @@
-"""The tables as files, numbers to the bit: ``results.csv``, a row per run, and ``settings.csv``, a row per setting."""
+"""The tables as files with full precision: ``results.csv``, a row per run, and ``settings.csv``, a row per setting."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from hfvae_runner.report.settings import Comparison, as_number, as_text, knobs_o
 from hfvae_runner.report.table import Setting
 
 Place = tuple[str, ...]
-"""Section, name, and the name within."""
+"""The section, the name, and for nested values the inner name."""
 
 _FIRST = ("folder", "status", "reason", *GROUPS, "seed")
 _EXTENT = ("steps", "epochs", "batch_size")
@@ -22,7 +22,7 @@ _SECTIONS = ("test", "train", "holdout", "prior", "likelihood")
 
 
 def results_csv(runs: Sequence[Run], comparison: Comparison) -> str:
-    """The file's text. A run that has not finished has the steps and epochs that were asked for, and no metrics."""
+    """Return the text of results.csv; a run that has not finished has its config's steps and epochs, and no metrics."""
     own = (*_FIRST, *_EXTENT, *_COST)
     knobs = sorted({key for run in runs for key in knobs_of(run.config)})
     others = [key for key in comparison.keys if key not in knobs and key not in own]
@@ -43,7 +43,7 @@ def results_csv(runs: Sequence[Run], comparison: Comparison) -> str:
                 *(_as_cell(described.get(key, config.get(key))) for key in _EXTENT),
                 *(_as_cell(settings.get(key)) for key in others),
                 *(_as_cell(described.get(key)) for key in _COST),
-                # Most cells are here, and a call for each would take longer than all else.
+                # Inlined: most cells are here, and a call for each would dominate the time.
                 *(value if type(value := leaves.get(place)) in _CELLS else as_text(value) for place in measured),
             ]
         )
@@ -51,12 +51,13 @@ def results_csv(runs: Sequence[Run], comparison: Comparison) -> str:
 
 
 def settings_csv(settings: Sequence[Setting], comparison: Comparison) -> str:
-    """The file's text: the settings, ``runs`` and ``completed``, and of every number of the test split its mean,
-    standard deviation (of the sample; empty of a single run) and count over the runs that have it.
+    """Return the text of settings.csv.
 
-    What is of one numbered latent variable is left out, since seeds name them in any order.
+    The columns are the settings, ``runs`` and ``completed``, and for every number of the test split its mean, sample
+    standard deviation (empty for a single run) and count over the runs that have it. Values of a single numbered latent
+    variable are left out, since the order of these variables is arbitrary in each seed.
     """
-    import pandas as pd  # half a second
+    import pandas as pd  # takes half a second
 
     knobs = sorted({key for setting in settings for run in setting.runs for key in knobs_of(run.config)})
     others = [key for key in comparison.varying if key not in (*GROUPS, *knobs)]
@@ -86,18 +87,18 @@ def _test_numbers(run: Run) -> dict[Place, float]:
 
 
 def _as_cell(value: object) -> object:
-    """The value, or its text where the csv module would write another one; of None and floats its own is right."""
+    """Return the value, or its text if the csv module would write it differently; None and floats are unchanged."""
     return value if type(value) in _CELLS else as_text(value)
 
 
 def _heading(knob: str) -> str:
-    """An objective may call a knob what the tables call something else."""
+    """Return a knob's column name, with a prefix if the tables use the knob's name for another column."""
     taken = knob in (*_FIRST, *_EXTENT, *_COST, *_COUNTS) or "/" in knob
     return f"knob/{knob}" if taken else knob
 
 
 def _metrics(run: Run) -> dict[Place, object]:
-    """Every value of the sections with its place; the prior's and the likelihood's names are settings."""
+    """Return every value of the sections by its place, without the prior's and the likelihood's names (settings)."""
     found: dict[Place, object] = {}
     for name in _SECTIONS:
         found |= places(run.section(name), (name,))
@@ -107,7 +108,7 @@ def _metrics(run: Run) -> dict[Place, object]:
 
 
 def _metric_columns(runs: Sequence[Mapping[Place, object]]) -> list[Place]:
-    """All places, the test split's first; metrics as metrics.json has them, what is nested in one by name."""
+    """Sort all places: by section, then in the order of metrics.json, then nested values by name."""
     found = list(dict.fromkeys(place for leaves in runs for place in leaves))
     metrics = list(dict.fromkeys(_metric(place) for place in found))
 
@@ -118,5 +119,5 @@ def _metric_columns(runs: Sequence[Mapping[Place, object]]) -> list[Place]:
 
 
 def _metric(place: Place) -> str:
-    """What a place is of, be it nested or one of a list."""
+    """Return the metric that a place belongs to, also for nested values and entries of lists."""
     return place[1].partition("[")[0]

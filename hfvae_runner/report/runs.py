@@ -23,10 +23,10 @@ _SCHEMA = 1
 _SECTIONS = ("run", "train", "test")
 _MOST_BYTES = {_METRICS: 1 << 25, _STATUS: 1 << 20}
 _MOST_VALUES, DEEPEST = 1_000_000, 40
-"""Beyond all measure."""
+"""The largest number of values of a file, and its deepest nesting."""
 _NUMBERS = (float, int, bool, type(None))
 _MALFORMED = (ValueError, LookupError, AttributeError, RecursionError)
-"""What the parser raises, beside its own errors, for text that only looks like JSON."""
+"""Errors that the parser raises, besides its own, for malformed text."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Run:
 
     Attributes:
         path: the folder, without symbolic links.
-        name: the folder as seen from the report's.
-        status: ``completed``, ``failed``, ``diverged``, ``unfinished``, or ``unreadable`` where a file is malformed.
-        reason: why it is not completed; empty where it is, or where nobody knows.
-        config: the resolved config; empty where there is none that can be read.
+        name: the folder's path relative to the report's folder.
+        status: ``completed``, ``failed``, ``diverged``, ``unfinished``, or ``unreadable`` if a file is malformed.
+        reason: the reason why it is not completed; empty if it is, or if the reason is unknown.
+        config: the resolved config; empty if it cannot be read.
         metrics: the content of metrics.json; empty unless completed.
-        signature: changes whenever a file that a report reads there does.
+        signature: a text that changes with every file of the run that a report reads.
     """
 
     path: Path
@@ -53,29 +53,29 @@ class Run:
 
     @cached_property
     def settings(self) -> Mapping[str, object]:
-        """The config's settings, of `settings_of`."""
+        """The config's settings, from `settings_of`."""
         return settings_of(self.config)
 
     @cached_property
     def texts(self) -> Mapping[str, str]:
-        """The settings as a person would type them."""
+        """The settings as text, as on the command line."""
         return {key: as_text(value) for key, value in self.settings.items()}
 
     def section(self, name: str) -> Mapping[str, object]:
-        """``run``, ``train`` or ``test`` of the metrics; empty unless completed."""
+        """Return a section of the metrics, such as ``run``, ``train`` or ``test``; empty if there is none."""
         content = self.metrics.get(name)
         return content if isinstance(content, Mapping) else {}
 
 
 def is_run(folder: Path) -> bool:
-    """Whether the folder is a run's; a run that failed on its data has left only a status.json."""
-    # A config.yaml alone may be anybody's, Hydra's own among them.
+    """Return whether the folder is a run folder; a run that failed on its data has left only a status.json."""
+    # A config.yaml alone may belong to another program, such as Hydra.
     started = (folder / _CONFIG).is_file() and (folder / "checkpoints").is_dir()
     return started or (folder / _METRICS).is_file() or (folder / _STATUS).is_file()
 
 
 def find(folders: Sequence[Path]) -> list[Path]:
-    """The run folders at or below the folders, each once, without symbolic links in its path.
+    """Return the run folders at or below the folders, each once, without symbolic links in its path.
 
     Raises:
         DataError: a folder is missing or cannot be read.
@@ -96,7 +96,7 @@ def shown(path: str | Path) -> str:
 
 
 def _search(folder: Path, seen: set[Path]) -> Iterator[Path]:
-    """The run folders at or below a folder, which has no symbolic links in its path."""
+    """Yield the run folders at or below a folder, whose path contains no symbolic links."""
     if folder in seen:
         return
     seen.add(folder)
@@ -119,12 +119,12 @@ def signature_of(path: Path) -> str:
         with os.scandir(path / "figures") as entries:
             stats += sorted((entry.name, file_stat(entry.path)) for entry in entries)
     except OSError:
-        pass  # most often there are none
+        pass  # most runs have none
     return hashlib.sha256(ascii(stats).encode()).hexdigest()
 
 
 def file_stat(path: str | Path) -> tuple[int, ...]:
-    """Return a file's inode, size and times; an empty tuple where it is missing."""
+    """Return a file's inode, size and times; an empty tuple if it is missing."""
     try:
         found = os.stat(path)
     except OSError:
@@ -133,9 +133,12 @@ def file_stat(path: str | Path) -> tuple[int, ...]:
 
 
 def read(path: Path, name: str, signature: str) -> Run:
-    """The run in a folder, whatever its state.
+    """Read the run in a folder, in any state.
 
-    name: what it is called; signature: of its files, taken before: what changes meanwhile is read again the next time.
+    Args:
+        path: the run folder.
+        name: the run's name.
+        signature: of its files, taken before, so that files that change meanwhile are read again next time.
     """
     config: Mapping[str, object] = {}
     status, reason, metrics = UNFINISHED, "", dict[str, object]()
@@ -160,7 +163,7 @@ def _config(path: Path) -> Mapping[str, object]:
 
 
 def checked_config(config: object) -> Mapping[str, object]:
-    """The content of a config.yaml, if it says what was chosen; raises DataError where it does not."""
+    """Return the content of a config.yaml; raise DataError if it does not contain the choices."""
     choices = config.get("choices") if isinstance(config, Mapping) else None
     if not isinstance(choices, Mapping) or not all(isinstance(choices.get(group), str) for group in GROUPS):
         raise DataError(f"{_CONFIG} does not say what was chosen for {', '.join(GROUPS)}")
@@ -173,7 +176,7 @@ def _metrics(path: Path) -> dict[str, object]:
 
 
 def checked_metrics(metrics: dict[str, object]) -> dict[str, object]:
-    """The content of a metrics.json, if it has the sections of one; raises DataError where it has not."""
+    """Return the content of a metrics.json; raise DataError if it lacks a section."""
     if metrics.get("schema") != _SCHEMA:
         raise DataError(f"{_METRICS} has schema {metrics.get('schema')!r}; expected {_SCHEMA}")
     for section in _SECTIONS:
@@ -209,9 +212,9 @@ def _check_size(path: Path) -> None:
 
 
 def plain(content: object, file: str) -> object:
-    """Copy JSON-like content with its text escaped; raises DataError beyond a number of values or depth.
+    """Copy JSON-like content with its text escaped; raise DataError beyond a number of values or a depth.
 
-    A few lines of YAML can stand for more values than any memory holds, each an alias of several others.
+    With aliases of aliases, a few lines of YAML can expand to more values than any memory holds.
     """
     left = _MOST_VALUES
 
@@ -224,7 +227,7 @@ def plain(content: object, file: str) -> object:
         left -= len(value)
         if left < 0 or depth > DEEPEST:
             raise DataError(f"{file} holds more than {_MOST_VALUES} values, or is nested deeper than {DEEPEST} times")
-        # Most values are numbers, and most keys the same in every run: neither costs a call of Python's.
+        # Most values are numbers, and most keys are the same in every run: neither needs a Python call.
         if isinstance(value, dict):
             return {
                 _text(str(key)): each if type(each) in _NUMBERS else copied(each, depth + 1)

@@ -1,4 +1,4 @@
-"""Selects the runs that a page shows where there are too many."""
+"""Selects the runs that a page shows if there are too many."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,19 +9,19 @@ from hfvae_runner.report.table import Setting
 
 
 def headline(settings: Sequence[Setting]) -> Metric:
-    """The metric that settings are ranked by: the first mutual information gap that any run has, else the ELBO."""
+    """Return the metric that ranks settings: the first mutual information gap that any run has, else the ELBO."""
     runs = [run for setting in settings for run in setting.completed]
     return next((gap for gap in GAPS if any(gap.of(run) is not None for run in runs)), ELBO)
 
 
 def ranked(settings: Sequence[Setting]) -> list[Setting]:
-    """The settings by descending mean of ``headline``, those without a value last."""
+    """Sort the settings by descending mean of ``headline``, those without a value last."""
     metric = headline(settings)
     return sorted(settings, key=lambda setting: -_mean(setting, metric))
 
 
 def best_first(settings: Sequence[Setting]) -> Iterator[Run]:
-    """The completed runs: one of each setting in the order of ``ranked``, then a second one of each, and so on."""
+    """Yield the completed runs: one of each setting in the order of ``ranked``, then a second of each, and so on."""
     completed = [setting.completed for setting in ranked(settings)]
     for turn in range(max(map(len, completed), default=0)):
         yield from (runs[turn] for runs in completed if turn < len(runs))

@@ -1,6 +1,6 @@
 """Compares the settings of several runs: every value of their configs that can change a result, except the seed.
 
-Values are compared as text, so that 12 and 12.0 are the same.
+Values are compared as text, in which 12 and 12.0 are the same.
 """
 
 import json
@@ -15,7 +15,7 @@ from hfvae_runner.config.schema import ALL_GROUPS, FIXED, SETTINGS
 
 MISSING = "-"
 _LARGEST = 1e100
-"""Beyond it a number is none of a run's, and sums and squares of such have no float."""
+"""The largest number that is read as one; sums and squares of larger ones could exceed the range of floats."""
 _NO_MATTER = {
     "seed",
     "device",
@@ -40,9 +40,9 @@ class Comparison:
 
     Attributes:
         keys: all settings, in the order in which they are shown.
-        varying: those that tell the runs apart.
-        shared: what is the same for all runs, as text.
-        where_defined: what is the same for the runs that have it, the others being of a choice that does not.
+        varying: the settings that distinguish the runs.
+        shared: the settings that are the same for all runs, as text.
+        where_defined: the settings that are the same for all runs that have them; the choices of the others lack them.
     """
 
     keys: tuple[str, ...]
@@ -52,14 +52,14 @@ class Comparison:
 
 
 def settings_of(config: Mapping[str, object]) -> dict[str, object]:
-    """A config's settings, the chosen names first, then the objective's knobs, the other keys, and the nested ones."""
+    """Return a config's settings: the chosen names, then the objective's knobs, the other keys, and the nested ones."""
     if not config:
         return {}
     choices = config["choices"]
     assert isinstance(choices, Mapping)
     settings: dict[str, object] = {group: choices[group] for group in ALL_GROUPS if group in choices}
     settings |= knobs_of(config)
-    # Epochs mean nothing where the steps are given.
+    # Epochs have no effect if the steps are given.
     unused = "steps" if config.get("steps") is None else "epochs"
     settings |= {key: config[key] for key in SETTINGS if key in config and key not in _NO_MATTER and key != unused}
     for key, section in config.items():
@@ -69,15 +69,15 @@ def settings_of(config: Mapping[str, object]) -> dict[str, object]:
 
 
 def knobs_of(config: Mapping[str, object]) -> dict[str, object]:
-    """The keys that the chosen objective defines at the top level."""
+    """Return the keys that the chosen objective defines at the top level, with their values."""
     return {key: value for key, value in config.items() if key not in FIXED}
 
 
 def compare(runs: Sequence[Mapping[str, object]]) -> Comparison:
-    """Sorts the settings of the runs (from `settings_of`, or as text) into those that vary and those that do not.
+    """Divide the settings of the runs (from `settings_of`, or as text) into those that vary and those that do not.
 
-    A nested setting counts where runs that are alike in all others still differ in it: mostly it follows from a choice
-    or a knob. Two runs that differ in anything that counts differ in a varying setting.
+    A nested setting counts only if runs with the same other settings differ in it, since it usually follows from a
+    choice or a knob. Two runs that differ in any setting that counts differ in a varying setting.
     """
     texts = [{key: as_text(value) for key, value in settings.items()} for settings in runs]
     keys = sorted(dict.fromkeys(key for settings in texts for key in settings), key=_rank)
@@ -86,7 +86,7 @@ def compare(runs: Sequence[Mapping[str, object]]) -> Comparison:
     kinds = _numbered(tuple(map(settings.get, counted)) for settings in texts)
     for key in nested:
         finer = _numbered(zip(kinds, (settings.get(key) for settings in texts), strict=True))
-        # Else it follows from the others.
+        # Otherwise the counted settings determine it.
         if max(finer) > max(kinds):
             counted.append(key)
             kinds = finer
@@ -106,7 +106,7 @@ def compare(runs: Sequence[Mapping[str, object]]) -> Comparison:
 
 
 def as_text(value: object) -> str:
-    """The value as a person would type it: ``12``, ``true``, ``null``, ``{linear: [0, 4, 1000]}``."""
+    """Return the value as on a command line: ``12``, ``true``, ``null``, ``{linear: [0, 4, 1000]}``."""
     if isinstance(value, str):
         return value
     if isinstance(value, float):
@@ -118,20 +118,20 @@ def as_text(value: object) -> str:
 
 @lru_cache(maxsize=1 << 14)
 def _in_flow_style(text: str) -> str:
-    """JSON as YAML of one line, for which PyYAML takes longer than for all else in a run's settings."""
+    """Convert JSON to YAML of one line; cached, since PyYAML takes most of the time for a run's settings."""
     return yaml.safe_dump(json.loads(text), default_flow_style=True, sort_keys=False, width=float("inf")).strip()
 
 
 def as_number(value: object) -> float | None:
-    """The value of a number; None for words, schedules, switches, and what is beyond all measure."""
+    """Return the value of a number; None for words, schedules, booleans, NaN, and numbers beyond 1e100."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
-    # Of a NaN, too, this is not so.
+    # The comparison is false for NaN, too.
     return float(value) if abs(value) <= _LARGEST else None
 
 
 def natural(text: str) -> list[tuple[int, float, str]]:
-    """A sort key in which 4 stands before 12 and before words, and ``z[2]`` before ``z[10]``."""
+    """Return a sort key by which 4 comes before 12 and before words, and ``z[2]`` before ``z[10]``."""
     try:
         return [(0, float(text), "")]
     except ValueError:
@@ -140,7 +140,7 @@ def natural(text: str) -> list[tuple[int, float, str]]:
 
 
 def _rank(key: str) -> int:
-    """Choices, knobs, the other keys; of each kind, and among what is nested, in the configs' order."""
+    """Return a key's rank: choices, knobs, the other keys, nested keys; equal ranks keep the configs' order."""
     if key in ALL_GROUPS:
         return 0
     if "." in key:
@@ -157,6 +157,6 @@ def _leaves(section: Mapping[str, object], path: str) -> Iterator[tuple[str, obj
 
 
 def _numbered(rows: Iterable[Hashable]) -> list[int]:
-    """A number for each row, from 0: the same one for equal rows."""
+    """Return a number for each row, from 0, which is the same for equal rows."""
     known: dict[Hashable, int] = {}
     return [known.setdefault(row, len(known)) for row in rows]

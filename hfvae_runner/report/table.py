@@ -1,4 +1,4 @@
-"""The table of settings: the seeds of each taken together, as mean and range."""
+"""The table of settings, with the mean and range over the seeds of each."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ _LARGE = 100
 
 @dataclass(frozen=True)
 class Setting:
-    """The runs that differ in nothing but the seed.
+    """The runs that differ only in the seed.
 
     Attributes:
         values: the varying settings as text.
@@ -26,12 +26,12 @@ class Setting:
 
     @property
     def completed(self) -> list[Run]:
-        """Those with metrics."""
+        """The runs with metrics."""
         return [run for run in self.runs if run.status == COMPLETED]
 
     @property
     def count(self) -> str:
-        """How many completed, as in ``5``, or ``2 of 3``."""
+        """The number of completed runs, as in ``5``, or ``2 of 3``."""
         done, asked = len(self.completed), len(self.runs)
         return str(done) if done == asked else f"{done} of {asked}"
 
@@ -49,7 +49,7 @@ class Spread(NamedTuple):
 
 
 def group(runs: Sequence[Run], comparison: Comparison) -> list[Setting]:
-    """The settings in natural order; runs whose config cannot be read belong to none."""
+    """Group the runs by setting, in natural order; runs whose config cannot be read are left out."""
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
         if run.config:
@@ -62,7 +62,7 @@ def group(runs: Sequence[Run], comparison: Comparison) -> list[Setting]:
 
 
 def spread(runs: Sequence[Run], metric: Metric) -> Spread | None:
-    """Mean and range over the runs in which the metric is defined; None where there is none."""
+    """Compute mean and range over the runs in which the metric is defined; None if there is none."""
     values = [value for run in runs if (value := metric.of(run)) is not None]
     if not values:
         return None
@@ -71,14 +71,14 @@ def spread(runs: Sequence[Run], metric: Metric) -> Spread | None:
 
 
 def as_texts(values: Sequence[float], metric: Metric) -> list[str]:
-    """The metric's values in one precision: three decimals, one for nats from 100 on and for seconds."""
+    """Format the metric's values in equal precision: three decimals, or one for nats from 100 on and for seconds."""
     large = metric.unit == "nats" and max(map(abs, values)) >= _LARGE
     decimals = 1 if large or metric.unit == "seconds" else 3
     return [f"{value:z.{decimals}f}" for value in values]
 
 
 def columns(settings: Sequence[Setting]) -> dict[str, list[Spread | None]]:
-    """Title and a cell per setting, for every metric that has a value somewhere; the wall time comes last."""
+    """Return a cell per setting by title, for every metric that any setting has; the wall time comes last."""
     table = {metric.title: [spread(setting.completed, metric) for setting in settings] for metric in METRICS}
     wall = [spread(setting.completed, WALL) for setting in settings]
     table[WALL.title] = [cell and cell._replace(n=1) for cell in wall]
@@ -86,18 +86,18 @@ def columns(settings: Sequence[Setting]) -> dict[str, list[Spread | None]]:
 
 
 def count_title(settings: Sequence[Setting]) -> str:
-    """``seeds``, or ``runs`` where a seed was run twice in one setting."""
+    """Return ``seeds``, or ``runs`` if a setting has two runs of one seed."""
     once = all(len({as_text(run.config.get("seed")) for run in each.runs}) == len(each.runs) for each in settings)
     return "seeds" if once else "runs"
 
 
 def are_words(cells: Sequence[str]) -> bool:
-    """Whether a column holds anything but numbers."""
+    """Return whether a column holds anything but numbers."""
     return any(cell[:1].isalpha() and cell != "null" for cell in cells)
 
 
 def choices(values: Mapping[str, str]) -> str:
-    """Settings as the command line spells them."""
+    """Format settings as on the command line."""
     return " ".join(f"{key}={value}" for key, value in values.items())
 
 

@@ -1,4 +1,4 @@
-"""A run from its config to its results: assembled, trained, measured; one by itself, or a group trained as one program.
+"""Runs, from the config to the results: assembled, trained and measured, alone or in a group trained as one program.
 
-May import everything but `launch` and `report`. Of what a config names, the objects are made in `assembly`.
+May import everything but `launch` and `report`. `assembly` builds the objects that a config names.
 """

@@ -1,4 +1,4 @@
-"""Assembles a run from its config: builds the objects and checks them against one another."""
+"""Assembles a run from its config: builds its objects and checks that they fit together."""
 
 import json
 import logging
@@ -50,18 +50,18 @@ _GROUPS: Mapping[str, tuple[type, tuple[str, ...]]] = {
     "likelihood": (Likelihood, ()),
     "prior": (Latents, ("n_classes", "examples")),
 }
-"""What a group's function returns, and which arguments are derived from other parts."""
+"""The type that a group's function returns, and its arguments that are derived from other parts."""
 _OF_EVERY_DATASET = ("sampling", "holdout")
-"""Options of the section ``dataset`` that are not its function's own."""
+"""Options of the section ``dataset`` that are not arguments of its function."""
 _VALUES = {"unit_interval": "values from 0 to 1", "real": "real numbers", "counts": "counts"}
 
 
 @explained_exhaustion()
 def check(config: Config) -> None:
-    """Whether the config can run here: signatures, data, pairings and device.
+    """Check that the config can run here: signatures, data, device, and that its parts fit together.
 
     Raises:
-        RunnerError: in one line, what cannot.
+        RunnerError: the config cannot run; the message says in one line why.
     """
     run = assemble(config)
     if config.init_from is not None and config.resume is None:
@@ -69,11 +69,11 @@ def check(config: Config) -> None:
 
 
 def assemble(config: Config) -> Run:
-    """The run's objects; the parameters depend on the seed alone.
+    """Build the run's objects; the initial parameters depend only on the seed.
 
     Raises:
-        RunnerError: a class that does not exist or does not take its arguments, parts that do not fit together, data
-            that are not there, a device that this machine lacks.
+        RunnerError: a class does not exist or does not take its arguments, parts do not fit together, data are missing,
+            or this machine lacks the device.
     """
     device = device_of(config.device)
     precision.check(config.precision, device)
@@ -100,7 +100,7 @@ def assemble(config: Config) -> Run:
 
 
 def check_before_reading(config: Config) -> None:
-    """Raises ConfigError for what the config alone shows to be wrong: to read or fetch the data may take minutes."""
+    """Raise ConfigError for errors that are visible in the config alone, since reading the data may take minutes."""
     for group, (kind, derived_sizes) in _GROUPS.items():
         section: Mapping[str, object] = getattr(config, group)
         spec = {key: value for key, value in section.items() if key not in _OF_EVERY_DATASET}
@@ -117,12 +117,15 @@ def check_before_reading(config: Config) -> None:
 
 
 def use_threads(config: Config) -> None:
-    """Set torch's CPU threads to the config's, or back to torch's own choice where the config has none."""
+    """Set torch's number of CPU threads to the config's, or back to torch's default if the config has none."""
     torch.set_num_threads(_THREADS if config.threads is None else config.threads)
 
 
 def optimizer_of(run: Run) -> torch.optim.Adam:
-    """Adam over the run's parameters: the networks, the prior and each term with parameters of its own are a group."""
+    """Return Adam over the run's parameters.
+
+    The networks, the prior, and each term with parameters of its own have separate parameter groups.
+    """
     settings = run.config.train
     of_prior = list(run.model.latents.parameters())
     apart = {id(parameter) for parameter in of_prior}
@@ -147,7 +150,7 @@ def optimizer_of(run: Run) -> torch.optim.Adam:
 def _lay_out_as_parameters(optimizer: torch.optim.Optimizer) -> None:
     """Give restored moments the memory layout of their parameters.
 
-    A fused Adam goes through both as they lie in memory, and would take one weight's moments for another's.
+    Fused Adam reads both in memory order; with different layouts it would use the moments of other weights.
     """
     for parameter, moments in optimizer.state.items():
         for name, moment in moments.items():
@@ -181,7 +184,7 @@ def _objective(config: Config, latents: Latents, *, supervised: bool) -> Objecti
 def _supervision(
     settings: SupervisionConfig, dataset: Dataset, latents: Latents, choices: Mapping[str, str]
 ) -> tuple[str, Tensor]:
-    """The discrete block that stands for the labels, and the labels that are given, [N]."""
+    """Return the name of the discrete block that represents the labels, and the given labels, [N]."""
     where = f"supervision.fraction={settings.fraction:g}"
     if dataset.train.labels is None:
         raise ConfigError(f"{where}: dataset={choices['dataset']} has no labels; expected 0")
@@ -195,10 +198,10 @@ def _supervision(
 
 
 def dataset_of(config: Config) -> Dataset:
-    """The config's data set, sampled and pruned as it says.
+    """Load the config's data set, with its options ``sampling`` and ``holdout`` applied.
 
     Raises:
-        RunnerError: its files are not there, an option is not one of its own, or a run that it names cannot be used.
+        RunnerError: its files are missing, it lacks an option, or a run that the holdout names cannot be used.
     """
     allowed = Allowed.by(config.trust, config.resolved)
     own = json.dumps(config.dataset)
@@ -213,7 +216,7 @@ def finished_run(config: Config, folder: Path) -> Run:
         RunnerError: the config cannot run here, or the folder's checkpoint cannot be used for it.
     """
     use_threads(config)
-    # How it was trained, perhaps on another machine, and whom it was shown to is of no use now.
+    # The options of training, perhaps on another machine, and the trackers are not needed for an evaluation.
     plainly = RuntimeConfig(compile=False, graph=False)
     run = assemble(replace(config, trackers={}, precision="fp32", runtime=plainly))
     restore_model(run.model, folder / "checkpoints" / LAST)
@@ -224,14 +227,14 @@ def finished_model(folder: Path, choice: str, dataset: Dataset, device: str, all
     """Restore the model of a finished run; the global random state is unchanged.
 
     Args:
-        folder: of the run.
+        folder: the run folder.
         choice: the data set's name.
-        dataset: its examples, perhaps others than the run's.
-        device: where the model goes, as a config names it.
-        allowed: what the run's config may name beside the installed choices.
+        dataset: the data set, whose examples may differ from the run's.
+        device: the model's device, as a config names it.
+        allowed: functions that the run's config may name in addition to the installed choices.
 
     Raises:
-        RunnerError: no finished run is there, or one of another data set, or with a function that is not allowed.
+        RunnerError: the folder holds no finished run, a run of another data set, or a function that is not allowed.
     """
     if run_folder.inspect(folder) != "finished":
         raise ConfigError(f"{folder} holds no finished run; expected the folder of one")
@@ -248,14 +251,14 @@ def finished_model(folder: Path, choice: str, dataset: Dataset, device: str, all
 def _dataset(
     spec: str, standing: tuple[object, ...], choice: str, device: str, batch_size: int, allowed: Allowed
 ) -> Dataset:
-    """Load a data set, cached: a run is checked before it starts, and jobs of a sweep share their data.
+    """Load a data set, cached, since a run is checked before it starts and the jobs of a sweep share their data.
 
-    standing: of the user's own files, which may change under the same name while the process lives.
+    standing: of the user's own files, which may change under the same name during the process.
     """
     own = json.loads(spec)
     sampling, holdout = (own.pop(key, None) for key in _OF_EVERY_DATASET)
     whole = restricted(_published(own, choice), sampling)
-    # Many conditions may name one run.
+    # Cached, since several conditions may name one run.
     means = lru_cache(maxsize=1)(lambda folder: _latent_means(Path(folder), choice, whole, device, batch_size, allowed))
 
     def latent_means(folder: str, factor: str) -> Tensor:
@@ -274,7 +277,7 @@ def _dataset(
 def _latent_means(
     folder: Path, choice: str, dataset: Dataset, device: str, batch_size: int, allowed: Allowed
 ) -> dict[str, Tensor]:
-    """A finished run's posterior means of the training examples: each continuous factor's, [N], by its name."""
+    """Compute a finished run's posterior means of the training examples: [N] on the CPU, by continuous factor."""
     model = finished_model(folder, choice, dataset, device, allowed)
     blocks = model.latents.blocks
     continuous = [g for g, block in enumerate(blocks) if not block.discrete]
@@ -307,7 +310,7 @@ def model_of(config: Config, dataset: Dataset) -> VAE:
     likelihood = _likelihood(config, dataset)
     derived_sizes = {"input_shape": dataset.input_shape, "latents": latents, "likelihood": likelihood}
     networks = _called("model", config.model, config.choices, Networks, **derived_sizes)
-    # Images' channels lie side by side, which most kernels for convolutions want; every layer follows its weights.
+    # channels_last is faster for most convolution kernels; every layer's output takes the layout of its weights.
     return VAE(networks, latents, likelihood).to(memory_format=torch.channels_last)
 
 
@@ -325,7 +328,11 @@ def _likelihood(config: Config, dataset: Dataset) -> Likelihood:
 def _called(
     group: str, spec: Mapping[str, object], choices: Mapping[str, str | None], kind: type[T], **derived: object
 ) -> T:
-    """Call the group's ``_target_`` with its arguments and those derived from other parts."""
+    """Call the group's ``_target_`` with its own arguments and those derived from other parts.
+
+    Raises:
+        ConfigError: it does not exist, does not take the arguments, or returns another type than ``kind``.
+    """
     where = f"{group}={choices.get(group)}"
     factory, arguments, taken = signed(where, group, spec, tuple(derived))
     check_kind(where, spec, factory, kind)
@@ -336,7 +343,7 @@ def _called(
 
 
 def _tracking(name: str, spec: Mapping[str, object]) -> Tracking:
-    """The tracker's options, checked; nothing is opened."""
+    """Return the tracker's checked options, without opening it."""
     where = f"trackers.{name}"
     factory, options, _ = signed(where, where, spec, ())
     check_kind(where, spec, factory, Tracking)
@@ -349,7 +356,7 @@ def _tracking(name: str, spec: Mapping[str, object]) -> Tracking:
 def device_of(name: str) -> torch.device:
     """Return the device that a config names; raises ConfigError where this machine lacks it."""
     if name == "auto":
-        # A job of a sweep on several GPUs was given one of them before.
+        # In a sweep on several GPUs, the job's current device has been set before.
         return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
     device = torch.device(name)
     if device.type == "cuda":

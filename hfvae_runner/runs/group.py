@@ -1,6 +1,6 @@
-"""Trains several runs as one program, each in its own folder, with the same results as by itself.
+"""Trains several runs as one program, each in its own folder, with the same results as runs trained alone.
 
-Their training is one (``training.stack``); each is opened, measured and finished by itself.
+They are trained together (``training.stack``); each is opened, measured and finished separately.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,17 +21,17 @@ from hfvae_runner.training.restart import train_with_restarts
 from hfvae_runner.training.run import inputs_of, trainable_of
 from hfvae_runner.training.stack import Stack, stacked_step
 
-# The rest is for what a run needs beside its steps: the tables of its evaluation, its figures.
+# The rest is left for evaluation and figures.
 _SHARE_OF_FREE_MEMORY = 0.8
 
 
 @dataclass(frozen=True)
 class StackCapacity:
-    """Whether, and how many, runs of one structure can be trained as a stack.
+    """Whether runs of one structure can be trained as a stack, and how many.
 
     Attributes:
-        obstacle: why not; None where they can.
-        most: how many of them the device has memory for.
+        obstacle: the reason why they cannot; None if they can.
+        most: the largest number of runs that fit into the device's memory.
     """
 
     obstacle: str | None
@@ -40,7 +40,11 @@ class StackCapacity:
 
 @explained_exhaustion()
 def stack_capacity(config: Config) -> StackCapacity:
-    """Try a step of one run as a stack of one, and count how many fit into memory."""
+    """Compute the loss of one run as a stack of one, and estimate how many runs fit into the device's free memory.
+
+    Raises:
+        RunnerError: the config cannot run here.
+    """
     if config.runtime.compile:
         return StackCapacity("runtime.compile=true is for the step of a single run")
     use_threads(config)
@@ -59,20 +63,21 @@ def stack_capacity(config: Config) -> StackCapacity:
 
 
 Ended = Callable[[int, Exception | None], None]
-"""Is told a run's number, and what ended it before its time; None where it has finished."""
+"""Called with a run's number and the error that ended it; None if it has finished."""
 
 
 @explained_exhaustion()
 def run_stacked(runs: Sequence[tuple[Config, Path]], ended: Ended) -> None:
-    """Train runs of one structure as a stack and evaluate each, as ``runs.single.run`` does one.
+    """Train runs of one structure as a stack and evaluate each as ``runs.single.run`` does.
 
     Args:
-        runs: configs that differ only in what ``launch.stacking`` lets them, and their folders.
-        ended: called for each of them, once.
+        runs: configs that differ only in values that ``launch.stacking`` allows to differ, and their folders.
+        ended: called once for each run.
 
     Raises:
-        SystemExit: after SIGTERM or SIGINT, with a checkpoint of each written.
-        Exception: what is wrong with all of them, such as too little memory; ``ended`` is not called for those left.
+        SystemExit: after SIGTERM (143) or SIGINT (130); a checkpoint of each run has been written.
+        Exception: an error of the whole group, such as too little memory; ``ended`` is not called for the runs that
+            have not ended.
     """
     with ExitStack() as held:
         jobs = [_Job(number, config, folder, ended) for number, (config, folder) in enumerate(runs)]
@@ -86,7 +91,7 @@ def run_stacked(runs: Sequence[tuple[Config, Path]], ended: Ended) -> None:
             try:
                 train_with_restarts([job.member for job in group if job.member is not None])
             finally:
-                # Those that ended by themselves have, also where a signal ends the others.
+                # Close runs that ended on their own, even if a signal ends the others.
                 for job in group:
                     job.close_if_ended()
             for job in group:
@@ -94,7 +99,7 @@ def run_stacked(runs: Sequence[tuple[Config, Path]], ended: Ended) -> None:
 
 
 def _share_data(first: "_Job", job: "_Job") -> None:
-    """Share one copy of the training set on the device."""
+    """Make both jobs use one copy of the training set on the device."""
     if first.member is not None and job.member is not None and first.member.run.dataset is job.member.run.dataset:
         job.member.run.batches.x = first.member.run.batches.x
 
@@ -103,8 +108,8 @@ class _Job:
     """One run of a group; an error closes its folder and does not affect the others.
 
     Attributes:
-        member: as long as its folder is open.
-        held: what is open.
+        member: the run's member while its folder is open, else None.
+        held: the contexts that are open.
     """
 
     def __init__(self, number: int, config: Config, folder: Path, ended: Ended) -> None:
@@ -113,7 +118,7 @@ class _Job:
         self._number, self._config, self._folder, self._ended = number, config, folder, ended
 
     def step(self) -> int:
-        """Where it stands."""
+        """Return the run's current step."""
         assert self.member is not None
         return self.member.state.step
 
@@ -129,7 +134,7 @@ class _Job:
             self.finish(stacked=1)
 
     def finish(self, stacked: int) -> None:
-        """Evaluate it, and close its folder."""
+        """Evaluate the run and close its folder."""
         member, self.member = self.member, None
         if member is None:
             return

@@ -38,8 +38,8 @@ def run(config: Config, folder: Path) -> dict[str, object]:
         The content of metrics.json.
 
     Raises:
-        RunnerError: the config, the data or the checkpoint is not usable, or training diverged.
-        SystemExit: after SIGTERM or SIGINT.
+        RunnerError: the config, the data or the checkpoint cannot be used, or training diverged.
+        SystemExit: after SIGTERM (143) or SIGINT (130); a checkpoint has been written.
     """
     with opened(config, folder) as member:
         train_with_restarts([member])
@@ -48,10 +48,11 @@ def run(config: Config, folder: Path) -> dict[str, object]:
 
 @contextmanager
 def opened(config: Config, folder: Path) -> Iterator[Member]:
-    """Open a run at its first step, or at the one it is resumed from; its folder is locked.
+    """Open a run at its first step, or at the step it is resumed from, with its folder locked.
 
     Raises:
-        RunnerError: as ``run``, also about an error that is raised in the block.
+        RunnerError: the config, the data or the checkpoint cannot be used; or, for a StorageError raised in the block,
+            the same error with the checkpoint to resume from.
     """
     use_threads(config)
     commit()  # of the code that is loaded now, whatever happens to the files during training
@@ -83,14 +84,15 @@ def opened(config: Config, folder: Path) -> Iterator[Member]:
 
 
 def finish(member: Member, stacked: int = 1) -> dict[str, object]:
-    """Evaluate a trained run; return the content of metrics.json.
+    """Evaluate a trained run, write metrics.json and return its content.
 
     Args:
-        stacked: of how many members' training.
+        member: the run.
+        stacked: how many runs were trained together.
 
     Raises:
-        Exception: the member's own, if that ended its training.
-        RunnerError: something could not be measured or written.
+        Exception: the member's ``error``, if there is one.
+        RunnerError: a metric cannot be computed, or a file cannot be written.
     """
     if member.error is not None:
         raise member.error
@@ -108,15 +110,15 @@ def finish(member: Member, stacked: int = 1) -> dict[str, object]:
 def measure_again(config: Config, folder: Path) -> None:
     """Evaluate a finished run with the config's metrics and add them to metrics.json, without training.
 
-    Every number is the one that the run itself would have had at its end. The ELBO and its terms are evaluated again
-    where ``metrics.exact_limit`` has changed. Figures are drawn where the run has none and they are asked for.
+    Every number equals the one that the run itself would have measured at its end. The ELBO and its terms are evaluated
+    again if ``metrics.exact_limit`` has changed. Figures are drawn if the config requires them and the run has none.
 
     Args:
-        config: the run's own, but for its metrics.
-        folder: of the run.
+        config: the run's own config, except for its metrics.
+        folder: the run folder.
 
     Raises:
-        RunnerError: the run cannot be measured so, or the folder cannot be written.
+        RunnerError: the run cannot be measured with this config, or the folder cannot be written.
     """
     stored = run_folder.read_config(folder)
     before, asked = schema.parse(stored).metrics, config.metrics
@@ -129,7 +131,7 @@ def measure_again(config: Config, folder: Path) -> None:
                 section = metrics.get(name)
                 own = dict(section) if isinstance(section, Mapping) else {}
                 for key in found:
-                    # What was undefined under other options may not be now.
+                    # A value that was undefined with other options may be defined now.
                     own.pop(f"{key}_why", None)
                 metrics[name] = {**own, **found}
             known = metrics.get("measured")
@@ -144,7 +146,7 @@ def measure_again(config: Config, folder: Path) -> None:
 
 @dataclass(frozen=True)
 class _RunObserver:
-    """Writes rows and results to the folder, then sends them to the trackers."""
+    """The observer of a run: writes rows and results to the folder, then sends them to the trackers."""
 
     run: Run
     state: State
@@ -180,17 +182,18 @@ def _refuse_other_data(run: Run, folder: Path) -> None:
 
 
 def _checkpoint(config: Config, folder: Path) -> Path | None:
-    """The checkpoint to resume from; None for a new run."""
+    """Return the checkpoint to resume from; None for a new run."""
     if config.resume is None:
         return None
     return run_folder.checkpoint_of(folder) if config.resume == RESUME_AUTO else Path(config.resume)
 
 
 def _resume_from(run: Run, state: State, checkpoint: Path) -> None:
-    """Restore the state from a checkpoint, and make that ``last.pt``.
+    """Restore the state from a checkpoint, and make that checkpoint ``last.pt``.
 
     Raises:
-        CheckpointError: it cannot be used, with the newest one that can; or it is past the run's end.
+        CheckpointError: the checkpoint cannot be used (the message names the newest one that can), or its step is
+            after the run's end.
     """
     try:
         restore(state, checkpoint)
@@ -207,7 +210,7 @@ def _resume_from(run: Run, state: State, checkpoint: Path) -> None:
 
 
 def initial_state(run: Run) -> State:
-    """A run before its first step."""
+    """Return the state of a run before its first step."""
     generator = torch.Generator(run.device).manual_seed(derived(run.config.seed, "noise"))
     return State(run.model, run.objective, optimizer_of(run), generator)
 

@@ -1,4 +1,4 @@
-"""Atomic, durable writes; a full disk raises StorageError."""
+"""Atomic, durable writes that raise StorageError if the disk is full or fails."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from hfvae_runner.errors import StorageError
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Raises StorageError where the disk is full or fails while the block writes to the path."""
+    """Raise StorageError if the disk is full or fails while the block writes to the path."""
     try:
         yield
     except OSError as error:
@@ -24,12 +24,13 @@ def writing(path: Path) -> Iterator[None]:
 def atomic(path: Path) -> Iterator[BinaryIO]:
     """Open a stream that replaces ``path`` when the block ends without an error; else ``path`` is unchanged.
 
-    Raises StorageError where it cannot be written.
+    Raises:
+        StorageError: the file cannot be written.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     with writing(path):
         try:
-            # Never through a link that somebody has put there.
+            # Never write through a link that somebody else has created.
             temporary.unlink(missing_ok=True)
             with temporary.open("xb") as stream:
                 yield stream
@@ -42,7 +43,7 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Replace the file's content by ``data`` (text as UTF-8), atomically."""
+    """Replace the file's content by ``data`` (text as UTF-8) atomically; raise StorageError on failure."""
     with atomic(path) as stream:
         stream.write(data.encode() if isinstance(data, str) else data)
 
@@ -58,7 +59,7 @@ def flush_folder(folder: Path) -> None:
 
 
 def strict_json(content: Mapping[str, object], file: str, indent: int | None = None) -> str:
-    """The content as strict JSON; raises ValueError naming the file and the place of a number that is not finite."""
+    """Format the content as strict JSON; raise ValueError with file and place of a number that is not finite."""
     for place, number in _numbers(content, ""):
         if not math.isfinite(number):
             raise ValueError(f"{file}: {place} is {number}; expected a finite number, or null and a reason")
@@ -66,7 +67,7 @@ def strict_json(content: Mapping[str, object], file: str, indent: int | None = N
 
 
 def _numbers(value: object, place: str) -> Iterator[tuple[str, float]]:
-    """Every float below ``value`` with its place, as in ``test.kl_per_factor.style[0]``."""
+    """Yield every float in ``value`` with its place, as in ``test.kl_per_factor.style[0]``."""
     if isinstance(value, float):
         yield place, value
     elif isinstance(value, Mapping):

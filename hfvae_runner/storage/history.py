@@ -1,6 +1,6 @@
 """Files that training appends to: history.csv, and evaluations.jsonl.
 
-What is appended is handed to the operating system at once, and brought to the disk by ``flush``.
+Appended lines go to the operating system at once; ``flush`` writes them to the disk.
 """
 
 import csv
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class Evaluations:
-    """``evaluations.jsonl``: what was measured while training, one object a line, each with its ``step``."""
+    """``evaluations.jsonl``: the measurements during training, one JSON object per line, each with its ``step``."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def append(self, row: Mapping[str, object]) -> None:
-        """Append a line, unbuffered; raises ValueError naming a number that is not finite."""
+        """Append a line, unbuffered; raise ValueError with the name of a number that is not finite."""
         line = strict_json(row, self._path.name)
         with writing(self._path), self._path.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
@@ -54,9 +54,10 @@ class History:
         self._columns: list[str] = []
 
     def append(self, row: Mapping[str, float | int]) -> None:
-        """Append a row, unbuffered; floats read back to the bit.
+        """Append a row, unbuffered; floats are written with full precision.
 
-        Raises ValueError where the columns are not those of the first row, or where there is no ``step`` among them.
+        Raises:
+            ValueError: the columns differ from those of the first row, or there is no column ``step``.
         """
         stream = self._stream or self._open(list(row))
         if row.keys() != set(self._columns):
@@ -66,7 +67,7 @@ class History:
             _write_row(stream, [_as_text(row[column]) for column in self._columns])
 
     def flush(self) -> None:
-        """Flush all rows to the disk; raises StorageError where it cannot."""
+        """Flush all rows to the disk; raise StorageError on failure."""
         if self._stream is not None:
             with writing(self._path):
                 os.fsync(self._stream.fileno())
@@ -83,20 +84,20 @@ class History:
         write_atomic(self._path, "".join([header, *kept]))
 
     def read(self) -> "pd.DataFrame":
-        """Return all rows so far; an empty frame before the first."""
+        """Return all rows so far; an empty frame before the first row."""
         import pandas as pd
 
         if not self._path.exists():
             return pd.DataFrame()
         with self._path.open(encoding="utf-8", newline="") as stream:
             columns, *rows = list(csv.reader(stream)) or [[]]
-        # Parsed here, since not every pandas reads floats to the bit.
+        # Parsed here, since not every pandas version reads floats exactly.
         return pd.DataFrame([[_as_number(cell) for cell in row] for row in rows], columns=columns)
 
     def close(self) -> None:
         """Close the file; a later row opens it again."""
         if self._stream is not None:
-            # Each row was handed over when it was written: what is left is the rest of one that failed, and fails anew.
+            # Rows are written at once: only the rest of a failed write can be left, and it would fail again.
             with suppress(OSError):
                 self._stream.close()
             self._stream = None

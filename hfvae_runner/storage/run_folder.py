@@ -1,8 +1,9 @@
 """The run folder: its files, its lock and its log.
 
-Every file but ``run.log`` and the rows appended to ``history.csv`` is written whole or not at all, so that a run killed
-at any moment leaves a folder that a later one can judge by what stands in it. A process that works in a folder holds
-its lock, which ends with the process. Needs no torch: the command line asks about folders before it decides to train.
+All files are written atomically, except for ``run.log`` and the lines appended to ``history.csv`` and
+``evaluations.jsonl``. So the files that a killed run leaves always show its state. A process that works in a folder
+holds its lock, which ends with the process. This module does not need torch, since the command line inspects folders
+before it decides to train.
 """
 
 import json
@@ -37,7 +38,7 @@ _CONFIG, _METRICS, _STATUS, _HISTORY, _LOG = "config.yaml", "metrics.json", "sta
 _EVALUATIONS, _DATA = "evaluations.jsonl", "data.json"
 _CHECKPOINTS, _FIGURES = "checkpoints", "figures"
 _LOCK = ".lock"
-_TRACKERS = "trackers"  # of which each file is some service's own
+_TRACKERS = "trackers"  # whose files belong to the tracking services
 _STEP_FILE = re.compile(r"step_(\d+)\.pt")
 _OURS = re.compile(
     rf"{_CONFIG}|{_DATA}|{_METRICS}|{_STATUS}|{_HISTORY}|{_EVALUATIONS}|{_LOG}|{_CHECKPOINTS}|{_FIGURES}"
@@ -46,13 +47,13 @@ _OURS = re.compile(
 
 Standing = Literal["absent", "leftover", "resumable", "finished"]
 
-# Whose lines are being logged, while several run folders are open at once.
+# The run folder whose lines are being logged, while several are open at once.
 _SPEAKING: ContextVar[Path | None] = ContextVar("logging_to", default=None)
 
 
 @contextmanager
 def logging_to(folder: Path) -> Iterator[None]:
-    """Log to this folder's run.log only, where several folders are open."""
+    """Log only to this folder's run.log if several folders are open."""
     token = _SPEAKING.set(folder)
     try:
         yield
@@ -62,13 +63,13 @@ def logging_to(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Lock the run folder against other processes; it is created where it is missing.
+    """Lock the run folder against other processes; create it if it is missing.
 
-    The lock is the operating system's: it ends with the process that holds it, however that ends.
+    It is a lock of the operating system, which ends when the process ends for any reason.
 
     Raises:
-        FolderInUse: another process holds it.
-        CheckpointError: the folder cannot be written, or a link in there leads out of it.
+        FolderInUse: another process holds the lock.
+        CheckpointError: the folder cannot be written, or contains a link that leads out of it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -86,9 +87,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def inspect(folder: Path) -> Standing:
-    """Return the state of a run folder: ``leftover`` is one with neither a checkpoint nor results, or an empty one.
+    """Return the state of a run folder; ``leftover`` means neither a checkpoint nor results, or an empty folder.
 
-    Raises CheckpointError where the path is not a folder.
+    Raises:
+        CheckpointError: the path is not a folder.
     """
     if not folder.exists():
         return "absent"
@@ -100,10 +102,7 @@ def inspect(folder: Path) -> Standing:
 
 
 def checkpoint_of(folder: Path) -> Path | None:
-    """The checkpoint to resume from: ``last.pt``, or the newest numbered one where there is no ``last.pt``.
-
-    None where there is neither.
-    """
+    """Return the checkpoint to resume from: ``last.pt``, else the newest numbered one, else None."""
     last = folder / _CHECKPOINTS / LAST
     return last if last.exists() else next(iter(step_files(folder / _CHECKPOINTS)), None)
 
@@ -118,14 +117,14 @@ def source_of(init_from: str) -> Path:
 
 
 def step_files(checkpoints: Path) -> dict[Path, int]:
-    """The numbered checkpoints and their steps, the newest first."""
+    """Return the numbered checkpoints and their steps, the newest first."""
     found = {path: _STEP_FILE.fullmatch(path.name) for path in checkpoints.glob("step_*.pt")}
     steps = {path: int(match[1]) for path, match in found.items() if match}
     return dict(sorted(steps.items(), key=lambda each: each[1], reverse=True))
 
 
 def foreign(folder: Path) -> Path | None:
-    """Return a file or folder in it that no run writes; None where there is none."""
+    """Return a file or folder in ``folder`` that no run writes, or None."""
     for path in sorted(folder.rglob("*")):
         if not _OURS.fullmatch(path.relative_to(folder).as_posix()):
             return path
@@ -133,9 +132,9 @@ def foreign(folder: Path) -> Path | None:
 
 
 def _refuse_ways_out(folder: Path) -> None:
-    """Raise CheckpointError where a file of the run is a link or no regular file.
+    """Raise CheckpointError if the folder contains a link that leads out of it, or a special file.
 
-    A folder that came from elsewhere may hold a ``run.log`` that is a link to some start-up script of the user's.
+    In a folder from another source, ``run.log`` could be a link to one of the user's start-up scripts.
     """
     home = folder.resolve()
     for inner in (folder, folder / _CHECKPOINTS, folder / _FIGURES, folder / _TRACKERS):
@@ -147,27 +146,27 @@ def _refuse_ways_out(folder: Path) -> None:
 
 
 def load_config(folder: Path, allowed: Allowed = NOTHING) -> dict[str, object]:
-    """Read a run folder's config to run it.
+    """Read a run folder's config in order to run it.
 
     Args:
-        folder: of the run.
-        allowed: what it may name beside the installed choices.
+        folder: the run folder.
+        allowed: functions that the config may name in addition to the installed choices.
 
     Raises:
-        CheckpointError: it cannot be read.
-        ConfigError: it names another function.
+        CheckpointError: the config cannot be read.
+        ConfigError: the config names another function.
     """
     return stored.guarded(read_config(folder), folder / _CONFIG, allowed)
 
 
 def read_config(folder: Path) -> dict[str, object]:
-    """Read a run folder's config to show it; raises CheckpointError where it cannot be read."""
+    """Read a run folder's config without running it; raise CheckpointError if it cannot be read."""
     return stored.read(folder / _CONFIG)
 
 
 def write_config(folder: Path, config: Mapping[str, object]) -> None:
     """Write ``config.yaml`` atomically."""
-    # In ASCII: written as they are, some Unicode line breaks read back as others.
+    # In ASCII, since YAML would read some Unicode line breaks back as other ones.
     write_atomic(folder / _CONFIG, yaml.safe_dump(dict(config), sort_keys=False, width=120))
 
 
@@ -196,14 +195,14 @@ def read_json(path: Path) -> dict[str, object]:
 
 
 def write_status(folder: Path, status: str, reason: str, exit_code: int) -> None:
-    """Write ``status.json`` of a run that did not finish; creates the folder where it is missing."""
+    """Write ``status.json`` of a run that did not finish; create the folder if it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     content = {"status": status, "reason": reason, "exit_code": exit_code}
     write_atomic(folder / _STATUS, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def load_metrics(folder: Path) -> dict[str, object]:
-    """Read a finished run's metrics.json; raises CheckpointError where it cannot be read."""
+    """Read a finished run's metrics.json; raise CheckpointError if it cannot be read."""
     path = folder / _METRICS
     if not path.is_file():
         raise CheckpointError(f"{path} is missing; expected the folder of a finished run")
@@ -217,28 +216,28 @@ def load_metrics(folder: Path) -> dict[str, object]:
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, object]) -> None:
-    """Write ``metrics.json``, which marks the run as finished; raises ValueError naming a number that is not finite."""
+    """Write ``metrics.json``, which marks the run as finished; raise ValueError for a number that is not finite."""
     write_atomic(folder / _METRICS, strict_json(metrics, _METRICS, indent=1) + "\n")
 
 
 class RunFolder:
-    """An open run folder: log, history and results. A context manager.
+    """An open run folder with its log, history and results; a context manager.
 
     Attributes:
         path: the folder.
-        checkpoints: the folder below it that checkpoints are saved to.
+        checkpoints: its folder for checkpoints.
         history: the rows of ``history.csv``.
         evaluations: the lines of ``evaluations.jsonl``.
 
-    What the package logs while the folder is open goes to the terminal (stderr, around a progress bar) and to
-    ``run.log``, and so does the error that ends the run. Where several folders are open, see ``logging_to``.
+    While the folder is open, the package's log goes to the terminal (stderr, above a progress bar) and to ``run.log``,
+    and ``run.log`` also gets the error that ends the run. If several folders are open, see ``logging_to``.
     """
 
     _open: ClassVar[list["RunFolder"]] = []
     _terminal: ClassVar["_Terminal | None"] = None
 
     def __init__(self, path: Path, config: Mapping[str, object]) -> None:
-        """Use ``create`` or ``reopen``; this is what they share."""
+        """Open the log and the history; called by ``create``, ``reopen`` and ``finished``."""
         self.path = path
         self.checkpoints = path / _CHECKPOINTS
         self._figures = path / _FIGURES
@@ -252,7 +251,7 @@ class RunFolder:
         logger = logging.getLogger("hfvae_runner")
         logger.setLevel(logging.INFO)
         logger.addHandler(self._log)
-        # One for all folders: each line stands on the terminal once.
+        # One handler for all open folders, so that each line is printed once.
         if not RunFolder._open:
             RunFolder._terminal = _Terminal()
             logger.addHandler(RunFolder._terminal)
@@ -260,10 +259,10 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, config: Mapping[str, object]) -> Self:
-        """Create the folder of a new run; files of a run that was killed before its first checkpoint are removed.
+        """Create the folder of a new run; remove files of a run that was killed before its first checkpoint.
 
-        Raises CheckpointError where there is a checkpoint, a result or a file that no run writes, or where nothing can
-        be written.
+        Raises:
+            CheckpointError: the folder holds a checkpoint, a result or a file that no run writes, or cannot be written.
         """
         if inspect(path) in ("resumable", "finished"):
             raise CheckpointError(
@@ -282,15 +281,16 @@ class RunFolder:
 
     @classmethod
     def reopen(cls, path: Path, config: Mapping[str, object]) -> Self:
-        """Open the folder of a run to resume it, perhaps to more steps than ``config.yaml`` says.
+        """Open the folder of a run to resume it, possibly with more steps than in ``config.yaml``.
 
-        Raises CheckpointError where there is no checkpoint to go on from, or where nothing can be written.
+        Raises:
+            CheckpointError: there is no checkpoint to resume from, or the folder cannot be written.
         """
         if checkpoint_of(path) is None:
             raise CheckpointError(f"{path / _CHECKPOINTS / LAST} is missing; expected the checkpoint of an earlier run")
         try:
-            # The results go before the config is raised: killed in between, the folder counts as resumable and not as a
-            # longer run that has finished.
+            # Remove the results before writing the longer config: a folder of a run killed in between must count as
+            # resumable, not as a longer run that has finished.
             _remove([path / _METRICS, path / _STATUS])
             for folder in (path, path / _CHECKPOINTS, path / _FIGURES):
                 _remove(folder.glob(".*.tmp"))
@@ -302,7 +302,8 @@ class RunFolder:
     def finished(cls, path: Path, config: Mapping[str, object]) -> Self:
         """Open the folder of a finished run to measure it again; its results stay until they are replaced.
 
-        Raises CheckpointError where there is no finished run, or where nothing can be written.
+        Raises:
+            CheckpointError: the folder holds no finished run, or cannot be written.
         """
         if inspect(path) != "finished":
             raise CheckpointError(f"{path} holds no finished run; expected the folder of one")
@@ -312,12 +313,12 @@ class RunFolder:
             raise CheckpointError(f"run folder {path} cannot be written: {error.strerror}") from error
 
     def discard_after(self, step: int) -> None:
-        """Remove what was written after ``step``."""
+        """Remove the rows and evaluations after ``step``."""
         self.history.truncate(step)
         self.evaluations.truncate(step)
 
     def flush(self) -> None:
-        """Flush all appended lines to the disk, so that no checkpoint is ahead of them."""
+        """Flush all appended lines to the disk; called before each checkpoint, so that none is newer than the lines."""
         self.history.flush()
         self.evaluations.flush()
         flush_folder(self.path)
@@ -328,12 +329,12 @@ class RunFolder:
         return "there is no checkpoint before it" if last is None else f"the last good checkpoint is {last.resolve()}"
 
     def save_figure(self, name: str, figure: "Figure") -> None:
-        """Writes ``figures/NAME.png``."""
+        """Write ``figures/NAME.png``."""
         with atomic(self._figures / f"{name}.png") as stream:
             figure.savefig(stream, format="png", dpi=150)
 
     def close(self) -> None:
-        """Closes the log and the history; may be called twice."""
+        """Close the log and the history; a second call has no effect."""
         self.history.close()
         if self not in RunFolder._open:
             return
@@ -354,7 +355,7 @@ class RunFolder:
         if isinstance(error, Exception):
             explained = isinstance(error, RunnerError)
             text = f"error: {error}" if explained else "".join(traceback.format_exception(error)).rstrip()
-            # To the file alone: the command line prints the error once the folder is closed.
+            # To the file only: the command line prints the error after the folder is closed.
             self._log.handle(logging.makeLogRecord({"msg": text, "levelno": logging.ERROR}))
         self.close()
 
@@ -371,7 +372,7 @@ class _LogFile(logging.FileHandler):
 
 
 class _Terminal(logging.StreamHandler[TextIO]):
-    """Plain lines on stderr, above a progress bar if there is one."""
+    """A log handler that writes plain lines to stderr, above a progress bar if there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
         return spelt_out(super().format(record))
@@ -379,7 +380,7 @@ class _Terminal(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm
 
-        self.setStream(sys.stderr)  # which is another one than when the first folder was opened, perhaps
+        self.setStream(sys.stderr)  # may have changed since the first folder was opened
         with tqdm.external_write_mode(file=self.stream):
             super().emit(record)
 

@@ -1,6 +1,7 @@
-"""Services that show a run while it trains, one per file; off by default, and never part of the results.
+"""Services that show a run while it trains, one per file; off by default, and without effect on the results.
 
-A choice of conf/trackers/ is a ``Tracking``: its options, checked at start-up. Opened for a run it is a ``Tracker``.
+A choice of conf/trackers/ is a ``Tracking``, which holds its options, checked at start-up. Its ``open`` returns a
+``Tracker`` for one run.
 May import `storage` and `config`.
 """
 

@@ -1,4 +1,4 @@
-"""The interface of a tracking service, and helpers that its files share."""
+"""The interface of a tracking service, and helpers that the services' files share."""
 
 import json
 from abc import ABC, abstractmethod
@@ -14,7 +14,7 @@ from hfvae_runner.storage.history import History
 Status = Literal["completed", "failed", "interrupted"]
 Row = Mapping[str, float | int]
 _FOLDER = "trackers"
-# Neither says anything about the run's numbers.
+# Keys that do not affect the run's results.
 _NOT_HYPERPARAMETERS = ("trackers", "debug", "resume", "trust")
 _NOT_RESULTS = ("schema", "measured")
 
@@ -26,7 +26,7 @@ class About:
     Attributes:
         folder: the run folder.
         config: the resolved config.
-        step: the optimiser step that it goes on from; 0 for a new run.
+        step: the optimiser step that the run resumes from; 0 for a new run.
     """
 
     folder: Path
@@ -35,15 +35,15 @@ class About:
 
     @property
     def name(self) -> str:
-        """The run folder's."""
+        """The run folder's name."""
         return self.folder.resolve().name
 
     def own(self, name: str) -> Path:
-        """Where a tracker keeps what it needs for itself."""
+        """Return the path, in the run folder, for a tracker's own files."""
         return self.folder / _FOLDER / name
 
     def hyperparameters(self) -> dict[str, bool | int | float | str]:
-        """The config by dotted key; lists as JSON, null as text."""
+        """Return the config's values by dotted key; lists and null as JSON text."""
         chosen = {key: value for key, value in self.config.items() if key not in _NOT_HYPERPARAMETERS}
         return {
             place: value if isinstance(value, bool | int | float | str) else json.dumps(value, ensure_ascii=False)
@@ -51,7 +51,7 @@ class About:
         }
 
     def past(self) -> list[tuple[int, Row]]:
-        """Step and values up to ``step``: the rows of history.csv, and what was measured while training."""
+        """Return step and values of the rows of history.csv and evaluations.jsonl up to ``step``, ordered by step."""
         rows: list[tuple[int, Row]] = []
         for row in History(self.folder / "history.csv").read().to_dict("records"):
             rows.append((int(row.pop("step")), {str(name): value for name, value in row.items()}))
@@ -64,9 +64,10 @@ class About:
 
 
 class Tracker(ABC):
-    """One run at a service. Never draws from the random states of ``random``, NumPy and torch.
+    """One run at a service.
 
-    A run that goes on ends with each of its rows there once. Every method may raise whatever the service raises.
+    A tracker must not draw from the random states of ``random``, NumPy and torch. After a resume, the service must hold
+    each row of the run once. Every method may raise any exception of the service.
     """
 
     @abstractmethod
@@ -78,18 +79,21 @@ class Tracker(ABC):
         """Send the final results, once.
 
         Args:
-            step: the last.
+            step: the last optimiser step.
             values: from ``numbers``.
             figures: PNG files.
         """
 
     @abstractmethod
     def close(self, status: Status) -> None:
-        """Send what is left, within seconds, and close."""
+        """Send the remaining data within seconds, and close."""
 
 
 class Tracking(ABC):
-    """A choice of the group ``trackers``: its options. The constructor raises ConfigError, and opens nothing."""
+    """The options of a choice of the group ``trackers``.
+
+    The constructor checks them and raises ConfigError for an invalid one; it does not open anything.
+    """
 
     @abstractmethod
     def open(self, about: About) -> Tracker:
@@ -97,9 +101,9 @@ class Tracking(ABC):
 
 
 def numbers(metrics: Mapping[str, object]) -> dict[str, float | int]:
-    """Every number in the content of metrics.json by its path, as in ``test/kl_per_factor/style[0]``.
+    """Return every number in the content of metrics.json by its path, as in ``test/kl_per_factor/style[0]``.
 
-    Without nulls, texts and what is no result: the schema, the metrics' options.
+    Nulls, texts, the schema number and the metrics' options (``measured``) are left out.
     """
     chosen = {key: value for key, value in metrics.items() if key not in _NOT_RESULTS}
     return {
@@ -110,7 +114,7 @@ def numbers(metrics: Mapping[str, object]) -> dict[str, float | int]:
 
 
 def require(choice: str, *packages: str) -> None:
-    """Raises ConfigError where a package that the choice needs is not installed, with what installs it."""
+    """Raise ConfigError, with the command that installs it, if a package that the choice needs is missing."""
     for package in packages:
         if find_spec(package) is None:
             raise ConfigError(
@@ -120,13 +124,13 @@ def require(choice: str, *packages: str) -> None:
 
 
 def check_text(key: str, value: object) -> None:
-    """Raises ConfigError where the value of an option is not some text."""
+    """Raise ConfigError if the value of an option is not a non-empty text."""
     if not isinstance(value, str) or not value:
         raise ConfigError(f"{key}={json.dumps(value)}: expected some text")
 
 
 def one_line(error: BaseException) -> str:
-    """What a service raised, in one line of readable length."""
+    """Return the text of an exception in one line of at most 300 characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 300 else f"{text[:300]} …"
 

@@ -15,9 +15,9 @@ logger = logging.getLogger(__name__)
 
 
 class Trackers:
-    """The opened trackers of one run; a context manager that closes them with how its block ended.
+    """The opened trackers of one run; a context manager that closes them with the status of its block.
 
-    A tracker that fails is closed with a warning in the log, and the run goes on without it.
+    A tracker that fails is closed with a warning in the log, and the run continues without it.
     """
 
     def __init__(self, chosen: Mapping[str, Tracking], about: About) -> None:
@@ -29,22 +29,22 @@ class Trackers:
 
     @classmethod
     def open(cls, chosen: Mapping[str, Tracking], folder: Path, config: Mapping[str, object], step: int) -> Self:
-        """Opens all for a run.
+        """Open all trackers for a run.
 
         Args:
-            chosen: by name.
-            folder: the run folder, which exists.
+            chosen: the trackers' options, by name.
+            folder: the run folder, which must exist.
             config: the resolved config.
-            step: the optimiser step that the run goes on from; 0 for a new one.
+            step: the optimiser step that the run resumes from; 0 for a new run.
 
         Raises:
-            ConfigError: one cannot be opened; those that were are closed again.
+            ConfigError: a tracker cannot be opened; the trackers opened before are closed.
         """
         trackers = cls(chosen, About(folder, config, step))
         for name, tracking in chosen.items():
             try:
                 trackers._opened[name] = tracking.open(trackers._about)
-            # Whatever a service raises: here it is still the config that names one which cannot be used.
+            # A service may raise any exception; before the training starts, it is an error of the config.
             except Exception as error:
                 trackers.close("failed")
                 if isinstance(error, RunnerError):
@@ -53,7 +53,7 @@ class Trackers:
         return trackers
 
     def row(self, step: int, values: Mapping[str, object]) -> None:
-        """Send a row of history.csv, or of evaluations.jsonl, to all."""
+        """Send a row of history.csv, or of evaluations.jsonl, to all trackers."""
         if not self._opened:
             return
         row = numbers(values)
@@ -63,7 +63,7 @@ class Trackers:
         self._each(lambda tracker: tracker.row(step, row))
 
     def discard_after(self, step: int) -> None:
-        """Discard the rows after an earlier step from which training resumes."""
+        """Discard the rows after an earlier step, from which training resumes, by reopening all trackers there."""
         about = replace(self._about, step=step)
         for name in list(self._opened):
             with self._kept_going(name):
@@ -71,17 +71,17 @@ class Trackers:
                 self._opened[name] = self._chosen[name].open(about)
 
     def results(self, step: int, metrics: Mapping[str, object]) -> None:
-        """Send the content of metrics.json and the figures to all."""
+        """Send the content of metrics.json and the figures to all trackers."""
         if not self._opened:
             return
-        # What was measured at this very step while training stands there already.
+        # Values measured at this step during training have been sent already.
         held = self._last if step == self._step else set()
         values = {name: value for name, value in numbers(metrics).items() if name not in held}
         figures = sorted((self._about.folder / "figures").glob("*.png"))
         self._each(lambda tracker: tracker.results(step, values, figures))
 
     def close(self, status: Status) -> None:
-        """Closes all; may be called twice."""
+        """Close all trackers; a second call has no effect."""
         self._each(lambda tracker: tracker.close(status))
         self._opened.clear()
 
@@ -94,7 +94,7 @@ class Trackers:
     def _kept_going(self, name: str) -> Iterator[None]:
         try:
             yield
-        # Whatever a service raises: hours of training are worth more than its rows.
+        # A service may raise any exception, none of which may end the training.
         except Exception as error:
             logger.warning("trackers.%s: %s; it is closed, the run continues", name, one_line(error))
             with suppress(Exception):

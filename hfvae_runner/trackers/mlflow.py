@@ -1,4 +1,4 @@
-"""A run in an MLflow store: a local SQLite file, or a server."""
+"""Runs in an MLflow store: a local SQLite file, or a server."""
 
 import json
 import logging
@@ -25,12 +25,12 @@ _BRACKETS, _NOT_IN_NAMES = re.compile(r"\[([^][]*)\]"), re.compile(r"[^\w\-. /]"
 
 
 class MLflow(Tracking):
-    """A run of an experiment.
+    """The options of MLflow.
 
     Args:
         tracking_uri: ``sqlite:///FILE``, relative to the current folder, or a server's address. None takes the
             environment variable MLFLOW_TRACKING_URI, else ``outputs/mlflow/mlflow.db``.
-        experiment: its name; made where there is none.
+        experiment: the experiment's name; it is created if it does not exist.
     """
 
     def __init__(self, *, tracking_uri: str | None, experiment: str) -> None:
@@ -40,7 +40,7 @@ class MLflow(Tracking):
         self._uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT_STORE
         scheme, separator, _ = self._uri.partition(":")
         named = scheme != "sqlite" or (self._uri.startswith(_LOCAL) and self._uri != _LOCAL)
-        # MLflow no longer takes its store of plain files.
+        # MLflow no longer supports its file store.
         if not separator or scheme == "file" or not named:
             raise ConfigError(
                 f"trackers.mlflow.tracking_uri={self._uri!r}: expected sqlite:///FILE or the http address of a server"
@@ -54,14 +54,15 @@ class MLflow(Tracking):
 
 
 class _Run(Tracker):
-    """Rows and results as metrics, the config as parameters and as an artifact, figures as artifacts.
+    """One run: rows and results as metrics, the config as parameters and as an artifact, figures as artifacts.
 
-    MLflow can neither replace nor drop a value: a run that goes on takes up the same run, and a row that it holds
-    already keeps its first values. Names lose their brackets, which MLflow refuses: ``style[0]`` is ``style.0``.
+    MLflow can neither replace nor remove a value. A resumed run continues the same MLflow run, and a row that the store
+    already holds keeps its first values. Brackets, which MLflow refuses, are replaced: ``style[0]`` is ``style.0``.
     """
 
     def __init__(self, about: About, uri: str, experiment: str) -> None:
-        # Read when MLflow is imported: no reports about its use; a server that is down is given up within seconds.
+        # MLflow reads these at its import: no usage reports, and few retries, so that a server that is down costs
+        # seconds.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
@@ -96,7 +97,7 @@ class _Run(Tracker):
         self._client.set_terminated(self._id, _ENDED[status])
 
     def _identify(self, about: About, uri: str, experiment: str) -> tuple[str, bool]:
-        """The run's identifier, and whether the store has had it before."""
+        """Return the run's identifier, and whether the store already holds the run; create it if not."""
         from mlflow.exceptions import MlflowException
 
         note = about.own("mlflow.json")
@@ -105,7 +106,7 @@ class _Run(Tracker):
             try:
                 found = self._client.get_run(known)
             except MlflowException as error:
-                # Another store than before, or the run was removed from it: it starts there anew, with all its rows.
+                # The store has changed, or the run was removed from it: create it with all its rows.
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
             else:
@@ -122,13 +123,13 @@ class _Run(Tracker):
         from mlflow.exceptions import MlflowException
 
         if (found := self._client.get_experiment_by_name(name)) is None:
-            # MLflow's own place for the artifacts of a local store is the current folder.
+            # By default MLflow puts the artifacts of a local store into the current folder.
             local = _local(uri)
             place = None if local is None else (local.parent / "artifacts").as_uri()
             try:
                 return self._client.create_experiment(name, place)
             except MlflowException:
-                # Another job of the sweep may have made it in between.
+                # Another job of the sweep may have created it in between.
                 if (found := self._client.get_experiment_by_name(name)) is None:
                     raise
         return found.experiment_id
@@ -136,7 +137,7 @@ class _Run(Tracker):
     def _describe(self, about: About) -> None:
         from mlflow.entities import Param
 
-        # A parameter cannot be changed: where steps are added, config.yaml alone says so.
+        # A parameter cannot be changed: if steps are added, only the artifact config.yaml has the new number.
         held = self._client.get_run(self._id).data.params if self._goes_on else {}
         given = {_name(key): str(value)[:_PARAMETER_LENGTH] for key, value in about.hyperparameters().items()}
         parameters = [Param(key, value) for key, value in given.items() if key not in held]
@@ -146,7 +147,7 @@ class _Run(Tracker):
         self._client.log_text(self._id, shown, "config.yaml")
 
     def _steps_of(self, name: str) -> set[int]:
-        """The steps at which the store had a metric when the run was taken up; those of a row are its first one's."""
+        """Return the steps at which the store held a metric when the run was resumed; a row uses its first metric's."""
         if not self._goes_on:
             return set()
         if name not in self._held:
@@ -156,7 +157,7 @@ class _Run(Tracker):
 
 @contextmanager
 def _alone(uri: str) -> Iterator[None]:
-    """One job of a sweep after the other: the first that opens a local store makes it, or brings it up to date."""
+    """Lock a local store for one job of a sweep at a time, since the first one creates or upgrades the store."""
     local = _local(uri)
     if local is None:
         yield
@@ -167,7 +168,7 @@ def _alone(uri: str) -> Iterator[None]:
 
 
 def _local(uri: str) -> Path | None:
-    """The file of a local store."""
+    """Return the file of a local store; None for a server."""
     return Path(uri.removeprefix(_LOCAL)).resolve() if uri.startswith(_LOCAL) else None
 
 

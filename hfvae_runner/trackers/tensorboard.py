@@ -1,4 +1,4 @@
-"""Event files for TensorBoard, through torch's own writer."""
+"""Event files for TensorBoard, written by torch's own writer."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from hfvae_runner.trackers._tracker import About, Row, Status, Tracker, Tracking
 
 
 class TensorBoard(Tracking):
-    """Event files in ``trackers/tensorboard`` of the run folder."""
+    """The choice of TensorBoard, with event files in ``trackers/tensorboard`` of the run folder."""
 
     def __init__(self) -> None:
         require("tensorboard", "tensorboard")
@@ -20,10 +20,10 @@ class TensorBoard(Tracking):
 
 
 class _Events(Tracker):
-    """Rows and results as scalars, figures as images, the config as text and, at the end, for the HPARAMS page.
+    """One run: rows and results as scalars, figures as images, the config as text and, at the end, as hyperparameters.
 
-    A run that goes on writes a new file, which tells every reader to drop what stands in the earlier ones after the
-    step. A reader that ignores that mark sees the rows between the checkpoint and the kill twice.
+    A resumed run writes a new file, which marks the rows after its first step in earlier files as obsolete. A reader
+    that ignores this mark sees the rows between the checkpoint and the kill twice.
     """
 
     def __init__(self, about: About) -> None:
@@ -43,7 +43,7 @@ class _Events(Tracker):
 
     def row(self, step: int, values: Row) -> None:
         self._add(step, values)
-        # What a kill leaves unwritten here would be missing: the run goes on after the rows before its checkpoint.
+        # Flush, since a resumed run does not write the rows before its checkpoint again.
         self._writer.flush()
 
     def results(self, step: int, values: Row, figures: Sequence[Path]) -> None:

@@ -1,4 +1,4 @@
-"""A run of Weights & Biases, on its server or in files that ``wandb sync`` uploads later."""
+"""Runs of Weights & Biases, on its server or in files that ``wandb sync`` uploads later."""
 
 import json
 import logging
@@ -20,18 +20,18 @@ logger = logging.getLogger(__name__)
 
 Mode = Literal["offline", "online"]
 _IDENTIFIER = re.compile(r"[\w-]{1,64}", re.ASCII)
-_SECONDS_TO_FINISH = 20  # what is not uploaded by then stays in the run folder, for `wandb sync`
+_SECONDS_TO_FINISH = 20  # later data stay in the run folder, for `wandb sync`
 
 
 class WandB(Tracking):
-    """A run of a project.
+    """The options of Weights & Biases.
 
     Args:
-        project: its name.
-        entity: the user or team that it belongs to; None takes the user's own default.
-        mode: ``offline`` writes files below ``trackers/wandb`` of the run folder and asks no server; ``online``
+        project: the project's name.
+        entity: the user or team that owns the project; None takes the user's own default.
+        mode: ``offline`` writes files to ``trackers/wandb`` of the run folder without contacting a server; ``online``
             uploads, with the key that ``wandb login`` has stored.
-        tags: of the run.
+        tags: the run's tags.
     """
 
     def __init__(self, *, project: str, entity: str | None, mode: Mode, tags: Sequence[str]) -> None:
@@ -49,16 +49,16 @@ class WandB(Tracking):
 
 
 class _Run(Tracker):
-    """Rows as history by their step, results as summary, figures as images, the config as config.
+    """One run: rows as history by their step, results as summary, figures as images, the config as config.
 
-    W&B can neither replace nor drop a row, and what is uploaded offline is added to what the server holds. So a run
-    that goes on offline writes all of its rows anew and removes its earlier files, unless these were uploaded: then it
-    writes the rows that follow them. Online it takes up the same run, and hands over the rows that the server lacks.
+    W&B can neither replace nor remove a row, and adds the rows of offline files to those on the server. So a run
+    resumed offline removes its earlier files and writes all of its rows again; if the files were uploaded, it writes
+    only the rows after them. A run resumed online continues the same W&B run and sends the rows that the server lacks.
     """
 
     def __init__(self, about: About, project: str, entity: str | None, mode: Mode, tags: tuple[str, ...]) -> None:
         if mode == "offline":
-            # Read when W&B starts its process; without it, that asks a server to take reports about its use.
+            # Read when W&B starts its process, which otherwise contacts a server for usage reports.
             os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         import wandb
 
@@ -95,7 +95,7 @@ class _Run(Tracker):
             self.row(step, values)
 
     def row(self, step: int, values: Row) -> None:
-        # The same step may come twice, as a row and as what was measured there: W&B joins the two.
+        # A step may occur twice, as a row of history.csv and of evaluations.jsonl; W&B merges the two.
         if step >= self._first:
             self._run.log(dict(values), step=step)
             self._last = step
@@ -111,9 +111,9 @@ class _Run(Tracker):
 
 
 class _Note:
-    """What the run folder keeps about the run: its identifier, and each part's last step, None where it was killed.
+    """A file in the run folder with the run's identifier and each part's last step; None for a part that was killed.
 
-    The identifier is not made of names, since the same job of two sweeps has the same folder name.
+    The identifier is random, since the same job of two sweeps has the same folder name.
     """
 
     def __init__(self, path: Path, identifier: str, parts: dict[str, int | None]) -> None:
@@ -127,7 +127,7 @@ class _Note:
             return cls(path, secrets.token_hex(8), {})
         content = json.loads(path.read_bytes())
         identifier = content["id"]
-        # It becomes part of a pattern of folders to remove.
+        # Checked, since it becomes part of a pattern for folders to remove.
         if not isinstance(identifier, str) or not _IDENTIFIER.fullmatch(identifier):
             raise ConfigError(f"{path}: id={identifier!r}; expected letters, digits, - and _")
         return cls(path, identifier, content["parts"])
@@ -141,7 +141,7 @@ class _Note:
             self._parts.pop(part, None)
 
     def uploaded(self) -> int:
-        """The last step that a server holds; -1 for none."""
+        """Return the last uploaded step; -1 if there is none."""
         killed = [part for part, last in self._parts.items() if last is None]
         if killed:
             logger.warning(
@@ -154,7 +154,7 @@ class _Note:
 
 
 def _remove_offline(place: Path, identifier: str) -> list[str]:
-    """Removes the parts that were never uploaded, and says which."""
+    """Remove the parts that were never uploaded, and return their names."""
     waiting = [part for part in place.glob(f"offline-run-*-{identifier}") if not any(part.glob("*.wandb.synced"))]
     for part in waiting:
         shutil.rmtree(part)

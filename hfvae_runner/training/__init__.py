@@ -1,5 +1,5 @@
 """Training: the loop, steps compiled or recorded as a graph, stacks of runs, batches, seeds, checkpoints, restarts.
 
-May import `objectives`, `storage`, `trackers` and what lies below; knows nothing of evaluation. What is about one step,
-one row or one checkpoint is a file of its own.
+May import `objectives`, `storage`, `trackers` and the layers below them, and does not import `evaluation`. A step, a
+row of history.csv and a checkpoint each have a file of their own.
 """

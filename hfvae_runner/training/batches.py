@@ -13,11 +13,11 @@ from hfvae_runner.training.seeds import derived
 
 
 class Batches:
-    """Random access to the batch of any step, so that a resumed run needs no earlier ones.
+    """Random access to the batch of any step, so that a resumed run does not need the earlier batches.
 
-    Every epoch is a fresh permutation cut into N // B batches of exactly B; the N % B examples left over are others
-    in each epoch. (A last short batch would make the estimate of q(z) poorer there, and a second shape to compile.)
-    With weights an epoch is N rows drawn in that proportion in place of a permutation, see ``draws``.
+    Every epoch is a new permutation, cut into N // B batches of exactly B examples; a different set of N % B examples
+    is left over in each epoch. (A shorter last batch would make the estimate of q(z) worse, and would be a second shape
+    to compile.) With weights, an epoch is N rows drawn in proportion to them instead of a permutation; see ``draws``.
     """
 
     def __init__(
@@ -32,9 +32,9 @@ class Batches:
         Args:
             x: [N, *], on the training device, as stored (uint8 images stay uint8).
             batch_size: B.
-            seed: the run's.
-            labels: [N], on the same device; None where training needs none.
-            weights: [N] float64, on the CPU: in what proportion the examples are drawn; None for all alike.
+            seed: the run's seed.
+            labels: [N], on the same device; None if training needs no labels.
+            weights: [N] float64, on the CPU: the examples are drawn in proportion to them; None for equal weights.
 
         Raises:
             ConfigError: B is larger than N.
@@ -53,11 +53,11 @@ class Batches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """N // B."""
+        """The number of batches per epoch, N // B."""
         return len(self.x) // self.batch_size
 
     def at(self, step: int) -> tuple[Tensor, Tensor | None]:
-        """The batch of step ``step`` (from 0): examples [B, *] as stored, and labels [B] where there are any."""
+        """Return the batch of step ``step`` (from 0): examples [B, *] as stored, and labels [B] or None."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             # Drawn on the CPU, so that every device sees the same order.

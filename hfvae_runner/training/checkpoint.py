@@ -1,6 +1,6 @@
-"""Checkpoints: parameters, optimiser, step, every random state and the thread count, to resume to the bit.
+"""Checkpoints: parameters, optimiser, step, every random state and the thread count, to resume bit for bit.
 
-The order of the data depends on (seed, epoch) alone and a schedule on the step alone, so the step stands for both.
+The order of the data depends only on (seed, epoch), and a schedule only on the step, so the step restores both.
 """
 
 import io
@@ -27,7 +27,7 @@ from hfvae_runner.storage.files import atomic, flush_folder, write_atomic, writi
 from hfvae_runner.storage.run_folder import LAST, step_files
 
 _FORMAT = 3
-# What a file system needs beside the file itself, and what the run's other files may grow by until the next checkpoint.
+# Space for the file system's own data, and for the growth of the run's other files until the next checkpoint.
 _SPARE_BYTES = 1_000_000
 _CONTENT: Mapping[str, type] = {
     "step": int,
@@ -42,7 +42,7 @@ _CONTENT: Mapping[str, type] = {
     "restarts": list,
     "config": str,
 }
-# What reading a damaged or foreign file raises, in zipfile and in the restricted unpickler.
+# Errors that zipfile and the restricted unpickler raise for a damaged or foreign file.
 _UNREADABLE = (
     ArithmeticError,
     AttributeError,
@@ -67,14 +67,14 @@ class State:
 
     Attributes:
         model: the networks and the prior.
-        objective: its terms may have parameters of their own.
+        objective: the objective, whose terms may have parameters of their own.
         optimizer: the optimiser of all these parameters.
         generator: the noise generator, on the training device, seeded from the run's seed.
         step: the optimiser steps taken so far.
-        seconds: the wall time that they took, over all resumes.
-        restarts: after each divergence that was taken back, the ``step`` gone on from and the learning rate ``lr``.
+        seconds: the wall time of these steps, in seconds, over all resumes.
+        restarts: for each restart after a divergence, the ``step`` it resumed from and the new learning rate ``lr``.
         initialised: what ``initialise`` returned, where ``init_from`` names a run; else None.
-        rng: the run's own random states while the process goes from one run to the other; None where the process's are.
+        rng: the run's random states while the process works on other runs; None while they are the process's own.
     """
 
     model: nn.Module
@@ -89,24 +89,29 @@ class State:
 
     @property
     def lr(self) -> float:
-        """The networks' learning rate now."""
+        """The networks' current learning rate."""
         lr: float = self.optimizer.param_groups[0]["lr"]
         return lr
 
     def save(self, checkpoints: Path, keep: int, config_text: str) -> Path:
-        """Writes ``step_NNNNNNNN.pt`` and moves ``last.pt`` to it, each whole or not at all; returns the former's path.
+        """Write ``step_NNNNNNNN.pt`` atomically, replace ``last.pt`` by it, and return the path of the former.
 
-        The newest ``keep`` step files stay. Files of a later step, which a run that was taken back has left behind, go.
+        The newest ``keep`` step files are kept. Files of a later step, which a restarted run has left, are removed.
+
+        Args:
+            checkpoints: the folder of the checkpoints.
+            keep: how many step files to keep.
+            config_text: the config, which is stored in the checkpoint.
 
         Raises:
             Diverged: a parameter is not finite; nothing is written.
-            StorageError: there is no room; nothing is written, or nothing that counts.
+            StorageError: the disk is full, or fails; ``last.pt`` is unchanged or whole.
         """
         for name, parameter in chain(self.model.named_parameters(), self.objective.named_parameters()):
             if not torch.isfinite(parameter).all():
                 raise Diverged(f"parameter {name!r} is not finite at step {self.step}")
         path = checkpoints / f"step_{self.step:08d}.pt"
-        # In memory first: torch turns an error of the disk into one of its own, and the size is known before the write.
+        # In memory first: torch would hide an error of the disk behind its own, and the size is known before the write.
         buffer = io.BytesIO()
         torch.save(self._content(config_text), buffer)
         _refuse_a_full_disk(path, buffer.getbuffer().nbytes)
@@ -120,7 +125,7 @@ class State:
         return path
 
     def hold_random_states(self) -> None:
-        """Save the process's random states as this run's, since other runs will draw from them."""
+        """Save the process's random states as this run's, before other runs draw from them."""
         self.rng = _random_states(self.generator.device)
 
     def restore_random_states(self) -> None:
@@ -150,15 +155,16 @@ class State:
 def restore(state: State, path: Path) -> None:
     """Restore a checkpoint into ``state``, on its device, and into the process's random states.
 
-    On another kind of device than the checkpoint's, the noise generator is seeded anew from its seed and the step: the
-    run goes on, but not to the bit. Nothing in the file is executed.
+    If the device's type differs from the checkpoint's, the noise generator is seeded again from its seed and the step,
+    and the resumed run differs from an uninterrupted one. Nothing in the file is executed.
 
-    Raises CheckpointError, before anything is changed, where the file is missing, damaged, no checkpoint, of another
-    format, or of another model or optimiser.
+    Raises:
+        CheckpointError: the file is missing, damaged, no checkpoint, of another format, or of another model or
+            optimiser; nothing is changed.
     """
     content = _fitting(state, path)
     for group, own in zip(content["optimizer"]["param_groups"], state.optimizer.param_groups, strict=True):
-        # How a step is computed belongs to the device, and so to the run that goes on.
+        # These options depend on the device, so the resumed run keeps its own.
         group.update({key: own[key] for key in ("capturable", "foreach", "fused") if key in own})
 
     state.model.load_state_dict(content["model"])
@@ -181,9 +187,11 @@ def restore(state: State, path: Path) -> None:
 
 
 def restore_model(model: nn.Module, path: Path) -> None:
-    """Restore the parameters of a model from a checkpoint, and nothing else.
+    """Restore only the parameters of a model from a checkpoint.
 
-    Raises CheckpointError, before anything is changed, where ``restore`` would for the file or the model.
+    Raises:
+        CheckpointError: the file is missing, damaged, no checkpoint, of another format, or of another model; nothing
+            is changed.
     """
     restore_parameters(model, _read(path)["model"], path)
 
@@ -227,7 +235,7 @@ def restore_parameters(model: nn.Module, parameters: Mapping[str, Tensor], path:
 
 
 def newest_good(state: State, checkpoints: Path) -> Path | None:
-    """Return the newest numbered checkpoint that ``restore`` accepts; None where there is none."""
+    """Return the newest numbered checkpoint that ``restore`` accepts, or None."""
     for path in step_files(checkpoints):
         try:
             _fitting(state, path)
@@ -238,7 +246,7 @@ def newest_good(state: State, checkpoints: Path) -> Path | None:
 
 
 def _fitting(state: State, path: Path) -> dict[str, Any]:
-    """A checkpoint's content; raises CheckpointError where it is not one of such a state."""
+    """Read a checkpoint; raise CheckpointError if it does not fit the state."""
     content = _read(path)
     for part, module in {"model": state.model, "objective": state.objective}.items():
         _check_parameters(part, module.state_dict(), content[part], path)
@@ -254,7 +262,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is missing; expected a checkpoint")
     try:
         with zipfile.ZipFile(path) as archive:
-            # torch stores all as it is: what unpacks to more than the file holds would only fill the memory.
+            # torch stores records uncompressed: a file that unpacks to more than its size could only fill the memory.
             if sum(record.file_size for record in archive.infolist()) > path.stat().st_size:
                 raise zipfile.BadZipFile("its records unpack to more than the file holds")
             damaged = archive.testzip()
@@ -293,14 +301,14 @@ def _describe(value: object) -> str:
 
 
 def point_last_to(path: Path) -> None:
-    """Make ``last.pt`` a copy of the checkpoint at the path; raises StorageError where it cannot."""
+    """Make ``last.pt`` a hard link to (or a copy of) the checkpoint at the path; raise StorageError on failure."""
     last = path.with_name(LAST)
     temporary = path.with_name(f".{LAST}.tmp")
     temporary.unlink(missing_ok=True)
     try:
         os.link(path, temporary)
     except OSError:
-        # File systems without hard links.
+        # The file system has no hard links.
         write_atomic(last, path.read_bytes())
         return
     with writing(last):
@@ -320,7 +328,11 @@ def _refuse_a_full_disk(path: Path, size: int) -> None:
 
 
 def _plain(value: object, place: str) -> object:
-    """The value with its tensors cut from larger storages; TypeError where the restricted loader would refuse it."""
+    """Return the value with tensors that are parts of larger storages copied out of them.
+
+    Raises:
+        TypeError: the restricted loader would refuse the value.
+    """
     if isinstance(value, Tensor):
         tensor = value.detach()
         return tensor.clone() if tensor.untyped_storage().nbytes() > tensor.nbytes else tensor
@@ -329,7 +341,7 @@ def _plain(value: object, place: str) -> object:
     if isinstance(value, list | tuple):
         items = [_plain(inner, f"{place}[{index}]") for index, inner in enumerate(value)]
         return tuple(items) if isinstance(value, tuple) else items
-    # Subclasses, such as NumPy's float64, would be saved and then refused.
+    # Subclasses, such as NumPy's float64, could be saved but not loaded.
     if value is not None and type(value) not in (bool, int, float, str):
         raise TypeError(f"{place} is {type(value).__name__}; expected a tensor, a number or text")
     return value

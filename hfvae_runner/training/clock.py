@@ -7,7 +7,7 @@ from hfvae_runner.training.member import Member
 
 
 class Clock:
-    """Wall time of the members' steps, which counts for each of them, and their rate since the last row."""
+    """Wall time of the members' steps, counted in full for each member, and the rate since the last row."""
 
     def __init__(self, team: Sequence[Member]) -> None:
         self._team = team
@@ -16,16 +16,16 @@ class Clock:
         self._rate = 0.0
 
     def rate(self, batch: int) -> float:
-        """Examples per second of one member, since the last row."""
+        """Return the examples per second of one member since the last row."""
         now, step = time.perf_counter(), self._team[0].state.step
-        # Once a row: its members are asked about one after the other.
+        # Computed once a row: this is called for each member in turn.
         if step != self._row_step:
             self._rate = (step - self._row_step) * batch / max(now - self._row, 1e-9)
             self._row, self._row_step = now, step
         return self._rate
 
     def note(self) -> None:
-        """Add the time since the last call to every member's state."""
+        """Add the seconds since the last call to every member's state."""
         now = time.perf_counter()
         for member in self._team:
             member.state.seconds += now - self._noted

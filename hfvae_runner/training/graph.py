@@ -1,7 +1,7 @@
-"""Records a step as a CUDA graph and replays it, without Python or a launch per kernel.
+"""Records a step as a CUDA graph and replays it, without Python and without a launch per kernel.
 
-All that differs from one step to the next has to be an input, which is copied to where the recorded step reads it: the
-batch, the noise and the knobs are, while numbers, such as the learning rates, stay what they were when it was recorded.
+Everything that differs between steps must be an input: the batch, the noise and the knobs are copied to the memory that
+the recorded step reads. Python numbers, such as the learning rates, keep the values that they had at the recording.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,23 +15,23 @@ from hfvae_runner.errors import ConfigError
 from hfvae_runner.training.step import Step
 
 WARM_UP = 3
-"""So many steps run before one is recorded: libraries make their workspaces, kernels are compiled and chosen."""
+"""Steps before the recorded one, in which libraries allocate workspaces and kernels are compiled and chosen."""
 
 Outcome = tuple[Tensor, dict[str, Tensor]]
 
 
 class Recorder(Protocol):
-    """Protocol: runs warm-up steps and records one."""
+    """Protocol of an object that runs warm-up steps and records one step."""
 
     def aside(self) -> AbstractContextManager[None]:
-        """Where the steps before the recorded one run."""
+        """Return the context in which the steps before the recorded one run."""
 
     def record(self, work: Callable[[], Outcome]) -> tuple[Callable[[], None], Outcome]:
         """Record a call; return a function that replays it, and the tensors that hold its results."""
 
 
 class CudaRecorder:
-    """Records on a stream of its own, as CUDA requires.
+    """A recorder with a stream of its own, as CUDA requires.
 
     Args:
         device: a CUDA device with its index.
@@ -51,32 +51,32 @@ class CudaRecorder:
 
     def record(self, work: Callable[[], Outcome]) -> tuple[Callable[[], None], Outcome]:
         graph = torch.cuda.CUDAGraph()
-        # Around it, so that the stream is left even where the end of the capture is refused.
+        # The stream's context is the outer one, so that it is left even if the end of the capture raises an error.
         with torch.cuda.stream(self._stream), torch.cuda.graph(graph, stream=self._stream):
             results = work()
         return graph.replay, results
 
 
 def check(device: torch.device) -> None:
-    """Raises ConfigError where the device cannot record a step."""
+    """Raise ConfigError if the device cannot record a step."""
     if device.type != "cuda":
         raise ConfigError(f"runtime.graph=true: device {device} records no steps, a CUDA device does; expected false")
 
 
 def graphed(step: Step, device: torch.device) -> Step:
-    """The step, recorded after ``WARM_UP`` ordinary ones.
+    """Return a step that is recorded after ``WARM_UP`` ordinary calls and replayed from then on.
 
-    Its results are the recorded step's own memory: they hold until the next step. A new one has to be made where a
-    learning rate, a parameter's memory or the optimiser's state is another than before.
+    Its results lie in the recorded step's own memory and are valid until the next step. Record again after a change of
+    a learning rate, of a parameter's memory or of the optimiser's state.
 
     Args:
-        step: its optimiser is ``capturable``. Inputs are tensors, or None, or sequences of such; each call has those of
-            the same shapes.
-        device: a CUDA device with its index, on which the step's parameters lie; the inputs may lie elsewhere.
+        step: a step whose optimiser is ``capturable``. Its inputs are tensors, None, or sequences of these, of the same
+            shapes in every call.
+        device: a CUDA device with its index, which holds the step's parameters; the inputs may be on another device.
 
-    Raises:
-        ConfigError: while it is recorded, the step does what cannot be, such as wait for a number from the GPU.
-        ValueError: an input has another shape than at the first step.
+    Returns:
+        A step that raises ConfigError if an operation cannot be recorded, such as waiting for a number from the GPU,
+        and ValueError if an input's shape differs from the first step's.
     """
     return _Graphed(step, CudaRecorder(device), device)
 
@@ -115,7 +115,7 @@ class _Graphed:
         try:
             return self._recorder.record(work)
         except RuntimeError as error:
-            # The end of a capture that went wrong raises an error of its own.
+            # The end of a failed capture raises another error; the first one is the cause.
             first = next(iter(errors), error)
             if isinstance(first, torch.OutOfMemoryError):
                 raise first from None
@@ -135,7 +135,7 @@ def _fill(memory: Any, value: Any) -> None:
     if shapes != expected:
         raise ValueError(f"a recorded step takes tensors of {expected}; given {shapes}")
     for each, source in zip(own, given, strict=True):
-        # Without waiting for the GPU: nothing writes to what was given.
+        # Without waiting for the GPU: nothing writes to the source afterwards.
         each.copy_(source, non_blocking=True)
 
 

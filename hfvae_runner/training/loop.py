@@ -1,6 +1,6 @@
 """The training loop.
 
-A step is counted when it is done: after the first one ``state.step`` is 1.
+A step is counted after it is done: ``state.step`` is 1 after the first.
 """
 
 import logging
@@ -23,18 +23,19 @@ logger = logging.getLogger(__name__)
 
 
 def train(members: Sequence[Member]) -> None:
-    """Trains from the step at which all stand to ``total_steps``; rows go to the observers, checkpoints to the folders.
+    """Train all members from their common step to ``total_steps``.
 
-    A member that diverges, or cannot be written, ends there with its ``error``, and the others go on. Where a
-    divergence is to be taken back (``on_divergence``), ``training.restart.train_with_restarts`` calls this again.
+    Rows are sent to the members' observers, and checkpoints are written to their folders. A member that diverges, or
+    whose files cannot be written, stops with its ``error`` set; the others continue. For ``on_divergence=restart``,
+    ``training.restart.train_with_restarts`` calls this function again.
 
     Args:
-        members: one, or several that a ``Stack`` can hold.
+        members: one member, or several that a ``Stack`` can hold.
 
     Raises:
-        SystemExit: after SIGTERM (143) or SIGINT (130), with a checkpoint of each written.
+        SystemExit: after SIGTERM (143) or SIGINT (130); a checkpoint of each member has been written.
     """
-    # Neighbours with the same learning rates share their updates.
+    # Adjacent members with the same learning rates share one update.
     team = sorted(members, key=lambda member: rates(member.state.optimizer))
     first = team[0].run
     take_step = steps_of([(member.run, member.state) for member in team])
@@ -50,10 +51,10 @@ def train(members: Sequence[Member]) -> None:
                 member.state.step = step
             bar.update()
 
-            # Asked once: a signal that comes while the row is written is the next step's, which then has a checkpoint.
+            # Read once: a signal that arrives while the row is written ends the next step, which then has a checkpoint.
             stopping = stop.signum is not None
             due = _Due.after(step, first, stopping=stopping)
-            # On a GPU, looking at the loss waits for it: there only when something is written anyway.
+            # On a GPU, reading the loss waits for it, so it is read only when something is written anyway.
             if due.anything or (first.device.type == "cpu" and not results.all_finite()):
                 per_member = results.per_member()
                 for member, (*_, knobs), values in zip(team, inputs, per_member, strict=True):
@@ -72,7 +73,11 @@ def train(members: Sequence[Member]) -> None:
 
 @dataclass(frozen=True)
 class _Due:
-    """What is due after a step. Rows and checkpoints depend on the step only, not on where a run starts or ends."""
+    """What is due after a step.
+
+    Rows depend only on the step, not on where a run starts or ends; a checkpoint is also due at the end of the training
+    and after a signal.
+    """
 
     row: bool
     measure: bool
@@ -101,7 +106,7 @@ def _conclude(member: Member, due: _Due, values: Values, knobs: Tensor, clock: C
     if due.row:
         row = history_row(run, state, knobs, values)
         member.observer.row({**row, "examples_per_second": clock.rate(run.config.batch_size)})
-    # Before the checkpoint: what comes after one would be lost to a run that is killed in between.
+    # Before the checkpoint: a run that is killed in between would lose a measurement made after it.
     if due.measure:
         member.observer.measure(state.step)
         run.model.train()
@@ -131,13 +136,13 @@ def _progress(team: Sequence[Member]) -> "tqdm[NoReturn]":
         desc=f"{len(team)} runs" if len(team) > 1 else None,
         unit="step",
         dynamic_ncols=True,
-        # None: only where stderr is a terminal.
+        # None shows the bar only if stderr is a terminal.
         disable=None if first.run.config.train.progress else True,
     )
 
 
 def _shown(values: Sequence[Values]) -> str:
-    """Loss and ELBO, averaged over the members."""
+    """Return the loss and the ELBO, averaged over the members, as text."""
     loss = fmean(each["loss"][0] for each in values)
     elbo = fmean(each["reconstruction"][0] - each["kl/joint"][0] for each in values)
     return f"loss {loss:.2f}, elbo {elbo:.2f}"

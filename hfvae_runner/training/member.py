@@ -1,4 +1,4 @@
-"""One of the runs that are trained by one loop: its state, its folder, what observes it, and its checkpoints."""
+"""One of the runs that are trained by one loop: its state, its folder, its observer and its checkpoints."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,16 +15,16 @@ from hfvae_runner.training.stack import Trainable
 
 
 class Observer(Protocol):
-    """Receives a run's rows and results."""
+    """Protocol of an object that receives a run's rows and results."""
 
     def row(self, row: Mapping[str, float | int]) -> None:
         """Receive a row for history.csv."""
 
     def measure(self, step: int) -> None:
-        """Evaluate the model, every ``metrics.every`` steps; may leave it in evaluation mode."""
+        """Evaluate the model, every ``metrics.every`` steps; the model may be left in evaluation mode."""
 
     def discard_after(self, step: int) -> None:
-        """Discard what came after the step."""
+        """Discard the rows and measurements after the step."""
 
     def results(self, metrics: Mapping[str, object]) -> None:
         """Receive the content of metrics.json."""
@@ -35,10 +35,11 @@ class Member:
     """One of the runs that are trained together, or the only one.
 
     Attributes:
-        state: where it stands.
-        folder: where its checkpoints go.
-        observer: is shown the rows, and asked to measure.
-        error: what ended it before the others; None as long as nothing has.
+        run: the run's objects.
+        state: the run's current state.
+        folder: the open run folder, in which its checkpoints are saved.
+        observer: receives its rows and evaluates its model.
+        error: the error that ended its training; None if there was none.
     """
 
     run: Run
@@ -49,12 +50,12 @@ class Member:
 
     @property
     def trainable(self) -> Trainable:
-        """Its modules and optimiser, for a stack."""
+        """The modules and the optimiser, for a stack."""
         return trainable_of(self.run, self.state)
 
     @contextmanager
     def isolated(self) -> Iterator[None]:
-        """Log to this member's run.log; an exception in the block becomes this member's ``error`` and ends no other."""
+        """Log to this member's run.log, and store an exception of the block as this member's ``error``."""
         with logging_to(self.folder.path):
             try:
                 yield

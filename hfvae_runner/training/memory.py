@@ -1,4 +1,4 @@
-"""Memory in bytes: what a step needs, what the device has free, and one line for a run that asks for more."""
+"""Memory in bytes: the need of a step, the free memory of the device, and the error of a run that exceeds it."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,19 +12,19 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from hfvae_runner.errors import ConfigError
 
-# What every parameter is there for: itself, its gradient, and Adam's two moments, or three.
+# Tensors of each parameter's size: itself, its gradient, and Adam's two moments; AMSGrad adds a third.
 _COPIES, _AMSGRAD = 4, 1
-# What a loss keeps for its backward pass meets a gradient of about its own size there, which comes and goes.
+# In the backward pass, temporary gradients take about as much memory as the tensors that the forward pass has saved.
 _FORWARD_AND_BACKWARD = 2
 _VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat", "total_inactive_file")
 _VERSION_2 = ("memory.max", "memory.current", "memory.stat", "inactive_file")
-# torch has a class for its GPUs alone; on the CPU its plain RuntimeError says one of these.
+# torch has an exception class for GPUs only; on the CPU it raises a RuntimeError that contains one of these texts.
 _SIGNS = ("can't allocate memory", "not enough memory", "Storage size calculation overflowed")
 
 
 @contextmanager
 def explained_exhaustion() -> Iterator[None]:
-    """Convert out-of-memory errors of the block to a ConfigError of one line."""
+    """Convert out-of-memory errors in the block to a ConfigError of one line."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -44,9 +44,16 @@ def step_bytes(
     *,
     amsgrad: bool,
 ) -> int:
-    """Bytes that one more run needs in a stack: parameters, gradients and moments, and twice what one loss keeps.
+    """Return the bytes that one more run needs in a stack.
 
-    The loss is evaluated once; what of the modules that changes is changed.
+    These are parameters, gradients and moments, and twice the tensors that one loss saves for its backward pass. The
+    loss is evaluated once, which may change the state of its modules (such as running averages).
+
+    Args:
+        parameters: all parameters of the loss.
+        loss_of: the loss.
+        inputs: its arguments.
+        amsgrad: whether Adam keeps a third moment.
     """
     own = {parameter.untyped_storage().data_ptr(): parameter.nbytes for parameter in parameters}
     kept: dict[int, int] = {}
@@ -57,31 +64,32 @@ def step_bytes(
         return tensor
 
     with saved_tensors_hooks(note, lambda tensor: tensor):
-        held = loss_of(*inputs)  # as long as it is there, no two of its tensors share an address
+        held = loss_of(*inputs)  # keeps the tensors alive, so that no two of them share an address
     activations = sum(size for pointer, size in kept.items() if pointer not in own)
     del held
     return (_COPIES + _AMSGRAD * amsgrad) * sum(own.values()) + _FORWARD_AND_BACKWARD * activations
 
 
 def free_bytes(device: torch.device, root: Path = Path("/")) -> int:
-    """Bytes that are free on the device: of a GPU, unallocated memory; else what system and container allow.
+    """Return the free bytes of the device: unallocated memory of a GPU, else what the system and the container allow.
 
     Args:
-        root: where /proc and /sys are.
+        device: a CUDA device with its index, or the CPU.
+        root: the folder that contains proc and sys.
     """
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + unused
     meminfo = root / "proc/meminfo"
     if not meminfo.exists():
-        # No Linux: half of what is built in, for want of a number that every system has.
+        # Not Linux: half of the physical memory, since no figure for free memory is portable.
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     of_the_system = _numbers(meminfo)["MemAvailable:"] * 1024
     return min([of_the_system, *_of_control_groups(root)])
 
 
 def _of_control_groups(root: Path) -> Iterator[int]:
-    """Bytes left to each control group of this process: version 2, or version 1's memory controller."""
+    """Yield the bytes left to each control group of this process (version 2, or version 1's memory controller)."""
     own = root / "proc/self/cgroup"
     for line in own.read_text().splitlines() if own.exists() else ():
         _, kinds, path = line.split(":", 2)
@@ -90,16 +98,16 @@ def _of_control_groups(root: Path) -> Iterator[int]:
         mount = root / "sys/fs/cgroup" / ("memory" if kinds else "")
         names = _VERSION_1 if kinds else _VERSION_2
         group = mount / path.lstrip("/")
-        # A container may see its own group at the mount's top, and know it by another path.
+        # A container may see its own group at the top of the mount, while /proc gives another path.
         for folder in (mount, *(each for each in (group, *group.parents) if mount in each.parents)):
             limit, usage, stat = (folder / name for name in names[:3])
             if limit.exists() and usage.exists() and (most := limit.read_text().strip()) != "max":
-                # Of the files that it has read, the system takes back what it likes.
+                # The system can reclaim the inactive part of the file cache.
                 given_back = _numbers(stat).get(names[3], 0) if stat.exists() else 0
                 yield int(most) - int(usage.read_text()) + given_back
 
 
 def _numbers(path: Path) -> dict[str, int]:
-    """The first two words of every line."""
+    """Return the number (second word) of each line by its first word."""
     lines = (line.split() for line in path.read_text().splitlines())
     return {words[0]: int(words[1]) for words in lines if len(words) > 1}

@@ -1,6 +1,6 @@
-"""Imports in the background, while the data are read, what the first step needs.
+"""Imports the modules that the first step needs in the background while the data are read.
 
-Reading files and unpacking them leaves Python to other threads for most of the time.
+Reading and unpacking files releases Python's global lock most of the time.
 """
 
 import threading
@@ -10,14 +10,14 @@ from importlib import import_module
 
 @cache
 def import_ahead() -> threading.Thread:
-    """Start the import in a thread, once in a process; another import of the same modules waits for it."""
-    # No daemon: an interpreter that ends in the middle of an import waits for it.
+    """Start the import in a thread, once per process; another import of the same modules waits for it."""
+    # Not a daemon: an interpreter that exits during an import waits for its end.
     thread = threading.Thread(target=_import, name="import_ahead")
     thread.start()
     return thread
 
 
 def _import() -> None:
-    # torch's optimisers and operators ask for the first, the fused operators for the second.
+    # torch's optimisers and operators import the first, the fused operators the second.
     import_module("torch._dynamo")
     import_module("hfvae_runner.distributions._kernels").wake()

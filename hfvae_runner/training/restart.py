@@ -1,4 +1,4 @@
-"""Restarts training after a divergence, from the last checkpoint and with a smaller learning rate."""
+"""Restarts training after a divergence, from the last checkpoint and with smaller learning rates."""
 
 import logging
 import traceback
@@ -15,24 +15,24 @@ logger = logging.getLogger(__name__)
 
 
 def train_with_restarts(members: Sequence[Member]) -> None:
-    """Train; with ``on_divergence=restart``, a run that diverges is restored from its last checkpoint.
+    """Train all members; with ``on_divergence=restart``, restore a run that diverges from its last checkpoint.
 
-    The learning rates of all groups are then multiplied by ``train.restart_factor``. Data order and noise are those of
-    the first time, and so are all checkpoints that a resume finds: a run that is killed on the way ends no differently.
-    Of several members, one that is taken back goes on alone, once the others are done.
+    The learning rates of all groups are then multiplied by ``train.restart_factor``. Data order and noise are the same
+    as before the restart. The state after a restart is saved at once, so a run that is killed and resumed ends with the
+    same results. If there are several members, a restarted one is trained alone after the others have ended.
 
-    A member's ``error`` is Diverged as often as ``train.restarts`` allows and once more, or with
-    ``on_divergence=stop``; StorageError where a row or a checkpoint could not be written.
+    A member's ``error`` is Diverged if it diverges with ``on_divergence=stop``, or after ``train.restarts`` restarts;
+    it is StorageError if a row or a checkpoint cannot be written.
 
     Raises:
-        SystemExit: after SIGTERM or SIGINT, with a checkpoint of each written.
+        SystemExit: after SIGTERM (143) or SIGINT (130); a checkpoint of each member has been written.
     """
     if members[0].run.config.on_divergence == "stop":
         train(members)
         return
     for member in members:
         with member.isolated():
-            # Something to go back to, should the first steps diverge.
+            # A checkpoint to restore if the first steps diverge.
             if checkpoint_of(member.folder.path) is None:
                 save_state(member.run, member.state, member.folder)
     if ready := [member for member in members if member.error is None]:
@@ -43,7 +43,7 @@ def train_with_restarts(members: Sequence[Member]) -> None:
                 _restore_after_divergence(member.run, member.state, member.folder, error)
                 member.error = None
                 member.observer.discard_after(member.state.step)
-                # Its frames hold the ended training's step, and with it a GPU's memory.
+                # The frames refer to the step of the ended training, and so to its GPU memory.
                 traceback.clear_frames(error.__traceback__)
                 train([member])
 
@@ -57,7 +57,7 @@ def _restore_after_divergence(run: Run, state: State, folder: RunFolder, error: 
     for group in state.optimizer.param_groups:
         group["lr"] *= run.config.train.restart_factor
     state.restarts.append({"step": state.step, "lr": state.lr})
-    # A run that is killed before its next checkpoint goes on with the smaller rate, too.
+    # So that a run that is killed before its next checkpoint also resumes with the smaller rate.
     save_state(run, state, folder)
     logger.warning("%s", error)
     logger.warning("restarted from step %d with lr=%g", state.step, state.lr)

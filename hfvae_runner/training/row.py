@@ -12,7 +12,14 @@ from hfvae_runner.training.stack import Values
 
 
 def history_row(run: Run, state: State, knobs: Tensor, values: Values) -> dict[str, float | int]:
-    """One row of history.csv, but for the rate. Nats per example."""
+    """Return one row of history.csv without ``examples_per_second``; losses and terms are in nats per example.
+
+    Args:
+        run: the run's objects.
+        state: the state after the step.
+        knobs: weights and targets of the step, from ``objective.knobs``.
+        values: the values of the step.
+    """
     latents = run.model.latents
     (loss,), (kl,), (reconstruction,) = values["loss"], values["kl/joint"], values["reconstruction"]
     row: dict[str, float | int] = {
@@ -33,16 +40,16 @@ def history_row(run: Run, state: State, knobs: Tensor, values: Values) -> dict[s
     names = {"kl/block": [block.name for block in latents.blocks], "kl/factor": latents.factor_names}
     for key, named in names.items():
         if key in values:
-            # The name of a Concrete block is that of its one factor, too.
+            # A Concrete block and its one factor have the same name.
             row |= {f"kl/{name}": value for name, value in zip(named, values[key], strict=True)}
     return row
 
 
 def check_finite(values: Values, state: State, folder: RunFolder) -> None:
-    """Raises Diverged with the names of the values that are not finite, and the checkpoint to resume from."""
+    """Raise Diverged if a value is not finite, with the names of these values and the checkpoint to resume from."""
     broken = [name for name, value in values.items() if not all(map(math.isfinite, value))]
     if broken:
-        # A penalty may be called what every run logs anyway, and the KL is logged at every level.
+        # Without repetition: a penalty may have the name of a value of every run, and the KL is logged at every level.
         named = ", ".join(dict.fromkeys("kl" if name.startswith("kl/") else name.split("/")[-1] for name in broken))
         raise Diverged(
             f"training diverged: {named} not finite at step {state.step} with lr={state.lr:g}; {folder.last_good()}"

@@ -32,10 +32,10 @@ class Run:
     """The objects of a run, assembled from its config and checked.
 
     Attributes:
-        metrics: those that the config chooses, by name.
-        trackers: likewise.
-        total_steps: the optimiser step at which it is finished.
-        supervised_block: the discrete block that stands for the given labels; None without supervision.
+        metrics: the metrics that the config chooses, by name.
+        trackers: the trackers that the config chooses, by name.
+        total_steps: the optimiser step at which the training ends.
+        supervised_block: the discrete block that represents the given labels; None without supervision.
     """
 
     config: Config
@@ -51,24 +51,24 @@ class Run:
 
     @property
     def n_data(self) -> int:
-        """N, the training set's size."""
+        """N, the number of training examples."""
         return len(self.dataset.train)
 
     def loss(
         self, x: Tensor, labels: Tensor | None, noise: Noise, own_noise: Sequence[Sequence[Noise]], knobs: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The objective on one batch: a pure function of its arguments and the parameters.
+        """Compute the objective on one batch, as a pure function of the arguments and the parameters.
 
         Args:
-            x: [B, *], as stored.
-            labels: [B], those that are given; None without supervision.
+            x: examples [B, *], as stored.
+            labels: the given labels, [B]; None without supervision.
             noise: from ``latents.noise``.
             own_noise: from ``objective.noise``.
             knobs: from ``objective.knobs``.
 
         Returns:
-            The loss, nats per example, and detached values: every term, ``kl`` at the levels that the prior has, and
-            ``own_share`` where the objective asks for q(z).
+            The loss, in nats per example, and detached values: every term, the reconstruction, ``kl`` at the levels
+            that the prior has, and ``own_share`` if the objective uses q(z).
         """
         supervised = None
         if labels is not None:
@@ -94,7 +94,7 @@ class Run:
 
 
 def inputs_of(run: Run, state: State) -> tuple[Tensor, Tensor | None, Noise, Sequence[Sequence[Noise]], Tensor]:
-    """Arguments of ``Run.loss`` at the next step; the knobs are on the CPU."""
+    """Return the arguments of ``Run.loss`` at the next step; the knobs are on the CPU."""
     x, labels = run.batches.at(state.step)
     noise = run.model.latents.noise(len(x), state.generator)
     own_noise = run.objective.noise(len(x), state.generator)
@@ -102,15 +102,15 @@ def inputs_of(run: Run, state: State) -> tuple[Tensor, Tensor | None, Noise, Seq
 
 
 def trainable_of(run: Run, state: State) -> Trainable:
-    """A run's modules and optimiser, for a stack."""
+    """Return a run's modules and optimiser, for a stack."""
     return Trainable((run.model, run.objective), state.optimizer)
 
 
 def steps_of(team: Sequence[tuple[Run, State]]) -> GroupStep:
-    """Return the step function of a run, or of a stack of runs, as ``precision`` and ``runtime`` say.
+    """Return the step function of a run, or of a stack of runs, for the config's ``precision`` and ``runtime``.
 
-    It knows the learning rates and where everything lies in memory, and is made anew where one of these changes. What
-    it gives holds until its next call.
+    Its learning rates and memory addresses are fixed; build a new one if one of them changes. Its results are valid
+    until its next call.
     """
     run, state = team[0]
     runtime, precision = run.config.runtime, run.config.precision

@@ -13,14 +13,14 @@ class StopRequest:
     """The signal that was received, if any.
 
     Attributes:
-        signum: the signal's number, None as long as there was none.
+        signum: the signal's number; None if none was received.
     """
 
     signum: int | None = None
 
     @property
     def exit_code(self) -> int:
-        """What the process exits with after the signal: 143 for SIGTERM, 130 for SIGINT."""
+        """The exit code of the process after the signal: 143 for SIGTERM, 130 for SIGINT."""
         assert self.signum is not None
         return 128 + self.signum
 
@@ -29,7 +29,7 @@ class StopRequest:
 def stop_requests() -> Iterator[StopRequest]:
     """Record the first SIGTERM or SIGINT; a second one raises SystemExit.
 
-    Outside the main thread Python delivers no signals, and nothing is noted.
+    Outside the main thread Python delivers no signals, and none is recorded.
     """
     request = StopRequest()
 
@@ -51,7 +51,10 @@ def stop_requests() -> Iterator[StopRequest]:
 
 @contextmanager
 def exit_on_sigterm() -> Iterator[None]:
-    """SIGTERM raises SystemExit(143), as SIGINT raises KeyboardInterrupt; else the process would just die."""
+    """Raise SystemExit(143) on SIGTERM, which by default would end the process without any clean-up.
+
+    Has no effect outside the main thread.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

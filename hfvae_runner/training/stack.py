@@ -1,7 +1,7 @@
 """Stacks of runs: parameters and Adam's moments in stacked tensors, trained by one program.
 
-Each member keeps its own modules and its own optimiser, whose tensors become views of the stacks: what is trained here
-is there at once, and is saved, evaluated and gone on with as that of a run by itself.
+Each member keeps its own modules and its own optimiser, whose tensors become views of the stacks. So every update
+reaches them at once, and a member can be saved, evaluated and resumed like a run trained alone.
 
 Shapes: R members, the first dimension of every stack and of every result.
 """
@@ -21,10 +21,10 @@ from hfvae_runner.models.precision import step_in
 from hfvae_runner.training.step import LossFunction, Step
 
 GroupStep = Callable[[Sequence[Sequence[Any]]], tuple[Tensor, dict[str, Tensor]]]
-"""A step of R members: the arguments of each one's loss -> their losses [R], and values with R in front."""
+"""A step of R members: takes the arguments of each member's loss, returns the losses [R] and values [R, *]."""
 
 Values = Mapping[str, list[float]]
-"""What a step gave one member, by name: one number, or one for each block or factor."""
+"""One member's values of a step, by name: a single number, or one number per block or factor."""
 
 
 @dataclass(frozen=True)
@@ -32,20 +32,20 @@ class Trainable:
     """A member's modules and optimiser.
 
     Attributes:
-        modules: all that its loss is a function of.
-        optimizer: over their parameters; made anew, or restored.
+        modules: all modules that its loss depends on.
+        optimizer: over their parameters, newly made or restored.
     """
 
     modules: tuple[nn.Module, ...]
     optimizer: torch.optim.Optimizer
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """All parameters, in an order that is the same in every member."""
+        """Return all parameters, in the same order for every member."""
         return chain.from_iterable(module.parameters() for module in self.modules)
 
 
 class StepResults:
-    """Losses and values of a step of R members in one table [R, V], so that they are fetched together.
+    """Losses and values of a step of R members in one table [R, V], so that one transfer fetches all.
 
     Args:
         losses: [R].
@@ -66,7 +66,7 @@ class StepResults:
         )
 
     def all_finite(self) -> bool:
-        """Whether all values are finite."""
+        """Return whether all values are finite."""
         return bool(torch.isfinite(self._table).all())
 
     def per_member(self) -> list[Values]:
@@ -102,12 +102,12 @@ def stacked_step(step: Step, device: torch.device) -> GroupStep:
 class Stack:
     """R members of the same structure, trained as one program with batched matrix products.
 
-    Learning rates may differ. Members with the same ones cost less if they are neighbours.
+    Learning rates may differ. Members with the same learning rates cost less if they are adjacent.
 
     Args:
-        parts: of the members, all as many steps on their way.
-        loss_of: the first member's loss, a pure function of its arguments, and its modules' parameters and buffers.
-        precision: of the products of matrices, as in ``step_of``.
+        parts: the members' modules and optimisers, all after the same number of steps.
+        loss_of: the first member's loss, a pure function of its arguments and of its modules' parameters and buffers.
+        precision: of the matrix products, as in ``step_of``.
     """
 
     def __init__(self, parts: Sequence[Trainable], loss_of: LossFunction, *, precision: Precision = "fp32") -> None:
@@ -125,15 +125,19 @@ class Stack:
         self._handed_on = len(self._optimizer.state)
 
     def step(self, *inputs: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        """One step of all members, whose inputs have R in front; see ``stacked_step``.
+        """Take one step of all members and return their losses [R], nats per example, and values [R, *].
 
-        Raises RuntimeError where the loss has an operation without R.
+        Args:
+            inputs: each of the loss's arguments with R as the first dimension; see ``stacked_step``.
+
+        Raises:
+            RuntimeError: ``torch.vmap`` does not support an operation of the loss.
         """
         for leaf in self._parameters.values():
             leaf.grad = None
         with step_in(self._precision):
             losses, values = self.losses(*inputs)
-            # A member's loss depends on its own parameters alone: the sum's gradient holds every member's own.
+            # A member's loss depends only on its own parameters, so the sum has the gradient of each member's loss.
             losses.sum().backward()
         for slab in self._slabs:
             slab.take_gradient()
@@ -143,7 +147,7 @@ class Stack:
         return losses.detach(), values
 
     def losses(self, *inputs: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        """The members' losses and values, without a step."""
+        """Compute the members' losses and values, without a step."""
         places = tuple(None if each is None else 0 for each in inputs)
         both: tuple[Tensor, dict[str, Tensor]] = vmap(self._loss, in_dims=(0, 0, *places))(
             self._parameters, self._buffers, *inputs
@@ -154,7 +158,7 @@ class Stack:
         return functional_call(self._program, (dict(parameters), dict(buffers)), inputs)
 
     def _cut(self, leaves: Mapping[int, Tensor]) -> Iterator["_Slab"]:
-        """Every stack, cut where learning rates change; ``leaves`` by the first member's own parameters."""
+        """Yield every stack, cut where learning rates change; ``leaves`` by ``id`` of the first member's parameters."""
         numbers = range(len(self._parts))
         for _, same in groupby(numbers, key=lambda index: rates(self._parts[index].optimizer)):
             members = list(same)
@@ -163,7 +167,7 @@ class Stack:
                     yield _Slab(leaves[id(own)], members[0], members[-1] + 1, place, index)
 
     def _groups(self) -> list[dict[str, Any]]:
-        """A group for each group of each cut: what a member's own group says of its parameters holds for all in it."""
+        """Return a parameter group for each group of each cut, with the options of the first member of the cut."""
         groups: list[dict[str, Any]] = []
         for (first, place), same in groupby(self._slabs, key=lambda slab: (slab.first, slab.group)):
             own = self._parts[first].optimizer.param_groups[place]
@@ -202,12 +206,12 @@ class Stack:
 
 
 class _Slab:
-    """The part of one stack that the members from ``first`` to ``last`` − 1 hold, as the optimiser is given it.
+    """The part of one stack that belongs to the members from ``first`` to ``last`` − 1, as the optimiser sees it.
 
     Attributes:
-        values: dense in memory.
-        group: of the members' optimisers, to which the parameter belongs,
-        index: and its place in there.
+        values: the part, contiguous in memory.
+        group: the number of the parameter's group in the members' optimisers.
+        index: the parameter's number in that group.
     """
 
     def __init__(self, leaf: Tensor, first: int, last: int, group: int, index: int) -> None:
@@ -242,12 +246,12 @@ def unstack(part: Trainable) -> None:
 
 
 def rates(optimizer: torch.optim.Optimizer) -> tuple[float, ...]:
-    """The learning rates of an optimiser's groups."""
+    """Return the learning rates of an optimiser's groups."""
     return tuple(float(group["lr"]) for group in optimizer.param_groups)
 
 
 def side_by_side(values: Sequence[Any]) -> Any:
-    """R nested sequences of tensors as one, of tensors with R in front; None stays None."""
+    """Stack R nested sequences of tensors into one, of tensors [R, *]; None stays None."""
     first = values[0]
     if first is None or isinstance(first, Tensor):
         return None if first is None else torch.stack(list(values))
@@ -255,7 +259,7 @@ def side_by_side(values: Sequence[Any]) -> Any:
 
 
 def _moved(value: Any, device: torch.device) -> Any:
-    # A GPU is given the knobs, and not waited for until it has them.
+    # The copy to a GPU is asynchronous: nothing waits for its end.
     return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
 
 
@@ -268,9 +272,10 @@ def _buffers(program: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def _joined(tensors: Sequence[Tensor]) -> Tensor:
-    """The tensors side by side, [R, *], a leaf; each of them becomes a view of it.
+    """Stack the tensors into a leaf [R, *], and make each of them a view of it.
 
-    A matrix is stored by columns: that is how the product of R matrices gives its gradient, which else were copied.
+    Matrices are stored by columns, the layout in which a batched matrix product returns its gradient; another layout
+    would require a copy.
     """
     stack = _dense(torch.stack([_turned(tensor.detach()) for tensor in tensors]))
     for index, tensor in enumerate(tensors):
@@ -279,10 +284,10 @@ def _joined(tensors: Sequence[Tensor]) -> Tensor:
 
 
 def _dense(stack: Tensor) -> Tensor:
-    """A stack of matrices as it lies in memory, which is transposed; any other as it is. Its own inverse."""
+    """Transpose a stack of matrices to its layout in memory, and return any other stack as it is; its own inverse."""
     return stack.mT if stack.ndim == 3 else stack
 
 
 def _turned(one: Tensor) -> Tensor:
-    """``_dense`` of one member's tensor."""
+    """Apply ``_dense`` to one member's tensor."""
     return one.mT if one.ndim == 2 else one

@@ -18,16 +18,16 @@ Step = Callable[..., tuple[Tensor, dict[str, Tensor]]]
 def step_of(
     loss_of: LossFunction, optimizer: torch.optim.Optimizer, *, precision: Precision = "fp32", compiled: bool = False
 ) -> Step:
-    """Forward, backward and update.
+    """Return a function that computes the loss and its gradients and updates the parameters.
 
     Args:
         loss_of: (batch, noise, knobs) -> (loss, terms), a pure function of these and the parameters.
         optimizer: over the same parameters.
-        precision: of the products of matrices; ``loss_of`` sees to what is the networks' own.
-        compiled: whether torch compiles forward and backward pass, at the first step, for shapes that never change.
+        precision: of the matrix products; ``loss_of`` itself sets the precision inside the networks.
+        compiled: whether torch compiles the forward and backward pass, at the first step and for fixed shapes.
 
     Returns:
-        The step: the same arguments, the same results detached, and the parameters moved.
+        The step, which takes the arguments of ``loss_of`` and returns its results detached.
     """
     program = torch.compile(loss_of, dynamic=False, fullgraph=True) if compiled else loss_of
 
@@ -43,7 +43,7 @@ def step_of(
 
 
 def check_compiler(device: torch.device) -> None:
-    """Raise ConfigError where torch finds no compiler for the device."""
+    """Raise ConfigError if torch finds no compiler for the device."""
     compiler = os.environ.get("CXX", "g++")
     if device.type == "cpu" and shutil.which(compiler) is None:
         raise ConfigError(f"runtime.compile=true: there is no C++ compiler {compiler!r}; expected one, or false")

@@ -1,4 +1,7 @@
-"""``hydra/launcher=stacked``. Hydra looks for launchers here and nowhere else; what this one does, the package does."""
+"""The launcher ``hydra/launcher=stacked``, in the only place where Hydra searches for launchers.
+
+The implementation is in ``hfvae_runner.launch.stacking``.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +18,7 @@ class StackedConf:
     """The launcher's options.
 
     Attributes:
-        size: the most jobs that are trained as one program; null: as many as the device has memory for.
+        size: the largest number of jobs that are trained as one program; null: as many as fit into the device's memory.
     """
 
     _target_: str = "hydra_plugins.hfvae_stacked.launcher.StackedLauncher"
@@ -26,7 +29,7 @@ ConfigStore.instance().store(group="hydra/launcher", name="stacked", node=Stacke
 
 
 class StackedLauncher(Launcher):
-    """See ``hfvae_runner.launch.stacking``."""
+    """A Hydra launcher that trains jobs in stacks; see ``hfvae_runner.launch.stacking``."""
 
     def __init__(self, size: int | None = None) -> None:
         super().__init__()
@@ -36,7 +39,7 @@ class StackedLauncher(Launcher):
         self._context, self._task, self._config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        # Hydra imports every plugin at each start.
+        # Late, since Hydra imports every plugin at each start.
         from hfvae_runner.launch.stacking import Launch
 
         setup_globals()

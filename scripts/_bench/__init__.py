@@ -1,1 +1,1 @@
-"""What ``scripts/bench_train.py`` is made of."""
+"""The parts of ``scripts/bench_train.py``."""

@@ -1,4 +1,4 @@
-"""The table of B·B·F log-densities behind log q(z), by itself: written plainly, and ours, forward and backward."""
+"""Measures log q(z) of a batch alone, from its table of B·B·F log-densities: a plain way and ours, with gradients."""
 
 import gc
 import time
@@ -21,12 +21,12 @@ from hfvae_runner.latents.priors.normal import normal
 
 N_DATA = 50_000
 ESTIMATORS = ("mws", "stratified")
-# mean, log σ and sample [B, F] -> log q(z), summed over the batch: jointly, and as the product of the factors.
+# Takes mean, log σ and sample, [B, F] each; returns log q(z) summed over the batch, of joint and product of factors.
 Score = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def plain(estimator: str) -> Score:
-    """All B·B·F densities at once."""
+    """Return a function that computes all B·B·F densities at once."""
 
     def score(mean: Tensor, log_sigma: Tensor, z: Tensor) -> Tensor:
         table = log_normal(z[:, None], mean[None], log_sigma[None])
@@ -42,7 +42,7 @@ def plain(estimator: str) -> Score:
 
 
 def ours(estimator: str) -> Score:
-    """As a run has it."""
+    """Return a function that computes log q(z) as a run does."""
     latents = normal(size=LATENTS)
 
     def score(mean: Tensor, log_sigma: Tensor, z: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ WAYS: dict[str, Callable[[str], Score]] = {"plain": plain, "ours": ours}
 
 
 def inputs(batch: int, device: torch.device) -> list[Tensor]:
-    """Mean, log σ and sample of posteriors as a trained encoder gives them, a few of them collapsed."""
+    """Return mean, log σ and sample of posteriors like a trained encoder's, with a few collapsed dimensions."""
     generator = torch.Generator().manual_seed(0)
     mean, noise = torch.randn(2, batch, LATENTS, generator=generator)
     log_sigma = torch.linspace(-3, 0, LATENTS).expand(batch, -1) + 0.1 * torch.randn(
@@ -69,7 +69,7 @@ def inputs(batch: int, device: torch.device) -> list[Tensor]:
 
 
 def forward_backward(score: Score, given: Sequence[Tensor]) -> float:
-    """The seconds that a value and its three gradients take."""
+    """Return the seconds that a value and its three gradients take."""
     for each in given:
         each.grad = None
     synchronise(given[0].device)
@@ -80,7 +80,7 @@ def forward_backward(score: Score, given: Sequence[Tensor]) -> float:
 
 
 def peak_in_own_process(way: str, estimator: str, batch: int, device: str, threads: int) -> int | None:
-    """By how many bytes the process grows at most; None where it was killed or ran out of memory."""
+    """Return the peak growth of the process in bytes; None if it was killed or ran out of memory."""
     try:
         with ProcessPoolExecutor(1, get_context("spawn")) as executor:
             return executor.submit(peak, way, estimator, batch, device, threads).result()
@@ -106,7 +106,7 @@ def peak(way: str, estimator: str, batch: int, device: str, threads: int) -> int
 
 
 def lines(device: str, threads: int, rounds: int, batches: Sequence[int], largest: int) -> list[str]:
-    """The table: milliseconds of both, their ratio in the same rounds, and the memory that they take."""
+    """Return the table's lines: milliseconds of both ways, their ratio in the same rounds, and their peak memory."""
     torch.set_num_threads(threads)
     text = [f"{'log q(z) and its gradients':<34}{'plain ms':>10}{'ours ms':>10}{'ratio':>8}   [least, most]"]
     text[0] += f"{'plain MB':>12}{'ours MB':>10}"
@@ -117,7 +117,7 @@ def lines(device: str, threads: int, rounds: int, batches: Sequence[int], larges
             seconds: dict[str, list[float]] = {name: [] for name in scores}
             for name, score in [*scores.items()] * (rounds + 1):
                 seconds[name].append(forward_backward(score, given))
-            # The first of each was to warm up.
+            # The first of each is the warm-up.
             of_plain, of_ours = seconds["plain"][1:], seconds["ours"][1:]
             middle, least, most = ratio(of_plain, of_ours)
             peaks = [peak_in_own_process(name, estimator, batch, device, threads) for name in WAYS]

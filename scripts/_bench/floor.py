@@ -1,9 +1,9 @@
-"""The matrix products of a training step, and nothing else: no step that computes the same networks can be faster.
+"""The matrix products of a training step alone, a lower bound on the time of any step of the same networks.
 
-Each linear layer's output, weight gradient and input gradient, by oneDNN where our own layers have it take them, else
-as ``torch.mm`` into memory that is there already; each convolution's forward and backward calls; all on tensors of the
-sizes, types and layouts that the networks meet. The input gradient of a layer that reads the data is not among them.
-The operations of a multiplication and an addition count two.
+For each linear layer these are the output, the weight gradient and the input gradient, by oneDNN where our own layers
+use it, else by ``torch.mm`` into existing memory; for each convolution, its forward and backward calls. All tensors
+have the networks' sizes, types and layouts. The input gradient of a layer that reads the data is not computed. A
+multiplication and an addition count as two operations.
 """
 
 from collections.abc import Callable
@@ -22,9 +22,9 @@ class Product:
     """One layer's calls in one step.
 
     Attributes:
-        run: does them all.
-        operations: floating-point ones.
-        calls: how many products these are.
+        run: computes all products.
+        operations: the number of floating-point operations.
+        calls: the number of products.
     """
 
     run: Callable[[], None]
@@ -35,15 +35,15 @@ class Product:
 def products(
     encoder: nn.Module, decoder: nn.Module, x: Tensor, code: Tensor, dtype: torch.dtype, *, by_torch: bool = False
 ) -> list[Product]:
-    """The products of one step on a batch.
+    """Return the products of one step on a batch.
 
     Args:
         encoder: reads ``x``.
         decoder: reads ``code``.
-        x: floats [B, *].
+        x: examples as floats, [B, *].
         code: [B, Σ C_g].
-        dtype: of the products: float32, or bfloat16 under autocast.
-        by_torch: all of them as torch takes them.
+        dtype: the products' type: float32, or bfloat16 under autocast.
+        by_torch: whether torch's own products are used for all layers.
     """
     found: list[Product] = []
 
@@ -58,7 +58,7 @@ def products(
     hooks = [layer.register_forward_hook(note) for layer in layers if isinstance(layer, nn.Linear | Convolution)]
     try:
         encoder(x)
-        # The encoder's output is behind it.
+        # The code requires a gradient, since it depends on the encoder's output.
         decoder(code.detach().requires_grad_())
     finally:
         for hook in hooks:
@@ -92,7 +92,7 @@ def _of_convolution(layer: Convolution, x: Tensor, output: Tensor, has_input_gra
     gradient = torch.randn_like(output)
     weight = layer.weight.detach().to(x.dtype)
     transposed = isinstance(layer, nn.ConvTranspose2d)
-    # Rest of the arguments in the order of torch.ops.aten.convolution.
+    # The remaining arguments, in the order of torch.ops.aten.convolution.
     how = (layer.stride, layer.padding, layer.dilation, transposed, layer.output_padding, layer.groups)
     wanted = [has_input_gradient, True, False]
 

@@ -1,4 +1,4 @@
-"""What it brings that convolutions' weights lie channels-last in memory: each model's step against a contiguous one."""
+"""Measures the gain of channels-last weights of convolutions: each model's step against one with contiguous weights."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -20,10 +20,10 @@ BATCH = 64
 
 
 def lines(overrides: Sequence[str], steps: int, rounds: int) -> list[str]:
-    """A line for each model and precision: milliseconds a step of both layouts, and their ratio in the same rounds.
+    """Return a line for each model and precision: milliseconds per step of both layouts, and their ratio per round.
 
     Raises:
-        RunnerError: the overrides do not fit.
+        RunnerError: the overrides do not fit a model.
     """
     head = f"{f'grey images, beta-VAE, B={BATCH}':<34}{'contiguous ms':>15}{'channels-last ms':>18}{'ratio':>8}"
     text = [f"{head}   [least, most]"]
@@ -32,7 +32,7 @@ def lines(overrides: Sequence[str], steps: int, rounds: int) -> list[str]:
 
 
 def line(model: str, precision: str, overrides: Sequence[str], steps: int, rounds: int) -> str:
-    """One of them."""
+    """Measure one model in one precision, and return its line."""
     own = [f"model={model}", f"image_size={SIDES[model]}", f"batch_size={BATCH}", f"precision={precision}"]
     config = schema.parse(composed(["dataset=digits", "objective=beta_vae", "prior=normal", *own, *overrides]))
     layouts = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}

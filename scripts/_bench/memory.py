@@ -1,4 +1,4 @@
-"""The most memory that a few steps take, measured in a process of their own."""
+"""The peak memory of a few steps, measured in a separate process."""
 
 import gc
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _FORGET_THE_PEAK = "5"  # proc(5), clear_refs
 
 
 def peak_in_own_process(experiment: str, way: Way, overrides: Sequence[str]) -> int | None:
-    """What ``peak`` says in a fresh process; None where the process was killed, for want of memory perhaps."""
+    """Return the result of ``peak`` in a new process; None if the process was killed, possibly for lack of memory."""
     try:
         with ProcessPoolExecutor(1, get_context("spawn")) as executor:
             return executor.submit(peak, experiment, way, tuple(overrides)).result()
@@ -28,11 +28,11 @@ def peak_in_own_process(experiment: str, way: Way, overrides: Sequence[str]) -> 
 
 
 def peak(experiment: str, way: Way, overrides: Sequence[str], steps: int = 3) -> int | None:
-    """By how many bytes the process grows at most in a few steps: data, parameters, optimiser and the steps themselves.
+    """Return the peak growth of the process in bytes over a few steps: data, parameters, optimiser and steps.
 
-    On CUDA what is taken of the device. None where the system does not tell (no /proc).
+    On CUDA it is the growth of the memory allocated on the device. Return None if the system has no /proc.
     """
-    # What the first run of any size imports and compiles is not this setting's.
+    # A small run first, so that imports and compilations are not counted for this setting.
     ways.turn_of("hfvae_mnist", way, ["dataset=digits", "batch_size=8", *_machine(overrides)])(1)
     gc.collect()
     before = memory().get("VmRSS")
@@ -43,7 +43,7 @@ def peak(experiment: str, way: Way, overrides: Sequence[str], steps: int = 3) ->
         torch.cuda.reset_peak_memory_stats()
     take = ways.turn_of(experiment, way, overrides)
     if not on_gpu:
-        # Reading and drawing the data may have taken more. Where the system refuses, that is part of the peak.
+        # Reset the peak, since reading and drawing the data may have taken more. If the system refuses, it stays.
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text(_FORGET_THE_PEAK, encoding="ascii")
     take(steps)
@@ -53,5 +53,5 @@ def peak(experiment: str, way: Way, overrides: Sequence[str], steps: int = 3) ->
 
 
 def _machine(overrides: Sequence[str]) -> list[str]:
-    """Those that say how a run is computed, whatever it computes."""
+    """Return the overrides of ``threads`` and ``device``."""
     return [each for each in overrides if each.startswith(("threads=", "device="))]

@@ -1,4 +1,4 @@
-"""What two commands at once on one machine take, against one that has it for itself."""
+"""Measures two simultaneous commands on one machine against one command alone."""
 
 import csv
 import os
@@ -15,24 +15,27 @@ from hfvae_runner.openmp import SPIN_COUNT
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBGOMP = 300_000
-"""The turns of a loop in which libgomp's threads wait where nothing is set."""
+"""The number of turns that libgomp's threads spin by default."""
 _RATE = "examples_per_second"
 
 
 class Taken(NamedTuple):
-    """The sum of the runs' median examples per second in training, and seconds until the last one has ended."""
+    """The sum of the runs' median examples per second in training, and the seconds until the last run has ended."""
 
     rate: float
     seconds: float
 
 
 def lines(commands: Mapping[str, Sequence[str]], rounds: int, spins: Sequence[int] = (LIBGOMP,)) -> Iterator[str]:
-    """A line for each command and each way to wait, each of them once in every round.
+    """Yield a line for each command and number of turns, each measured once in every round.
 
-    spins: numbers of turns to compare with what the program sets.
+    Args:
+        commands: overrides by title.
+        rounds: the number of rounds.
+        spins: numbers of turns to compare with the program's own setting.
 
     Raises:
-        subprocess.CalledProcessError: the command was refused, and has said why.
+        subprocess.CalledProcessError: a command failed; its message has been printed.
     """
     yield f"{'two at once':<34}{'alone ex/s':>12}{'both ex/s':>11}{'ratio':>8}   {'[least, most]':<16}{'command':>8}"
     for title, overrides in commands.items():
@@ -49,7 +52,7 @@ def lines(commands: Mapping[str, Sequence[str]], rounds: int, spins: Sequence[in
 
 def _line(wait: str, taken: Sequence[tuple[Taken, Taken]]) -> str:
     ratios = [both.rate / alone.rate for alone, both in taken]
-    # Of two, one after the other takes twice as long as one.
+    # Two runs one after the other take twice as long as one.
     whole = median(2 * alone.seconds / both.seconds for alone, both in taken)
     alone, both = (median(each.rate for each in column) for column in zip(*taken, strict=True))
     spread = f"[{min(ratios):.2f}, {max(ratios):.2f}]"
@@ -57,12 +60,15 @@ def _line(wait: str, taken: Sequence[tuple[Taken, Taken]]) -> str:
 
 
 def measured(overrides: Sequence[str], spins: str | None, runs: int) -> Taken:
-    """So many of the same command at once, each in a process and a folder of its own.
+    """Run the same command ``runs`` times at once, each in its own process and folder.
 
-    spins: their GOMP_SPINCOUNT; None for what the program sets.
+    Args:
+        overrides: the command's overrides.
+        spins: the processes' GOMP_SPINCOUNT; None for the program's own setting.
+        runs: the number of processes.
 
     Raises:
-        subprocess.CalledProcessError: it was refused, and has said why.
+        subprocess.CalledProcessError: the command failed; its message has been printed.
     """
     own = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
     environment = {name: value for name, value in os.environ.items() if name not in own}
@@ -87,6 +93,6 @@ def measured(overrides: Sequence[str], spins: str | None, runs: int) -> Taken:
 
 
 def _rate(folder: Path) -> float:
-    """The median of the history's rates, without the first, of which most is compiling and filling caches."""
+    """Return the median rate of history.csv without the first row, which includes compiling and filling caches."""
     with (folder / "history.csv").open(encoding="utf-8", newline="") as stream:
         return median([float(row[_RATE]) for row in csv.DictReader(stream)][1:])

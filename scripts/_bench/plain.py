@@ -1,9 +1,9 @@
-"""The five settings as they are written when nobody has thought about speed, with nothing of ours but the networks'
-weights, in torch's own layers.
+"""A plain implementation of the five settings, without optimisation for speed.
 
-A DataLoader over float images in memory (without worker processes, which cannot be any faster there), the whole table
-of log q(z_bd|x_j), Adam that goes through the parameters one by one (on CUDA by torch's own default, in lists), and the
-loss looked at after each step. Losses are nats per example, and equal those of the package.
+It shares only the networks' weights with the package, in torch's own layers. It uses a DataLoader over float images in
+memory (without worker processes, which would not be faster for such data), the whole table of log q(z_bd|x_j), Adam
+with a loop over the parameters (on CUDA torch's default, over lists), and reads the loss after each step. Losses are in
+nats per example, and equal those of the package.
 
 Shapes: B batch; F factors; K categories; N training examples; C, H, W an image.
 """
@@ -22,14 +22,14 @@ CLASSES = 10
 HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 Noise = Sequence[Tensor]
-# The networks, as they are called.
+# An encoder or a decoder, as a function.
 Network = Callable[[Tensor], Tensor]
 # (encoder, decoder, x [B, C, H, W] of floats, noise, step, N) -> the loss.
 Loss = Callable[[Network, Network, Tensor, Noise, int, int], Tensor]
 
 
 def hfvae(encoder: Network, decoder: Network, x: Tensor, noise: Noise, step: int, n_data: int) -> Tensor:
-    """HFVAE Eq. 4 with β = 12, γ = 4, q(z) by Eq. 6."""
+    """Compute the loss of HFVAE Eq. 4 with β = 12, γ = 4, q(z) by Eq. 6."""
     mean, log_sigma, logits = encoder(x).split([LATENTS, LATENTS, CLASSES], dim=1)
     style = mean + torch.exp(log_sigma) * noise[0]
     relaxed = torch.softmax((logits + noise[1]) / 0.66, dim=1)
@@ -55,7 +55,7 @@ def hfvae(encoder: Network, decoder: Network, x: Tensor, noise: Noise, step: int
 
 
 def beta_tcvae(encoder: Network, decoder: Network, x: Tensor, noise: Noise, step: int, n_data: int) -> Tensor:
-    """β-TCVAE Eq. 4 with β = 6, q(z) by minibatch-weighted sampling (Eq. 3)."""
+    """Compute the loss of β-TCVAE Eq. 4 with β = 6, q(z) by minibatch-weighted sampling (Eq. 3)."""
     mean, log_sigma = encoder(x).chunk(2, dim=1)
     z = mean + torch.exp(log_sigma) * noise[0]
     log_p = log_normal(z, torch.zeros_like(z), torch.zeros_like(z)).sum(1)
@@ -69,7 +69,7 @@ def beta_tcvae(encoder: Network, decoder: Network, x: Tensor, noise: Noise, step
 
 
 def joint_vae(encoder: Network, decoder: Network, x: Tensor, noise: Noise, step: int, n_data: int) -> Tensor:
-    """JointVAE Eq. 7 with γ = 30, both capacities from 0 to 5 nats in 25,000 steps."""
+    """Compute the loss of JointVAE Eq. 7 with γ = 30, both capacities from 0 to 5 nats in 25,000 steps."""
     mean, log_sigma, logits = encoder(x).split([LATENTS, LATENTS, CLASSES], dim=1)
     style = mean + torch.exp(log_sigma) * noise[0]
     relaxed = torch.softmax((logits + noise[1]) / 0.67, dim=1)
@@ -82,7 +82,7 @@ def joint_vae(encoder: Network, decoder: Network, x: Tensor, noise: Noise, step:
 
 
 def student_t_vae(encoder: Network, decoder: Network, x: Tensor, noise: Noise, step: int, n_data: int) -> Tensor:
-    """The bound with ∏ t(z_d; 5) as the prior (α-β paper, Sec. 6.1), its KL from the sample."""
+    """Compute the negative bound with ∏ t(z_d; 5) as the prior (α-β paper, Sec. 6.1), its KL from the sample."""
     mean, log_sigma = encoder(x).chunk(2, dim=1)
     z = mean + torch.exp(log_sigma) * noise[0]
     log_p: Tensor = torch.distributions.StudentT(5.0).log_prob(z).sum(1)
@@ -90,7 +90,7 @@ def student_t_vae(encoder: Network, decoder: Network, x: Tensor, noise: Noise, s
 
 
 def isa_vae(encoder: Network, decoder: Network, x: Tensor, noise: Noise, step: int, n_data: int) -> Tensor:
-    """ISA-VAE Eq. 12 with β = 1: subspaces of 4 factors, exponents 2.1 and 2.2, the KL from the sample."""
+    """Compute the loss of ISA-VAE Eq. 12, β = 1: subspaces of 4 factors, exponents 2.1 and 2.2, KL from the sample."""
     # Mean and log σ of each subspace in turn, [B, G, 4].
     mean, log_sigma = encoder(x).unflatten(1, (-1, 2, 4)).unbind(2)
     z = mean + torch.exp(log_sigma) * noise[0].view_as(mean)
@@ -107,18 +107,18 @@ def log_normal(z: Tensor, mean: Tensor, log_sigma: Tensor) -> Tensor:
 
 
 def stratified(batch: int, n_data: int, device: torch.device) -> Tensor:
-    """HFVAE Eq. 6: the logarithms of 1/N on the diagonal and of (N−1)/(N(B−1)) beside it, [B, B]."""
+    """Return the weights of HFVAE Eq. 6, [B, B]: log 1/N on the diagonal, log (N−1)/(N(B−1)) elsewhere."""
     weights = torch.full((batch, batch), math.log((n_data - 1) / (n_data * (batch - 1))), device=device)
     return weights.fill_diagonal_(-math.log(n_data))
 
 
 def cross_entropy(logits: Tensor, x: Tensor) -> Tensor:
-    """Summed over pixels, averaged over examples: logits [B, 1, C, H, W]."""
+    """Compute the cross-entropy summed over pixels and averaged over examples; logits are [B, 1, C, H, W]."""
     return functional.binary_cross_entropy_with_logits(logits[:, 0], x, reduction="sum") / len(x)
 
 
 def with_torch_s_layers(network: nn.Module) -> nn.Module:
-    """The network itself, its linear layers torch's."""
+    """Replace the network's linear layers by torch's, in place, and return the network."""
     for name, layer in network.named_children():
         if isinstance(layer, nn.Linear):
             own = nn.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
@@ -130,7 +130,7 @@ def with_torch_s_layers(network: nn.Module) -> nn.Module:
 
 
 LOSSES: dict[str, tuple[Loss, Sequence[int]]] = {
-    # By experiment: the loss, and the sizes of its noise, normal first, Gumbel second.
+    # By experiment: the loss, and the sizes of its noise, first normal, then Gumbel.
     "hfvae_mnist": (hfvae, (LATENTS, CLASSES)),
     "beta_tcvae_dsprites": (beta_tcvae, (LATENTS,)),
     "joint_vae_mnist": (joint_vae, (LATENTS, CLASSES)),
@@ -140,12 +140,12 @@ LOSSES: dict[str, tuple[Loss, Sequence[int]]] = {
 
 
 class PlainLoop:
-    """The training loop: calling it takes so many steps and says how many seconds they took.
+    """A training loop; calling it takes a number of steps and returns the seconds that they took.
 
     Args:
         experiment: a key of ``LOSSES``.
-        encoder: on the device that is trained on.
-        decoder: likewise.
+        encoder: the encoder, on the training device.
+        decoder: the decoder, on the training device.
         images: float32 [N, C, H, W] from 0 to 1, on the CPU.
         batch_size: B.
         lr: Adam's learning rate.
@@ -182,7 +182,7 @@ class PlainLoop:
             loss.backward()
             self.optimizer.step()
             self.step += 1
-            # Waits for a GPU, as printing it would.
+            # Waits for a GPU, as printing the loss would.
             if not math.isfinite(loss.item()):
                 raise FloatingPointError(f"the plain loop's loss is {loss.item()} at step {self.step}")
         return time.perf_counter() - start

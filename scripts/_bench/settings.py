@@ -1,4 +1,4 @@
-"""The five papers' main settings, each a config of an experiment, and the data that they are measured on."""
+"""The five papers' main settings, each a config of an experiment, and the data for their measurement."""
 
 import os
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from hfvae_runner.launch.composition import composed, quoted
 
 @dataclass(frozen=True)
 class Setting:
-    """One paper's.
+    """One paper's setting.
 
     Attributes:
-        title: for the table.
-        experiment: its choice on the command line.
-        overrides: what the benchmark has otherwise.
-        steps: of a turn; enough to take well over the clock's and the scheduler's grain.
+        title: its name in the table.
+        experiment: its name on the command line.
+        overrides: the benchmark's changes to the experiment.
+        steps: the number of steps per turn, whose time is well above the clock's and the scheduler's resolution.
     """
 
     title: str
@@ -43,12 +43,12 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Data:
-    """Where examples come from, and how many of them are trained on.
+    """The source and the number of the examples.
 
     Attributes:
-        rows: training examples.
-        root: where published files are; made-up ones are written to a folder of their own.
-        scratch: that folder.
+        rows: the number of training examples.
+        root: the folder of published files.
+        scratch: the folder for synthetic files.
     """
 
     rows: int
@@ -57,14 +57,16 @@ class Data:
 
     @classmethod
     def here(cls, rows: int, scratch: Path) -> "Data":
-        """With the files that a run would find."""
+        """Return the data with the published files that a run would find."""
         return cls(rows, Path(os.environ.get("HFVAE_DATA", "data")), scratch)
 
     def overrides(self, experiment: str) -> list[str]:
-        """What makes an experiment use these data: MNIST of random bytes, and sprites drawn by the program, if need be.
+        """Return the overrides with which an experiment uses these data.
+
+        Missing files are replaced: MNIST by random bytes, and dSprites by sprites that the program draws.
 
         Raises:
-            DataError: a published file is there, and cannot be read.
+            DataError: a published file exists but cannot be read.
         """
         subset = f"dataset.subset={self.rows}"
         if experiment.endswith("_mnist"):
@@ -74,7 +76,7 @@ class Data:
         return [subset, f"data_root={quoted(str(self.root))}"]
 
     def said(self, experiment: str) -> str:
-        """Where they come from, for the table's foot."""
+        """Describe the source of an experiment's data, for a note below the table."""
         if experiment.endswith("_mnist"):
             return "MNIST as published" if published("mnist", self.root) is not None else "MNIST of random bytes"
         return "dSprites as published" if published("dsprites", self.root) is not None else "dSprites drawn here"
@@ -88,10 +90,10 @@ class Data:
 
 
 def config_of(experiment: str, overrides: Sequence[str]) -> Config:
-    """The whole config of an experiment.
+    """Return the whole config of an experiment.
 
     Raises:
-        ConfigError: the overrides do not fit it.
+        ConfigError: the overrides do not fit the experiment.
     """
     own = SETTINGS[experiment].overrides
     return schema.parse(composed([f"+experiment={experiment}", *own, *overrides]))

@@ -1,4 +1,4 @@
-"""How long the command takes to its first optimiser step, in a process of its own.
+"""Measures the time of the command until its first optimiser step, in a separate process.
 
 As a program (``start.py [KEY=VALUE ...]``) it starts one run, ends it after that step, and prints a ``Start`` as JSON.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-# The package of this checkout, installed or not.
+# Use this checkout's package, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 
@@ -21,9 +21,9 @@ class Start(NamedTuple):
     """Seconds of one start.
 
     Attributes:
-        imports: of torch and the package.
-        data: from there until the data set is there, the command line read and the config composed.
-        step: from there until the first optimiser step is done.
+        imports: for importing torch and the package.
+        data: from the imports until the data set is loaded; includes reading the command line and composing the config.
+        step: from the loaded data until the first optimiser step is done.
     """
 
     imports: float
@@ -36,10 +36,10 @@ class _FirstStepIsDone(BaseException):
 
 
 def lines(commands: Mapping[str, Sequence[str]], rounds: int) -> list[str]:
-    """A line for each command: medians of the rounds, and the least and most from the data to the step.
+    """Return a line for each command: medians over the rounds, and the range of the time from the data to the step.
 
     Raises:
-        subprocess.CalledProcessError: the command was refused, and has said why.
+        subprocess.CalledProcessError: a command failed; its message has been printed.
     """
     text = [f"{'start':<34}{'imports s':>11}{'data s':>9}{'to the first step s':>21}   [least, most]"]
     for title, overrides in commands.items():
@@ -60,10 +60,10 @@ def _in_own_process(overrides: Sequence[str]) -> Start:
 
 
 def start(overrides: Sequence[str]) -> Start:
-    """Starts the command with these overrides, and ends it after the first step.
+    """Start the command with these overrides, and end it after the first step.
 
     Raises:
-        SystemExit: it ended by itself before.
+        SystemExit: the command ended before its first step.
     """
     times = [time.perf_counter()]
     import torch
@@ -77,7 +77,7 @@ def start(overrides: Sequence[str]) -> Start:
 
     def dataset_of(config: Any) -> Any:
         dataset = load(config)
-        # A run is checked before it starts, and asks for its data again.
+        # A run is checked before it starts, so the data set is requested twice.
         if len(times) == 2:
             times.append(time.perf_counter())
         return dataset

@@ -1,4 +1,4 @@
-"""The contestants of a setting: a plain loop, ours on each runtime, and the matrix products alone."""
+"""The ways to compute a setting's steps: a plain loop, ours on each runtime, and the matrix products alone."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from hfvae_runner.training.graph import WARM_UP
 from hfvae_runner.training.run import inputs_of, steps_of
 from hfvae_runner.training.stack import StepResults
 
-# Calling it takes so many steps and says how many seconds they took.
+# Takes a number of steps and returns the seconds that they took.
 Turn = Callable[[int], float]
 PLAIN = "plain loop"
 GRAPH = "runtime.graph=true"
@@ -31,9 +31,9 @@ class Way:
     """How a setting's steps are computed.
 
     Attributes:
-        title: for the table.
-        overrides: what makes ours run that way; None for the plain loop.
-        precision: of its matrix products, and of those that it is held against.
+        title: its name in the table.
+        overrides: the overrides with which ours runs this way; None for the plain loop.
+        precision: the precision of its matrix products, and of the products alone that it is compared with.
     """
 
     title: str
@@ -42,10 +42,10 @@ class Way:
 
 
 def ways(device: torch.device, *, compiled: bool) -> dict[str, Way]:
-    """The plain loop first, then ours; on a GPU recorded as well.
+    """Return the plain loop first, then ours; on a GPU also with steps recorded as a graph.
 
     Raises:
-        ConfigError: compiled ones are asked for, and there is no compiler.
+        ConfigError: ``compiled`` is set, and there is no compiler.
     """
     precisions: tuple[Precision, ...] = ("fp32", "tf32", "bf16") if device.type == "cuda" else ("fp32", "bf16")
     kinds: dict[str, tuple[str, ...]] = {"": ()}
@@ -61,7 +61,7 @@ def ways(device: torch.device, *, compiled: bool) -> dict[str, Way]:
 
 
 def turn_of(experiment: str, way: Way, overrides: Sequence[str]) -> Turn:
-    """The way's steps on an experiment; each call goes on where the last one ended.
+    """Return a function that takes the way's steps on an experiment; each call continues after the last one.
 
     Raises:
         RunnerError: the config cannot run here.
@@ -71,11 +71,11 @@ def turn_of(experiment: str, way: Way, overrides: Sequence[str]) -> Turn:
 
 
 def plain(experiment: str, config: Config) -> Turn:
-    """The plain loop over the config's networks, data and optimiser settings."""
+    """Return the plain loop over the config's networks, data and optimiser settings."""
     assembly.use_threads(config)
     run = assembly.assemble(config)
     x = run.dataset.train.x
-    # In pieces, as each is a copy.
+    # In parts, since each is a copy.
     images = torch.cat([as_float(x[index].cpu()) for index in torch.arange(len(x)).split(4096)])
     model = run.model.to(memory_format=torch.contiguous_format).train()
     loop = PlainLoop(
@@ -89,7 +89,7 @@ def plain(experiment: str, config: Config) -> Turn:
     )
 
     def take(steps: int) -> float:
-        # What a GPU does where nobody says anything.
+        # torch's default.
         torch.backends.cudnn.allow_tf32 = True
         return loop(steps)
 
@@ -97,22 +97,23 @@ def plain(experiment: str, config: Config) -> Turn:
 
 
 def ours(config: Config) -> Turn:
-    """A run's own steps, as its training loop takes them."""
+    """Return a run's own steps, as its training loop takes them."""
     return together([config])
 
 
 def together(configs: Sequence[Config], layout: torch.memory_format = torch.channels_last) -> Turn:
-    """The steps of one run, or of several stacked; each takes so many.
+    """Return the steps of one run, or of several stacked runs that each take the number of steps.
 
     Args:
-        layout: of convolutions' weights in memory; the default is a run's own.
+        configs: the runs' configs.
+        layout: the memory layout of convolutions' weights; the default is a run's own.
     """
     assembly.use_threads(configs[0])
     runs = [assembly.assemble(config) for config in configs]
     states = [single.initial_state(run) for run in runs]
     for run in runs:
         run.model.to(memory_format=layout).train()
-        # They differ in their seeds: one copy of the data serves all, as in a group of runs.
+        # The runs differ only in their seeds: they share one copy of the data, as in a group of runs.
         run.batches.x = runs[0].batches.x
     first, device = runs[0], runs[0].device
     team = list(zip(runs, states, strict=True))
@@ -123,7 +124,7 @@ def together(configs: Sequence[Config], layout: torch.memory_format = torch.chan
         start = time.perf_counter()
         for _ in range(steps):
             results = StepResults(*take_step([inputs_of(*each) for each in team]))
-            # On a GPU the loop looks at the results only when something is due to be written.
+            # On a GPU the training loop reads the results only when something is due to be written.
             if device.type == "cpu" and not results.all_finite():
                 raise FloatingPointError(f"{first.config.choices} diverged at step {states[0].step}")
             for state in states:
@@ -132,16 +133,17 @@ def together(configs: Sequence[Config], layout: torch.memory_format = torch.chan
         return time.perf_counter() - start
 
     if first.config.runtime.graph:
-        # The steps before it is recorded, and that, are no part of any turn.
+        # The warm-up steps and the recording are not part of any turn.
         take(WARM_UP + 1)
     return take
 
 
 def products_of(config: Config, *, by_torch: bool = False) -> Turn:
-    """The matrix products of the config's steps, in its precision and in the layouts that its run has.
+    """Return the matrix products of the config's steps, in the precision and the layouts of its run.
 
     Args:
-        by_torch: as torch takes them, where our own layers may have something faster.
+        config: the run's config.
+        by_torch: whether torch's own products are used, even if our layers have faster ones.
     """
     assembly.use_threads(config)
     run = assembly.assemble(config)
@@ -164,7 +166,7 @@ def products_of(config: Config, *, by_torch: bool = False) -> Turn:
 
 
 def measured(turns: Mapping[str, Turn], *, steps: int, rounds: int) -> dict[str, list[float]]:
-    """Every contestant's seconds a step, one for each round; in a round each has one turn, after one to warm up."""
+    """Measure every way's seconds per step, one number per round; each way has one turn per round, after a warm-up."""
     seconds: dict[str, list[float]] = {name: [] for name in turns}
     for take in turns.values():
         take(min(steps, 2))
@@ -175,12 +177,12 @@ def measured(turns: Mapping[str, Turn], *, steps: int, rounds: int) -> dict[str,
 
 
 def ratio(over: Sequence[float], under: Sequence[float]) -> tuple[float, float, float]:
-    """Median, least and most of the rounds' ratios."""
+    """Return the median, the least and the largest of the rounds' ratios."""
     ratios = [a / b for a, b in zip(over, under, strict=True)]
     return median(ratios), min(ratios), max(ratios)
 
 
 def synchronise(device: torch.device) -> None:
-    """Waits until a GPU has done what it was given."""
+    """Wait until a GPU has completed its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
