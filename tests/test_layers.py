@@ -32,7 +32,7 @@ LEVEL = {name: level for level, line in enumerate(reversed(LAYERS.split("\n"))) 
 
 KNOW_HYDRA = ("__main__.py", "api/training.py", "evaluate.py", "launch/", "runs/assembly.py")
 """All others work on plain objects."""
-NEED_NO_TORCH = ("config", "console", "errors", "export", "launch", "openmp", "report", "reproduce", "storage")
+NEED_NO_TORCH = ("config", "console", "errors", "launch", "openmp", "report", "reproduce", "storage")
 """What checks a config, and what reads results."""
 MOST_MODULES = 6
 """At the package's top, beside ``__init__`` and ``__main__``."""
