@@ -181,3 +181,16 @@ def test_missing_data_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["hfvae_fig10", "data_root=nowhere"]) == 2
     error = capsys.readouterr().err
     assert "nowhere" in error and "Traceback" not in error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", names())
+def test_every_study_runs_in_small(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the data of $HFVAE_DATA, where a study needs published files."""
+    root = os.environ.get("HFVAE_DATA_OF_TESTS")
+    if {"mnist", "newsgroups20"} & set(load(name)[1].data) and root is None:
+        pytest.skip("no HFVAE_DATA")
+    assert main([name, "size=smoke", "threads=1", *([] if root is None else [f"data_root={root}"])]) == 0
+    found: dict[str, Any] = json.loads(Path(f"outputs/studies/{name}/smoke/study.json").read_text())
+    assert found["runs"]["completed"] == found["runs"]["started"] > 0
+    assert not {"not run", "not defined in these runs"} & {row["verdict"] for row in found["rows"]}
