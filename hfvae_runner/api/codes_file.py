@@ -36,7 +36,7 @@ class Known:
 
     split: NDArray[np.str_]
     label: NDArray[np.int64] | None = None
-    factors: NDArray[np.int64] | None = None
+    factors: NDArray[np.int64] | NDArray[np.float64] | None = None
     factor_names: tuple[str, ...] = ()
     factor_nuisance: tuple[bool, ...] = ()
 
@@ -91,7 +91,7 @@ def arrays(codes: Codes, known: Known) -> dict[str, NDArray[np.generic]]:
 
 
 def table(codes: Codes, known: Known) -> "pd.DataFrame":
-    """Return a row per example; columns such as ``mean/style[3]``, ``factor/angle`` and ``class_probabilities/class/0``."""
+    """Return a row per example; columns such as ``mean/style[3]``, ``factor/angle``, ``class_probabilities/c/0``."""
     import pandas as pd
 
     columns: dict[str, NDArray[np.generic]] = {"split": known.split}
