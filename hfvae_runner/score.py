@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from hfvae_runner.config.factor_classes import FACTOR_BINS
 from hfvae_runner.config.metric_choices import Specs, chosen_metrics, value_of
 from hfvae_runner.config.names import Correlation
 from hfvae_runner.config.validation import checked
@@ -51,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         nargs="+",
         metavar="FILE or KEY=VALUE",
         help="files; metrics=NAME, metrics=[NAME,NAME] or metrics=all (the default), metrics.NAME.OPTION=VALUE, "
-        f"out=FILE.json, seed=0, factor_bins={scoring.FACTOR_BINS} (of factors that are not of whole numbers), "
+        f"out=FILE.json, seed=0, factor_bins={FACTOR_BINS} (of continuous factors), "
         "udr=spearman or udr=lasso (how far several files of the same examples agree)",
     )
     given = parser.parse_args(argv).arguments
@@ -101,7 +102,7 @@ def _asked(arguments: Sequence[str]) -> _Asked:
     names = [name for name in settings.get("metrics", "all").strip("[]").replace(" ", "").split(",") if name]
     numbers = {
         key: value_of(settings[key], key) if key in settings else default
-        for key, default in {"seed": 0, "factor_bins": scoring.FACTOR_BINS}.items()
+        for key, default in {"seed": 0, "factor_bins": FACTOR_BINS}.items()
     }
     paths = [Path(each) for each in files]
     out = _out(settings["out"], paths) if "out" in settings else None

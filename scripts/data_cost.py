@@ -253,7 +253,7 @@ def held(dataset: Dataset) -> int:
 
 def _tensors(dataset: Dataset) -> Iterator[Tensor]:
     for split in (dataset.train, dataset.test):
-        for part in (split.x, split.labels, split.factors, split.attributes, split.weights):
+        for part in (split.x, split.labels, split.factors, split.attributes, split.weights, split.magnitudes):
             parts = (part,) if part is None or isinstance(part, Tensor) else vars(part).values()
             yield from (each for each in parts if isinstance(each, Tensor))
 

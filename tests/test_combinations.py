@@ -33,7 +33,7 @@ def names(group: str) -> list[str]:
 OBJECTIVES = [name for name in names("objective") if name != "alpha_beta"]
 OBJECTIVES += [f"alpha_beta {divergence}" for divergence in names("divergence")]
 PRIORS = names("prior")
-LIKELIHOODS = names("likelihood")
+LIKELIHOODS = [name for name in names("likelihood") if name != "auto"]  # which is one of these
 LEARNED = [name for name in PRIORS if "\nlearned: " in (config_folder() / "prior" / f"{name}.yaml").read_text()]
 
 # What an objective asks of the prior.

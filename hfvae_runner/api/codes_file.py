@@ -36,7 +36,7 @@ class Known:
 
     split: NDArray[np.str_]
     label: NDArray[np.int64] | None = None
-    factors: NDArray[np.int64] | None = None
+    factors: NDArray[np.int64] | NDArray[np.float64] | None = None
     factor_names: tuple[str, ...] = ()
     factor_nuisance: tuple[bool, ...] = ()
 

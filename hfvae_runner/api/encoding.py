@@ -31,12 +31,13 @@ def encode_splits(run: Run, names: Sequence[str], data_root: str | None = None) 
         data_root: the folder of the data files; None for the run's own.
 
     Raises:
-        RunnerError: the data are not there, or a name is not one of a split.
+        RunnerError: the data are not there or have changed, or a name is not one of a split.
     """
     config = schema.parse(run.config)
     if data_root is not None:
         config = replace(config, data_root=data_root, dataset={**config.dataset, **_root(config.dataset, data_root)})
     dataset = dataset_of(config)
+    run.data.refuse_other(dataset, run.folder)
     splits = {"train": dataset.train, "test": dataset.test}
     if dataset.holdout is not None:
         splits["holdout"] = dataset.holdout
@@ -130,9 +131,10 @@ def _encoded(run: Run, split: Split, seed: int) -> Codes:
 def _known(dataset: Dataset, split: Split, name: str) -> Known:
     known = Known(np.full(len(split), name), _integers(split.labels))
     if dataset.factors is not None and split.factors is not None:
-        grid = dataset.factors
-        nuisance = tuple(each in grid.nuisance for each in grid.names)
-        return replace(known, factors=_integers(split.factors), factor_names=grid.names, factor_nuisance=nuisance)
+        names = dataset.factors.names
+        nuisance = tuple(each in dataset.factors.nuisance for each in names)
+        values = _integers(split.factors) if split.magnitudes is None else split.magnitudes.cpu().numpy()
+        return replace(known, factors=values, factor_names=names, factor_nuisance=nuisance)
     if dataset.attribute_names is not None and split.attributes is not None:
         names = dataset.attribute_names
         return replace(

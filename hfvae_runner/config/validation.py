@@ -7,7 +7,7 @@ text, infinity and NaN are not numbers; 3.0 and 1e3 are whole numbers.
 
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, wraps
 from typing import Annotated, Any, TypeVar
 
 from annotated_types import Ge, Le, Lt, MinLen
@@ -86,6 +86,23 @@ def held(function: Callable[..., object], options: Mapping[str, object], prefix:
         where, name = prefix.removesuffix("."), f"{function.__module__}.{function.__qualname__}"
         raise ConfigError(f"{where}: {name} does not say of which type {untyped[0]} is; expected it to")
     return {key: checked(kinds[key], value, f"{prefix}{key}") for key, value in options.items()}
+
+
+def holding(section: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Decorate a function of keyword arguments that a section of the config gives: it holds them to their annotations.
+
+    Raises:
+        ConfigError: when it is called with an argument that is not of its type.
+    """
+
+    def decorate(function: Callable[..., T]) -> Callable[..., T]:
+        @wraps(function)
+        def checked_first(**options: object) -> T:
+            return function(**held(function, options, f"{section}."))
+
+        return checked_first
+
+    return decorate
 
 
 def kind_schema(kind: Any) -> Fragment:
@@ -187,9 +204,8 @@ def _names(fragment: Fragment) -> tuple[str, ...]:
     """Return the words that a value may be, or examples of them."""
     if "anyOf" in fragment:
         return tuple(name for kind in _kinds(fragment) for name in _names(kind))
-    return tuple(
-        fragment.get("enum") or fragment.get("examples") or ([fragment["const"]] if "const" in fragment else ())
-    )
+    named = fragment.get("enum") or fragment.get("examples") or ([fragment["const"]] if "const" in fragment else ())
+    return tuple(map(str, named))
 
 
 def _range(fragment: Fragment) -> str:

@@ -12,7 +12,7 @@ from torch.nn.functional import interpolate
 
 from hfvae_runner.config.names import Values
 from hfvae_runner.data._examples import Examples, take
-from hfvae_runner.data.factors import Grid
+from hfvae_runner.data.factors import Factors, Grid
 from hfvae_runner.errors import ConfigError
 
 _TEST = 10_000
@@ -25,9 +25,11 @@ class Split:
     Attributes:
         x: [N, *]; uint8 images [N, C, H, W], 255 being 1.0, or float32 values (counts, too).
         labels: [N] int64 classes, or None.
-        factors: [N, K] int16, each example's values in the data set's grid; None where it has no grid.
+        factors: [N, K] int16 or int32, each example's values of the data set's factors; None where it has none.
         attributes: [N, A] bool, what is true of each example beside its class; None where nothing is known.
         weights: [N] float64, in what proportion the examples are drawn; None for all alike.
+        magnitudes: [N, K] float64, the numbers that the values of ``factors`` stand for, such as what lies in a bin;
+            None where that is ``factors``.
     """
 
     x: Examples
@@ -35,13 +37,14 @@ class Split:
     factors: Tensor | None = None
     attributes: Tensor | None = None
     weights: Tensor | None = None
+    magnitudes: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
     def take(self, index: Tensor) -> "Split":
         """The chosen examples, int64 [B], with all that is known of them."""
-        every = (self.labels, self.factors, self.attributes, self.weights)
+        every = (self.labels, self.factors, self.attributes, self.weights, self.magnitudes)
         known = (None if each is None else each[index] for each in every)
         return Split(take(self.x, index), *known)
 
@@ -55,7 +58,8 @@ class Dataset:
         test: never trained on, unless ``notes`` says otherwise.
         values: what the values of an example are, which says what likelihoods fit.
         label_names: one name a class; None where there are no labels.
-        factors: the ground truth's grid; None where there is none.
+        factors: the ground truth's factors, a ``Grid`` where the examples combine their values in every way; None
+            where there are none.
         vocabulary: one word a value of an example, for documents.
         attribute_names: one name an attribute; None where there are none.
         notes: what a reader of the results must know about the data, by subject, for metrics.json.
@@ -68,7 +72,7 @@ class Dataset:
     test: Split
     values: Values
     label_names: tuple[str, ...] | None = None
-    factors: Grid | None = None
+    factors: Factors | None = None
     vocabulary: tuple[str, ...] | None = None
     attribute_names: tuple[str, ...] | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
@@ -162,7 +166,9 @@ def as_float(x: Tensor) -> Tensor:
 
 
 def resized(images: Tensor, size: int | None) -> Tensor:
-    """uint8 images [N, C, H, W] at size×size pixels, bilinear with antialiasing; None leaves them alone.
+    """Images [N, C, H, W], uint8 or float32 from 0 to 1, at size×size pixels, bilinear with antialiasing.
+
+    None leaves them alone.
 
     Raises:
         ConfigError: the size is not a whole number from 4 on.
@@ -175,7 +181,8 @@ def resized(images: Tensor, size: int | None) -> Tensor:
         return images
 
     def resized_piece(piece: Tensor) -> Tensor:
-        return interpolate(piece.float(), (size, size), mode="bilinear", antialias=True).round().clamp(0, 255).byte()
+        made = interpolate(piece.float(), (size, size), mode="bilinear", antialias=True)
+        return made.round().clamp(0, 255).byte() if images.dtype == torch.uint8 else made.clamp(0, 1)
 
     # In pieces, since a float copy of 70,000 images would take four times their memory.
     return torch.cat([resized_piece(piece) for piece in torch.split(images, 4096)])

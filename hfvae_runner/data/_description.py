@@ -74,6 +74,12 @@ class Description:
             "digest": self.digest,
         }
 
+    def refuse_other(self, dataset: Dataset, folder: object) -> None:
+        """Raise DataError where this, the data of the run in ``folder``, does not describe the data set."""
+        before, now = self.to_json(), Description.of(dataset).to_json()
+        if changed := [key for key, value in now.items() if value != before[key]]:
+            raise DataError(f"{folder} was trained on other data ({', '.join(changed)} changed); expected the same")
+
     def stand_in(self) -> Dataset:
         """Return a data set of random examples with this description, from which a model's sizes follow.
 

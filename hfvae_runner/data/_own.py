@@ -1,26 +1,33 @@
-"""What the readers of a user's own data share: labels, factors, the held-out tenth, and the checks of values.
+"""What the readers of a user's own data share: options, labels, factors, the held-out tenth, and the checks of values.
 
-Shapes: N examples; K factors; * the shape of one example.
+Shapes: N examples; K factors; D values; * the shape of one example.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 import torch
+from annotated_types import Ge, Le, Lt
 from numpy.typing import NDArray
+from pydantic import Field, Strict
 from sklearn.model_selection import train_test_split
 from torch import Tensor
 
+from hfvae_runner.config.factor_classes import FACTOR_BINS, classes_of
 from hfvae_runner.config.names import Values
+from hfvae_runner.config.validation import WHOLE, Number
 from hfvae_runner.data._dataset import Dataset, Split, reduced
 from hfvae_runner.data._examples import Rows
-from hfvae_runner.data.factors import Grid
-from hfvae_runner.errors import ConfigError, DataError
+from hfvae_runner.data.factors import Factors
+from hfvae_runner.errors import DataError
 
-MOST_VALUES = 50
-"""A factor of more distinct values than these is binned."""
+TestShare = Annotated[Number, Field(gt=0), Lt(1)]
+SplitSeed = Annotated[int, Strict(), Ge(0), Le(2**32 - 1), WHOLE]
+Bins = Annotated[int, Strict(), Ge(2), Le(1000), WHOLE]
 _FEWEST = 4
+_MOST_SHORT = np.iinfo(np.int16).max
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,6 @@ class Own:
         factor_names: K names.
         nuisance: names of the factors that means over factors leave out.
         digest: SHA-256 of the file or files.
-        notes: what a reader of the results must know.
     """
 
     where: str
@@ -47,11 +53,17 @@ class Own:
     factor_names: tuple[str, ...] = ()
     nuisance: tuple[str, ...] = ()
     digest: str = ""
-    notes: tuple[tuple[str, str], ...] = ()
 
 
 def dataset_of(
-    own: Own, test: Own | None, *, test_share: float, split_seed: int, factor_bins: int, subset: int | None
+    own: Own,
+    test: Own | None,
+    *,
+    test_share: float,
+    split_seed: int,
+    factor_bins: int = FACTOR_BINS,
+    subset: int | None,
+    standardise: bool = False,
 ) -> Dataset:
     """Make a data set of a user's own examples.
 
@@ -60,32 +72,38 @@ def dataset_of(
         test: examples that are tested on; None to hold some of the others out.
         test_share: of the examples, how many are held out, stratified by the label where there is one.
         split_seed: of this choice; it is not the run's seed.
-        factor_bins: bins of equal width for a factor of more than 50 distinct values.
+        factor_bins: bins of equal width for a continuous factor (``classes_of``).
         subset: how many random training examples to keep; None keeps all.
+        standardise: bring each of the values [N, D] to mean 0 and deviation 1 over the training examples.
 
     Raises:
         ConfigError: an option is out of range.
         DataError: there are too few examples, or labels or factors of the two do not fit.
     """
     parts = [own] if test is None else [own, test]
+    fewest = _FEWEST if test is None else 2
     for each in parts:
-        if len(each.x) < (_FEWEST if test is None else 2):
-            fewest = _FEWEST if test is None else 2
+        if len(each.x) < fewest:
             raise DataError(f"{each.where} holds {len(each.x)} examples; expected {fewest} or more")
     if test is not None:
         _check_alike(own, test)
     labels, names = _labels(parts)
-    factors, grid, bins = _factors(parts, factor_bins)
-    notes = dict(own.notes) | bins
+    known, factors, notes = _factors(parts, factor_bins)
+    train, *rest = [
+        Split(Rows(each.x, torch.arange(len(each.x))), of_labels, classes, magnitudes=magnitudes)
+        for each, of_labels, (classes, magnitudes) in zip(parts, labels, known, strict=True)
+    ]
     if test is None:
         rows = _rows(len(own.x), labels[0], test_share, split_seed)
         notes["test"] = f"{len(rows[1]):,} of {len(own.x):,} examples, held out at random by dataset.split_seed"
-        whole = Split(own.x, labels[0], factors[0])
-        train, tested = (_chosen(whole, each) for each in rows)
+        train, tested = (train.take(each) for each in rows)
     else:
-        train, tested = (Split(each.x, labels[i], factors[i]) for i, each in enumerate(parts))
+        (tested,) = rest
+    if standardise:
+        train, tested = _standardised(train, tested)
+        notes["standardised"] = "each value to mean 0 and standard deviation 1 over the training examples"
     digest = own.digest if test is None else f"{own.digest} {test.digest}"
-    return reduced(Dataset(train, tested, own.values, names, grid, notes=notes, digest=digest), subset)
+    return reduced(Dataset(train, tested, own.values, names, factors, notes=notes, digest=digest), subset)
 
 
 def refuse_bad_values(where: str, least: float, most: float, *, unit: bool) -> None:
@@ -99,13 +117,18 @@ def refuse_bad_values(where: str, least: float, most: float, *, unit: bool) -> N
 
 
 def _check_alike(own: Own, test: Own) -> None:
-    if own.x.shape[1:] != test.x.shape[1:] or own.values != test.values:
+    if own.digest == test.digest:
+        raise DataError(f"{test.where} holds the same bytes as {own.where}; expected other examples to test on")
+    if own.x.shape[1:] != test.x.shape[1:] or own.x.dtype != test.x.dtype or own.values != test.values:
         raise DataError(
-            f"{test.where} holds examples of shape {list(test.x.shape[1:])}; expected {list(own.x.shape[1:])}, as in "
-            f"{own.where}"
+            f"{test.where} holds examples of shape {_kind(test.x)}; expected {_kind(own.x)}, as in {own.where}"
         )
     if (own.labels is None) != (test.labels is None) or own.factor_names != test.factor_names:
         raise DataError(f"{test.where} and {own.where} do not have the same labels and factors; expected them to")
+
+
+def _kind(x: Tensor) -> str:
+    return f"{list(x.shape[1:])} of type {str(x.dtype).removeprefix('torch.')}"
 
 
 def _labels(parts: Sequence[Own]) -> tuple[list[Tensor | None], tuple[str, ...] | None]:
@@ -115,6 +138,8 @@ def _labels(parts: Sequence[Own]) -> tuple[list[Tensor | None], tuple[str, ...] 
     given = [np.asarray(each.labels) for each in parts]
     for each, labels in zip(parts, given, strict=True):
         _check_labels(each, labels)
+    if len({labels.dtype.kind == "U" for labels in given}) > 1:
+        raise DataError(f"labels are text in one of {' and '.join(each.where for each in parts)}; expected one kind")
     values, numbers = np.unique(np.concatenate(given), return_inverse=True)
     if len(values) < 2:
         raise DataError(f"every label of {parts[0].where} is {values[0]!s}; expected two classes or more, or no labels")
@@ -128,7 +153,7 @@ def _check_labels(own: Own, labels: NDArray[np.generic]) -> None:
     if labels.shape != (len(own.x),):
         raise DataError(f"{own.where} holds labels of shape {list(labels.shape)}; expected [{len(own.x)}], one a row")
     if labels.dtype.kind == "f":
-        missing = np.flatnonzero(np.isnan(labels.astype(float)))
+        missing = np.flatnonzero(~np.isfinite(labels.astype(float)))
         if len(missing):
             raise DataError(
                 f"{own.where}: {len(missing)} of {len(labels)} rows have no label, the first is row {missing[0]}; "
@@ -136,48 +161,58 @@ def _check_labels(own: Own, labels: NDArray[np.generic]) -> None:
             )
         if (labels.astype(float) % 1 != 0).any():
             raise DataError(f"{own.where} holds labels that are not whole numbers; expected classes")
-    elif labels.dtype.kind not in "iubU":
+    elif labels.dtype.kind == "U":
+        missing = np.flatnonzero(labels == "")
+        if len(missing):
+            raise DataError(f"{own.where}: the label of row {missing[0]} is empty; expected one for each row, or none")
+    elif labels.dtype.kind not in "iub":
         raise DataError(f"{own.where} holds labels of type {labels.dtype}; expected whole numbers or text")
 
 
-def _factors(parts: Sequence[Own], bins: int) -> tuple[list[Tensor | None], Grid | None, dict[str, str]]:
-    """Each part's factors as numbers of values, int16, the grid of their names and sizes, and notes on bins."""
+def _factors(
+    parts: Sequence[Own], bins: int
+) -> tuple[list[tuple[Tensor | None, Tensor | None]], Factors | None, dict[str, str]]:
+    """``Split.factors`` and ``Split.magnitudes`` of each part; what the factors are; and notes on those in bins."""
     if parts[0].factors is None:
-        return [None] * len(parts), None, {}
-    if not 2 <= bins <= 1000:
-        raise ConfigError(f"dataset.factor_bins={bins}: expected a whole number from 2 to 1000")
-    for each in parts:
-        found = each.factors
-        if found is None or found.ndim != 2 or found.shape != (len(each.x), len(each.factor_names)):
-            shape = None if found is None else list(found.shape)
-            raise DataError(
-                f"{each.where} holds factors of shape {shape}; expected [{len(each.x)}, {len(each.factor_names)}]"
-            )
-        if not np.isfinite(found).all():
-            row, column = np.argwhere(~np.isfinite(found))[0]
-            raise DataError(
-                f"{each.where}: factor {each.factor_names[column]!r} is missing in row {row}; expected numbers"
-            )
-    whole = np.concatenate([np.asarray(each.factors, float) for each in parts])
+        return [(None, None)] * len(parts), None, {}
     names = parts[0].factor_names
-    numbers, sizes, binned = np.empty(whole.shape, np.int16), [], []
-    for k, column in enumerate(whole.T):
-        values, inverse = np.unique(column, return_inverse=True)
-        if len(values) > MOST_VALUES:
-            edges = np.linspace(values[0], values[-1], bins + 1)
-            inverse, values = np.digitize(column, edges[1:-1]), edges[:-1]
-            binned.append(f"{names[k]} in {bins} bins of equal width from {edges[0]:g} to {edges[-1]:g}")
-        numbers[:, k] = inverse
-        sizes.append(len(values))
+    numbers = np.concatenate([_checked_factors(each) for each in parts])
+    found = [classes_of(column, bins) for column in numbers.T]
+    factors = Factors(names, tuple(each.size for each in found), parts[0].nuisance)
+    kind = np.int16 if max(factors.sizes) <= _MOST_SHORT else np.int32
+    classes = np.stack([each.values for each in found], axis=1).astype(kind)
+    binned = [
+        f"{name} in {bins} bins of equal width from {each.edges[0]:g} to {each.edges[-1]:g}"
+        for name, each in zip(names, found, strict=True)
+        if each.edges is not None
+    ]
     ends = np.cumsum([len(each.x) for each in parts])[:-1]
-    split: list[Tensor | None] = [torch.from_numpy(part.copy()) for part in np.split(numbers, ends)]
-    return split, Grid(names, tuple(sizes), parts[0].nuisance), {"factor_bins": "; ".join(binned)} if binned else {}
+    # Many data sets number the values of their factors from 0 on: nothing more is to be kept of these.
+    alike = np.array_equal(classes, numbers)
+    split = [
+        (torch.from_numpy(part.copy()), None if alike else torch.from_numpy(own.copy()))
+        for part, own in zip(np.split(classes, ends), np.split(numbers, ends), strict=True)
+    ]
+    return list(split), factors, {"factor_bins": "; ".join(binned)} if binned else {}
+
+
+def _checked_factors(own: Own) -> NDArray[np.float64]:
+    """The factors, [N, K]; raises DataError where they are not as many, as named and as finite as is expected."""
+    found, names = np.asarray(own.factors), own.factor_names
+    if found.shape != (len(own.x), len(names)) or not names:
+        raise DataError(
+            f"{own.where} holds factors of shape {list(found.shape)}; expected [{len(own.x)}, {len(names)}]"
+        )
+    if len(set(names)) < len(names) or "" in names:
+        raise DataError(f"{own.where}: factors named {', '.join(names)}; expected different names, none of them empty")
+    if not np.isfinite(found).all():
+        row, column = np.argwhere(~np.isfinite(found))[0]
+        raise DataError(f"{own.where}: factor {names[column]!r} is missing in row {row}; expected numbers")
+    return found.astype(np.float64)
 
 
 def _rows(n: int, labels: Tensor | None, share: float, seed: int) -> tuple[Tensor, Tensor]:
     """Rows to train on and to test on, each ascending."""
-    if not 0 < share < 1:
-        raise ConfigError(f"dataset.test_share={share:g}: expected a number between 0 and 1")
     held = min(max(round(n * share), 2), n - 2)
     stratify = None if labels is None else labels.numpy()
     if stratify is not None:
@@ -189,8 +224,10 @@ def _rows(n: int, labels: Tensor | None, share: float, seed: int) -> tuple[Tenso
     return torch.from_numpy(np.sort(train)), torch.from_numpy(np.sort(test))
 
 
-def _chosen(split: Split, rows: Tensor) -> Split:
-    """The rows of a split, whose examples are not copied."""
-    assert isinstance(split.x, Tensor)
-    known = (None if each is None else each[rows] for each in (split.labels, split.factors))
-    return Split(Rows(split.x, rows), *known)
+def _standardised(train: Split, test: Split) -> Iterator[Split]:
+    """Both splits, of values [N, D] that are small enough to be copied; one that is constant in training becomes 0."""
+    values = [split.x[torch.arange(len(split))].double() for split in (train, test)]
+    deviation, mean = torch.std_mean(values[0], dim=0, correction=0)
+    # Rounding leaves a constant with a deviation that is not quite 0.
+    scale = torch.where(values[0].amax(0) > values[0].amin(0), deviation, 1.0)
+    yield from (replace(split, x=((x - mean) / scale).float()) for split, x in zip((train, test), values, strict=True))

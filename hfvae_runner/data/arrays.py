@@ -4,6 +4,7 @@ Keys: ``images`` [N, H, W], [N, H, W, C] or [N, C, H, W], or ``vectors`` [N, D];
 Shapes3D has it, ``labels`` [N, K] of factors; ``factors`` [N, K], ``factor_names`` [K], ``factor_nuisance`` [K].
 """
 
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,30 +18,37 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hfvae_runner.config.factor_classes import FACTOR_BINS
+from hfvae_runner.config.validation import Count, Text, holding
 from hfvae_runner.data._cache import cached, checksum
 from hfvae_runner.data._dataset import Dataset, resized
-from hfvae_runner.data._images import data_root, mapped, pixels, save_array
-from hfvae_runner.data._own import Own, dataset_of, refuse_bad_values
+from hfvae_runner.data._images import mapped, pixels, save_array
+from hfvae_runner.data._own import Bins, Own, SplitSeed, TestShare, dataset_of, refuse_bad_values
 from hfvae_runner.errors import ConfigError, DataError, nearest
 
 _IMAGES, _VECTORS = "images", "vectors"
 _KNOWN = ("label", "labels", "factors", "factor_names", "factor_nuisance")
 _MOST_CHANNELS = 4
+_VERSION = 2
 _PIECE = 1 << 26
 """Bytes that are converted at once."""
-_UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, TypeError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE = (
+    *(OSError, ValueError, EOFError, KeyError, RuntimeError, TypeError, NotImplementedError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
+@holding("dataset")
 def arrays(
     *,
-    file: str | None,
-    test_file: str | None = None,
-    test_share: float = 0.1,
-    split_seed: int = 0,
-    factor_bins: int = 10,
-    root: str,
-    image_size: int | None,
-    subset: int | None = None,
+    file: Text | None,
+    test_file: Text | None = None,
+    test_share: TestShare = 0.1,
+    split_seed: SplitSeed = 0,
+    factor_bins: Bins = FACTOR_BINS,
+    root: Text,
+    image_size: Count | None,
+    subset: Count | None = None,
 ) -> Dataset:
     """Images [C, S, S], or vectors [D], from a file of arrays.
 
@@ -51,7 +59,8 @@ def arrays(
         test_file: another one, with what is tested on; None holds a share of the first one out.
         test_share: of the examples, how many are held out.
         split_seed: of this choice.
-        factor_bins: bins of equal width for a factor of more than 50 distinct values.
+        factor_bins: bins of equal width for a continuous factor, where a metric wants classes. Factors of whole
+            numbers, and others of at most 50 values that recur, are classes as they are.
         root: where converted images are kept, ``data_root``.
         image_size: S; None keeps the file's own, which then must be square.
         subset: how many random training examples to keep; None keeps all.
@@ -62,7 +71,7 @@ def arrays(
     """
     if file is None:
         raise ConfigError("dataset.file is null; expected the name of an .npz or .h5 file")
-    place = data_root(root)
+    place = Path(root)
     own = _read(Path(file), place, image_size)
     test = None if test_file is None else _read(Path(test_file), place, image_size)
     return dataset_of(own, test, test_share=test_share, split_seed=split_seed, factor_bins=factor_bins, subset=subset)
@@ -93,9 +102,12 @@ class _NpyMember:
         self._archive, self._member = archive, member
         with archive.open(member) as stream:
             self.shape, self._fortran, self.dtype = _header(stream)
+        name, size = member.removesuffix(".npy"), archive.getinfo(member).file_size
         if self.dtype.hasobject:
-            raise DataError(f"{member.removesuffix('.npy')} holds Python objects; expected numbers")
-        self._row = int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
+            raise DataError(f"{name} holds Python objects, as it does of examples of mixed sizes; expected numbers")
+        if not 0 <= math.prod(self.shape) * self.dtype.itemsize <= size:
+            raise DataError(f"{name} is cut off: {self.dtype} of shape {list(self.shape)} in {size:,} bytes")
+        self._row = math.prod(self.shape[1:]) * self.dtype.itemsize
 
     def pieces(self, rows: int) -> Iterator[NDArray[Any]]:
         with self._archive.open(self._member) as stream:
@@ -138,14 +150,20 @@ class _H5Array:
 
 
 class _H5:
+    """What lies in the file itself: a link, or a data set stored elsewhere, may lead to any file."""
+
     def __init__(self, file: h5py.File) -> None:
         self._file = file
 
     def names(self) -> list[str]:
-        return [name for name in self._file if isinstance(self._file.get(name), h5py.Dataset)]
+        own = [name for name in self._file if isinstance(self._file.get(name, getlink=True), h5py.HardLink)]
+        return [name for name in own if isinstance(self._file[name], h5py.Dataset)]
 
     def array(self, name: str) -> _Array:
-        return _H5Array(self._file[name])
+        data = self._file[name]
+        if data.external or data.is_virtual:
+            raise DataError(f"{name} is stored in another file; expected arrays in this one")
+        return _H5Array(data)
 
 
 @contextmanager
@@ -236,7 +254,11 @@ def _about(path: Path, known: dict[str, NDArray[Any]]) -> dict[str, Any]:
 def _vectors(array: _Array, where: str) -> torch.Tensor:
     if len(array.shape) != 2 or array.dtype.kind not in "biuf" or 0 in array.shape:
         raise DataError(f"vectors of type {array.dtype} and shape {list(array.shape)}; expected [N, D] numbers")
-    values = np.concatenate([piece.astype(np.float32) for piece in array.pieces(1 << 16)])
+    values, start = np.empty(array.shape, np.float32), 0
+    with np.errstate(over="ignore"):  # too large for a float32, it is infinite and refused
+        for piece in array.pieces(max(1, _PIECE // (array.shape[1] * array.dtype.itemsize))):
+            values[start : start + len(piece)] = piece
+            start += len(piece)
     refuse_bad_values(f"{where}: vectors", float(values.min()), float(values.max()), unit=False)
     return torch.from_numpy(values)
 
@@ -249,15 +271,12 @@ def _images(array: _Array, path: Path, place: Path, image_size: int | None, dige
     if image_size is None and height != width:
         raise DataError(f"images of {height}×{width} pixels; expected square ones, or image_size=S to resize them")
     side = height if image_size is None else pixels("image_size", image_size, most=1024)
-    as_bytes = array.dtype == np.uint8
-    if not as_bytes and side != height:
-        raise DataError(f"images of {height}×{width} floats; expected uint8 where image_size={side} resizes them")
-    kind = np.dtype(np.uint8 if as_bytes else np.float32)
+    kind = np.dtype(np.uint8 if array.dtype == np.uint8 else np.float32)
     shape = (array.shape[0], channels, side, side)
     rows = max(1, _PIECE // max(1, channels * height * width * array.dtype.itemsize))
     build = partial(_convert, array, axes, shape, kind, rows)
     size = int(np.prod(shape)) * kind.itemsize
-    return mapped(cached(place, "arrays.npy", [digest, path.suffix, side, 1], build, size=size), shape, kind)
+    return mapped(cached(place, "arrays.npy", [digest, path.suffix, side, _VERSION], build, size=size), shape, kind)
 
 
 def _layout(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, int, int]]:
@@ -285,10 +304,10 @@ def _convert(
         nonlocal least, most
         for piece in array.pieces(rows):
             images = piece.transpose(axes)
-            images = np.array(images[:, None] if images.ndim == 3 else images, order="C")
+            images = np.array(images[:, None] if images.ndim == 3 else images, dtype=kind, order="C")
             # Not Python's min, which would let a NaN pass.
             least, most = float(np.minimum(least, images.min())), float(np.maximum(most, images.max()))
-            yield resized(torch.from_numpy(images), shape[-1]).numpy() if kind == np.uint8 else images
+            yield resized(torch.from_numpy(images), shape[-1]).numpy()
 
     save_array(path, shape, pieces(), kind)
     refuse_bad_values("images", least, most, unit=kind != np.uint8)

@@ -1,4 +1,4 @@
-"""The ground truth behind a data set: a grid of factor values, one example a cell, and its index arithmetic.
+"""The ground truth behind a data set: its factors; where they form one, the grid of their values and its arithmetic.
 
 Shapes: K factors; n draws; * any shape.
 """
@@ -14,12 +14,12 @@ from hfvae_runner.errors import ConfigError, nearest
 
 
 @dataclass(frozen=True)
-class Grid:
-    """Every combination of the factors' values, counted so that the last factor varies fastest.
+class Factors:
+    """What the ground-truth factors of a data set are; which combinations of their values occur is not said.
 
     Attributes:
-        names: of the K factors, slowest first.
-        sizes: how many values each has; they are 0 to size − 1.
+        names: of the K factors.
+        sizes: how many values each has; they are 0 to size − 1. Of a continuous factor these are bins.
         nuisance: the names of those that no latent factor is asked to represent (β-TCVAE Sec. 6: shape, identity).
     """
 
@@ -32,6 +32,11 @@ class Grid:
             raise ValueError(f"names {self.names} and sizes {self.sizes}: expected one of each a factor")
         if not set(self.nuisance) <= set(self.names):
             raise ValueError(f"nuisance {self.nuisance}: expected some of {self.names}")
+
+
+@dataclass(frozen=True)
+class Grid(Factors):
+    """Every combination of the factors' values, counted so that the last factor varies fastest: names slowest first."""
 
     def __len__(self) -> int:
         """The number of cells."""

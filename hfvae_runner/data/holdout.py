@@ -22,7 +22,7 @@ from torch import Tensor
 
 from hfvae_runner.data._dataset import Dataset
 from hfvae_runner.data.image_statistics import MEASURES, measured
-from hfvae_runner.data.sampling import values_of
+from hfvae_runner.data.sampling import magnitudes_of, values_of
 from hfvae_runner.errors import ConfigError, nearest
 
 LatentMeans = Callable[[str, str], Tensor]
@@ -120,9 +120,10 @@ class _Matcher:
         return attributes[:, names.index(str(name))] == wanted
 
     def _factor(self, section: Mapping[str, object], where: str, among: Tensor) -> Tensor:
-        values, size = values_of(self.dataset, self.dataset.train, section["factor"], f"{where}.factor")
+        asked = (self.dataset, self.dataset.train, section["factor"], f"{where}.factor")
         if "equals" not in section:
-            return _bounded(values.double(), section, where, among)
+            return _bounded(magnitudes_of(*asked), section, where, among)
+        values, size = values_of(*asked)
         if bounds := [key for key in _BOUNDS if key in section]:
             raise ConfigError(f"{where} has equals and {bounds[0]}; expected one of them")
         given = section["equals"]

@@ -4,15 +4,17 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from hfvae_runner.config.validation import WHOLE, Count, Text, expected, holding
 from hfvae_runner.data._cache import cached, checksum
 from hfvae_runner.data._dataset import Dataset
-from hfvae_runner.data._images import DAMAGE, data_root, in_batches, mapped, pixels, save_array
-from hfvae_runner.data._own import Own, dataset_of, refuse_bad_values
+from hfvae_runner.data._images import DAMAGE, in_batches, mapped, pixels, save_array
+from hfvae_runner.data._own import Own, SplitSeed, TestShare, dataset_of, refuse_bad_values
 from hfvae_runner.errors import ConfigError, DataError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
@@ -20,33 +22,36 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N")
 _VERSION = 1
 
+Channels = Annotated[Literal[1, 3], WHOLE, expected("1 for grey or 3 for colour")]
 
+
+@holding("dataset")
 def image_folder(
     *,
-    folder: str | None,
-    test_folder: str | None = None,
-    channels: int = 3,
-    test_share: float = 0.1,
-    split_seed: int = 0,
-    root: str,
-    image_size: int | None,
-    subset: int | None = None,
+    folder: Text | None,
+    test_folder: Text | None = None,
+    size: Count | None = None,
+    channels: Channels = 3,
+    test_share: TestShare = 0.1,
+    split_seed: SplitSeed = 0,
+    root: Text,
+    subset: Count | None = None,
 ) -> Dataset:
     """Images [C, S, S]: the square in the middle of each, resized with antialiasing.
 
     They are converted once and then mapped from the disk, so that they need not fit in memory. An image is turned as
     its EXIF tag says; what is transparent becomes white; of sixteen bits the upper eight count; of an animation the
-    first picture.
+    first picture. Files and folders whose names start with a dot are left out, and so are files of other kinds.
 
     Args:
         folder: with PNG, JPEG, BMP, GIF, TIFF or WebP files, in subfolders of the first level that are the classes, or
             all beside each other.
         test_folder: another one, with what is tested on; None holds a share of the first one out.
+        size: S; None makes it 64.
         channels: 3 for colour, 1 for grey.
         test_share: of the examples, how many are held out.
         split_seed: of this choice.
         root: where converted images are kept, ``data_root``.
-        image_size: S; None makes it 64.
         subset: how many random training examples to keep; None keeps all.
 
     Raises:
@@ -55,13 +60,11 @@ def image_folder(
     """
     if folder is None:
         raise ConfigError("dataset.folder is null; expected the name of a folder with images")
-    if channels not in (1, 3):
-        raise ConfigError(f"dataset.channels={channels}: expected 1 or 3")
-    side = pixels("image_size", 64 if image_size is None else image_size, most=1024)
-    place = data_root(root)
+    side = pixels("dataset.size", 64 if size is None else size, most=1024)
+    place = Path(root)
     own = _read(Path(folder), place, side, channels)
     test = None if test_folder is None else _read(Path(test_folder), place, side, channels)
-    return dataset_of(own, test, test_share=test_share, split_seed=split_seed, factor_bins=10, subset=subset)
+    return dataset_of(own, test, test_share=test_share, split_seed=split_seed, subset=subset)
 
 
 def _read(folder: Path, place: Path, side: int, channels: int) -> Own:
@@ -87,7 +90,9 @@ def _files(folder: Path) -> list[Path]:
         raise DataError(f"{folder} is {'a file' if folder.exists() else 'missing'}; expected a folder with images")
     found: list[Path] = []
     for place, folders, names in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if linked := next((name for name in folders if Path(place, name).is_symlink()), None):
+            raise DataError(f"{Path(place, linked)} is a link; expected folders of its own in {folder}")
         for name in sorted(names):
             path = Path(place, name)
             if path.suffix.lower() in _SUFFIXES and not name.startswith("."):
@@ -130,6 +135,8 @@ def _image(file: Path, *, channels: int, side: int) -> NDArray[np.uint8]:
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """The image with eight bits a channel; Pillow's own conversion would cut values above 255."""
+    if image.mode == "F":
+        raise ValueError("of real numbers, whose range is not known; expected 8 or 16 bits a channel")
     if image.mode not in (*_SIXTEEN_BITS, "I"):
         return image
     values = np.asarray(image).astype(np.int64)

@@ -3,7 +3,7 @@
     {preset: D, factors: [azimuth, elevation], fixed: {identity: 0, lighting: 5}}
     {weights: [[1, 2], [2, 4]], factors: [shape, hair]}
 
-A factor is one of the data set's grid, or ``label``. An example's probability p(n) is in proportion to the weight of
+A factor is one of the data set's, or ``label``. An example's probability p(n) is in proportion to the weight of
 its values. An epoch is N rows drawn from p(n), see ``draws``; to the estimators of the aggregate posterior those rows
 are the data set, so that their 1/N stays what it is, and the training split is evaluated on N such rows, too. The test
 split is left alone: it shows the same world without the bias.
@@ -139,17 +139,29 @@ def values_of(dataset: Dataset, split: Split, name: object, where: str) -> tuple
     Raises:
         ConfigError: the data set has no such factor; ``where`` is the key that named it.
     """
-    grid = dataset.factors
-    known = () if grid is None or split.factors is None else grid.names
+    factors = dataset.factors
+    known = () if factors is None or split.factors is None else factors.names
     if name in known:
-        assert grid is not None and split.factors is not None
+        assert factors is not None and split.factors is not None
         k = known.index(str(name))
-        return split.factors[:, k].long(), grid.sizes[k]
+        return split.factors[:, k].long(), factors.sizes[k]
     if name == LABEL and split.labels is not None and dataset.n_classes is not None:
         return split.labels, dataset.n_classes
     names = [*known, *([LABEL] if split.labels is not None else [])]
     expected = f"one of {', '.join(names)}" if names else "null: the data set has neither factors nor labels"
     raise ConfigError(f"{where}: the data set has no factor {name!r}; expected {expected}{nearest(name, names)}")
+
+
+def magnitudes_of(dataset: Dataset, split: Split, name: object, where: str) -> Tensor:
+    """The number that a factor's value of each example stands for, float64 [N]; the value itself where that is it.
+
+    Raises:
+        ConfigError: as ``values_of``.
+    """
+    values, _ = values_of(dataset, split, name, where)
+    if split.magnitudes is None or dataset.factors is None or name not in dataset.factors.names:
+        return values.double()
+    return split.magnitudes[:, dataset.factors.names.index(str(name))]
 
 
 def _section(sampling: object) -> Mapping[str, object]:

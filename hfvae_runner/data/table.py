@@ -1,35 +1,41 @@
 """A user's own vectors from a table, ``.csv`` or ``.parquet``."""
 
+import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import Strict
 
+from hfvae_runner.config.factor_classes import FACTOR_BINS
+from hfvae_runner.config.validation import Count, Flag, Text, expected, holding
 from hfvae_runner.data._cache import checksum
 from hfvae_runner.data._dataset import Dataset
-from hfvae_runner.data._images import data_root
-from hfvae_runner.data._own import Own, dataset_of, refuse_bad_values
+from hfvae_runner.data._own import Bins, Own, SplitSeed, TestShare, dataset_of, refuse_bad_values
 from hfvae_runner.errors import ConfigError, DataError, nearest
 
+ColumnNames = Annotated[tuple[Text, ...], Strict(False), expected("a list of columns such as [a, b]")]
 _SHOWN = 5
 
 
+@holding("dataset")
 def table(
     *,
-    file: str | None,
-    test_file: str | None = None,
-    label: str | None = None,
-    factors: Sequence[str] = (),
-    ignore: Sequence[str] = (),
-    standardise: bool = True,
-    test_share: float = 0.1,
-    split_seed: int = 0,
-    factor_bins: int = 10,
-    root: str,
-    subset: int | None = None,
+    file: Text | None,
+    test_file: Text | None = None,
+    label: Text | None = None,
+    factors: ColumnNames = (),
+    ignore: ColumnNames = (),
+    standardise: Flag = True,
+    test_share: TestShare = 0.1,
+    split_seed: SplitSeed = 0,
+    factor_bins: Bins = FACTOR_BINS,
+    root: Text,
+    subset: Count | None = None,
 ) -> Dataset:
     """Vectors [D] of a table's numeric columns, but for those that are a label, a factor, or ignored.
 
@@ -39,10 +45,11 @@ def table(
         label: the column of the class.
         factors: columns of ground-truth factors.
         ignore: columns that are left out.
-        standardise: bring each column to mean 0 and standard deviation 1 over ``file``.
+        standardise: bring each column to mean 0 and standard deviation 1 over the training rows.
         test_share: of the examples, how many are held out.
         split_seed: of this choice.
-        factor_bins: bins of equal width for a factor of more than 50 distinct values.
+        factor_bins: bins of equal width for a continuous factor, where a metric wants classes. Factors of whole
+            numbers, and others of at most 50 values that recur, are classes as they are.
         root: where checksums are kept, ``data_root``.
         subset: how many random training examples to keep; None keeps all.
 
@@ -52,34 +59,47 @@ def table(
     """
     if file is None:
         raise ConfigError("dataset.file is null; expected the name of a .csv or .parquet file")
-    place = data_root(root)
-    apart = [*([] if label is None else [label]), *factors, *ignore]
-    frames = [_read(Path(each)) for each in (file, test_file) if each is not None]
-    columns = _columns(frames[0], Path(file), apart)
-    centre, scale = _scaling(frames[0], columns) if standardise else (0.0, 1.0)
+    apart = _apart(label, factors, ignore)
+    paths = [Path(each) for each in (file, test_file) if each is not None]
+    frames = [_read(path) for path in paths]
+    columns = _columns(frames[0], paths[0], apart)
     parts = []
-    for path, frame in zip((file, test_file), frames, strict=False):
-        where = Path(str(path))
-        _check_columns(frame, where, [*columns, *apart])
-        _refuse_missing(frame, where, columns)
-        values = ((frame[columns].to_numpy(np.float64) - centre) / scale).astype(np.float32)
-        refuse_bad_values(str(where), float(values.min()), float(values.max()), unit=False)
+    for path, frame in zip(paths, frames, strict=True):
+        _check_columns(frame, path, [*columns, *apart])
+        # Of both tables at once, so that a word has the same number in each.
+        numbers = [_numbers(frame, path, name, frames) for name in factors]
         parts.append(
             Own(
-                str(where),
-                torch.from_numpy(values),
+                str(path),
+                torch.from_numpy(_values(frame, path, columns)),
                 "real",
-                labels=None if label is None else _label(frame, where, label),
-                factors=_numbers(frame, where, factors) if factors else None,
+                labels=None if label is None else _label(frame, path, label),
+                factors=np.stack(numbers, axis=1) if factors else None,
                 factor_names=tuple(factors),
-                digest=checksum(place, [where]),
-                notes=(("standardised", "each column to mean 0 and deviation 1 over the file"),) if standardise else (),
+                digest=checksum(Path(root), [path]),
             )
         )
-    test = parts[1] if len(parts) > 1 else None
+    if standardise:
+        _refuse_constant(parts[0], columns)
     return dataset_of(
-        parts[0], test, test_share=test_share, split_seed=split_seed, factor_bins=factor_bins, subset=subset
+        parts[0],
+        parts[1] if len(parts) > 1 else None,
+        test_share=test_share,
+        split_seed=split_seed,
+        factor_bins=factor_bins,
+        subset=subset,
+        standardise=standardise,
     )
+
+
+def _apart(label: str | None, factors: tuple[str, ...], ignore: tuple[str, ...]) -> list[str]:
+    """The columns that are no part of the vectors; a label may be a factor, too."""
+    for option, names in {"factors": factors, "ignore": ignore}.items():
+        if repeated := next((name for name in names if names.count(name) > 1), None):
+            raise ConfigError(f"dataset.{option} has {repeated!r} twice; expected different columns")
+    if both := next((name for name in ignore if name in factors or name == label), None):
+        raise ConfigError(f"dataset.ignore has {both!r}, which is the label or a factor; expected other columns")
+    return list(dict.fromkeys([*([] if label is None else [label]), *factors, *ignore]))
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -90,15 +110,26 @@ def _read(path: Path) -> pd.DataFrame:
     if path.suffix == ".parquet" and find_spec("pyarrow") is None:
         raise DataError(f"{path}: needs pyarrow; expected a .csv file, or pip install 'hfvae_runner[parquet]'")
     try:
-        frame = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    except (OSError, ValueError, UnicodeDecodeError) as error:
+        frame = (_csv if path.suffix == ".csv" else pd.read_parquet)(path).rename(columns=str)
+    except (OSError, ValueError, MemoryError, pd.errors.ParserWarning) as error:
         what = " ".join(str(error).split())[:200]
         raise DataError(f"{path} cannot be read ({what}); expected a table with a header") from None
+    if not len(frame):
+        raise DataError(f"{path} holds no rows; expected a header, and a row for each example")
     if frame.columns.has_duplicates:
         raise DataError(
-            f"{path} has two columns {frame.columns[frame.columns.duplicated()][0]!r}; expected names of one"
+            f"{path} has two columns {frame.columns[frame.columns.duplicated()][0]!r}; expected different names"
         )
-    return frame.rename(columns=str)
+    return frame
+
+
+def _csv(path: Path) -> pd.DataFrame:
+    # Names as they stand: pandas would make a second column "a" of the same name "a.1".
+    names = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
+    with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):  # rows longer than the header
+        frame = pd.read_csv(path, low_memory=False, index_col=False)
+    frame.columns = pd.Index(names.iloc[0])
+    return frame
 
 
 def _columns(frame: pd.DataFrame, path: Path, apart: Sequence[str]) -> list[str]:
@@ -123,6 +154,33 @@ def _check_columns(frame: pd.DataFrame, path: Path, names: Sequence[str]) -> Non
             raise ConfigError(f"{path} has no column {name!r}; expected one of {_listed(known)}{nearest(name, known)}")
 
 
+def _refuse_constant(own: Own, columns: Sequence[str]) -> None:
+    alike = (own.x == own.x[0]).all(0) if len(own.x) > 1 else torch.zeros(len(columns))
+    if constant := [name for name, each in zip(columns, alike.tolist(), strict=True) if each]:
+        raise DataError(
+            f"{own.where}: there is one value only in {_listed(constant)}, which cannot be standardised; expected "
+            f"dataset.ignore=[{','.join(constant[:_SHOWN])}{',…' if len(constant) > _SHOWN else ''}], or "
+            "dataset.standardise=false"
+        )
+
+
+def _values(frame: pd.DataFrame, path: Path, columns: Sequence[str]) -> np.ndarray:
+    """The vectors, float32 [N, D]."""
+    _refuse_missing(frame, path, columns)
+    values = np.empty((len(frame), len(columns)), np.float32)
+    with np.errstate(over="ignore"):  # too large for a float32, it is infinite and refused
+        for d, name in enumerate(columns):
+            values[:, d] = frame[name].to_numpy(np.float64)
+    for name, least, most in zip(columns, values.min(axis=0, initial=0), values.max(axis=0, initial=0), strict=True):
+        if not (np.isfinite(least) and np.isfinite(most)):
+            raise DataError(
+                f"{path}: column {name!r} holds infinity, or numbers beyond a float32; expected finite ones"
+            )
+    if values.size:
+        refuse_bad_values(str(path), float(values.min()), float(values.max()), unit=False)
+    return values
+
+
 def _refuse_missing(frame: pd.DataFrame, path: Path, columns: Sequence[str]) -> None:
     for name in columns:
         missing = np.flatnonzero(frame[name].isna().to_numpy())
@@ -139,22 +197,13 @@ def _label(frame: pd.DataFrame, path: Path, name: str) -> np.ndarray:
     return values if values.dtype.kind in "biuf" else values.astype(np.str_)
 
 
-def _numbers(frame: pd.DataFrame, path: Path, names: Sequence[str]) -> np.ndarray:
-    """Factors [N, K]; those in words are numbered in the order of their sorted values."""
-    _refuse_missing(frame, path, names)
-    columns = [frame[name].to_numpy() for name in names]
-    numbers = [
-        column.astype(float) if column.dtype.kind in "biuf" else np.unique(column.astype(str), return_inverse=True)[1]
-        for column in columns
-    ]
-    return np.stack(numbers, axis=1).astype(float)
-
-
-def _scaling(frame: pd.DataFrame, columns: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each column, [D] each; of a constant one the deviation is taken as 1."""
-    values = frame[list(columns)].to_numpy(np.float64)
-    deviation = values.std(axis=0)
-    return values.mean(axis=0), np.where(deviation > 0, deviation, 1.0)
+def _numbers(frame: pd.DataFrame, path: Path, name: str, frames: Sequence[pd.DataFrame]) -> np.ndarray:
+    """A factor, float64 [N]; of words it is their number in the order of all that occur in the tables."""
+    _refuse_missing(frame, path, [name])
+    if all(each[name].dtype.kind in "biuf" for each in frames if name in each.columns):
+        return frame[name].to_numpy(np.float64)
+    columns = [each[name].astype(str).to_numpy(np.str_) for each in frames if name in each.columns]
+    return np.searchsorted(np.unique(np.concatenate(columns)), frame[name].astype(str).to_numpy(np.str_)).astype(float)
 
 
 def _listed(names: Sequence[str]) -> str:

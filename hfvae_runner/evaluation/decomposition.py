@@ -50,8 +50,9 @@ class Encoded:
         log_px: log p(x|z) of that draw, [N], nats.
         labels: [N] or None.
         order: the indices of these examples in the split, int64 [N].
-        factors: each example's values in the data set's grid, [N, K], or None.
+        factors: each example's values of the data set's factors, [N, K], or None.
         attributes: [N, A] bool, or None.
+        magnitudes: [N, K], the numbers that the factors' values stand for; None where they are these.
     """
 
     latents: Latents
@@ -62,6 +63,7 @@ class Encoded:
     order: Tensor
     factors: Tensor | None = None
     attributes: Tensor | None = None
+    magnitudes: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.log_px)
@@ -101,7 +103,7 @@ def encode(
         log_px,
         None if split.labels is None else split.labels[order],
         order,
-        *(None if known is None else known[order] for known in (split.factors, split.attributes)),
+        *(None if known is None else known[order] for known in (split.factors, split.attributes, split.magnitudes)),
     )
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hfvae_runner.config.factor_classes import classes_of
 from hfvae_runner.errors import DataError
 from hfvae_runner.evaluation.representation_file import CATEGORIES
 from hfvae_runner.metrics import Categories, Representation, Truth
-from hfvae_runner.metrics.mig_binned import binned
 from hfvae_runner.training.seeds import derived
 
 Floats = NDArray[np.float64]
@@ -34,7 +34,7 @@ class Given:
 
     Attributes:
         representation: its rows in a random order.
-        bins: into how many bins each factor was cut that is not of whole numbers, by its name.
+        bins: into how many bins each continuous factor was cut, by its name.
         order: which rows of the arrays these are, [N].
     """
 
@@ -49,8 +49,8 @@ def given(arrays: Mapping[str, Any], where: str, *, factor_bins: int, seed: int)
     Args:
         arrays: anything that numpy takes for an array.
         where: what holds them, for the messages.
-        factor_bins: a factor that is not of whole numbers is cut into so many bins of equal width, from its least to
-            its greatest value, for metrics of classes; those of numbers take it as it is.
+        factor_bins: a continuous factor (``classes_of``) is cut into so many bins of equal width, from its least to its
+            greatest value, for metrics of classes; those of numbers take it as it is.
         seed: of the order of the rows, of the samples where there are none and scales are known, and of the categories.
 
     Raises:
@@ -165,11 +165,10 @@ class _Arrays:
         nuisance = self._nuisance(names)
         factors, binned_names = [], {}
         for name, values in zip(names, table.T, strict=True):
-            if (values == np.floor(values)).all():
-                factors.append(_classes(name, values, nuisance=name in nuisance))
-                continue
-            factors.append(Truth(name, binned(values, bins), bins, name in nuisance, values))
-            binned_names[name] = bins
+            classes = classes_of(values, bins)
+            factors.append(Truth(name, classes.values, classes.size, name in nuisance, values))
+            if classes.edges is not None:
+                binned_names[name] = bins
         return factors, binned_names
 
     def names(self, key: str, count: int, otherwise: Sequence[str]) -> tuple[str, ...]:

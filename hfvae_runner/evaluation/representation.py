@@ -100,10 +100,11 @@ def _label(encoded: Encoded, dataset: Dataset) -> Truth | None:
 
 def _truth(encoded: Encoded, dataset: Dataset) -> tuple[Truth, ...]:
     if dataset.factors is not None and encoded.factors is not None:
-        grid, values = dataset.factors, encoded.factors.cpu().numpy().astype(np.int64)
+        known, values = dataset.factors, encoded.factors.cpu().numpy().astype(np.int64)
+        numbers = None if encoded.magnitudes is None else _array(encoded.magnitudes)
         return tuple(
-            Truth(name, values[:, k], size, name in grid.nuisance)
-            for k, (name, size) in enumerate(zip(grid.names, grid.sizes, strict=True))
+            Truth(name, values[:, k], size, name in known.nuisance, None if numbers is None else numbers[:, k])
+            for k, (name, size) in enumerate(zip(known.names, known.sizes, strict=True))
         )
     if dataset.attribute_names is not None and encoded.attributes is not None:
         columns = encoded.attributes.cpu().numpy().astype(np.int64).T

@@ -49,7 +49,7 @@ def results(run: Run, folder: RunFolder, state: State) -> dict[str, object]:
         "status": "completed",
         "run": _description(run, state),
         "prior": {"name": run.config.choices["prior"], **run.model.latents.settings()},
-        "likelihood": {"name": run.config.choices["likelihood"], **run.model.likelihood.settings()},
+        "likelihood": {"name": run.model.likelihood.name, **run.model.likelihood.settings()},
         "dataset": {"name": run.config.choices["dataset"], "notes": dict(run.dataset.notes)},
         "measured": run.config.metrics.options,
         **{name: evaluation.metrics for name, evaluation in evaluations.items()},
@@ -187,7 +187,7 @@ def _text_results(
     splits = splits_of(run)
     for name, evaluation in evaluations.items():
         of_split = splits[name], encoded[name], evaluation.elbo
-        evaluation.metrics.update(document_models.perplexities(*of_split, run.config.choices["likelihood"]))
+        evaluation.metrics.update(document_models.perplexities(*of_split, run.model.likelihood.name))
     topics = document_models.topics_of(run.model, run.dataset, encoded["test"], evaluations["test"].information)
     if topics is None:
         return {}

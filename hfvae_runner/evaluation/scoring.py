@@ -12,6 +12,7 @@ import numpy as np
 from annotated_types import Ge
 from pydantic import Strict
 
+from hfvae_runner.config.factor_classes import FACTOR_BINS
 from hfvae_runner.config.metric_choices import Specs, chosen_metrics
 from hfvae_runner.config.names import Correlation
 from hfvae_runner.config.stored import TARGET
@@ -24,7 +25,6 @@ from hfvae_runner.metrics.udr import normal_kl
 from hfvae_runner.metrics.udr import udr as udr_of
 from hfvae_runner.training.seeds import derived
 
-FACTOR_BINS = 10
 SCHEMA = 1
 _Seed = Annotated[int, Strict(), Ge(0), WHOLE]
 _Bins = Annotated[int, Strict(), Ge(2), WHOLE]
@@ -61,8 +61,8 @@ def score(
         names: of the continuous factors, [D] text; ``block[0]``, ``block[1]``, … side by side are a block.
         metrics: one or several names as on the command line.
         options: of metrics, {metric: {option: value}}.
-        factor_bins: a factor that is not of whole numbers is cut into so many bins of equal width where a metric wants
-            classes.
+        factor_bins: a continuous factor is cut into so many bins of equal width where a metric wants classes; one is
+            continuous that is not of whole numbers and has many values.
         seed: of every random number.
 
     Returns:

@@ -5,6 +5,7 @@ Legend: N examples; L latent variables; F factors.
 
 import numpy as np
 
+from hfvae_runner.config.factor_classes import binned
 from hfvae_runner.config.validation import Count
 from hfvae_runner.metrics._gap import Factors, gaps, information_of
 from hfvae_runner.metrics._subject import UNKNOWN, Floats, Integers, Representation, Result, Subject, Truth, undefined
@@ -43,16 +44,6 @@ def binned_information(encoded: Representation, rows: Integers, bins: int) -> tu
     factors = Factors.of([Truth(each.name, each.values[rows], each.size, each.nuisance) for each in encoded.truth])
     table = [[code_information(code, each.part) for each in factors.partitions] for code in codes]
     return factors, np.array(table).reshape(len(codes), len(factors.partitions))
-
-
-def binned(values: Floats, bins: int) -> Integers:
-    """The bin of each value, [N], 0 … bins − 1, of equal widths between the extremes; a constant has one bin."""
-    low, high = values.min(), values.max()
-    if low == high:
-        return np.zeros(len(values), dtype=np.int64)
-    # A value on an edge belongs to the bin above it, but for the greatest.
-    edges = np.linspace(low, high, bins + 1)[1:-1]
-    return np.searchsorted(edges, values, side="right").astype(np.int64)
 
 
 def code_information(code: Integers, part: Integers) -> float:

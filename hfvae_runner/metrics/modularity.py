@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from hfvae_runner.config.factor_classes import binned
 from hfvae_runner.config.validation import Count
 from hfvae_runner.metrics._gap import Factors, Partition, categorical_information
 from hfvae_runner.metrics._subject import (
@@ -20,7 +21,7 @@ from hfvae_runner.metrics._subject import (
     Truth,
     undefined,
 )
-from hfvae_runner.metrics.mig_binned import binned, code_information
+from hfvae_runner.metrics.mig_binned import code_information
 
 _NOTHING = 1e-9
 """Nats: what rounding may leave of an information of 0."""

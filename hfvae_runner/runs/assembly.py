@@ -16,7 +16,7 @@ from hfvae_runner.config.penalties import PenaltySpec
 from hfvae_runner.config.schema import Config, RuntimeConfig, SupervisionConfig
 from hfvae_runner.config.stored import NOTHING, Allowed
 from hfvae_runner.config.targets import check_kind, signed
-from hfvae_runner.data import Dataset, as_float
+from hfvae_runner.data import Dataset, Description, as_float
 from hfvae_runner.data.holdout import pruned
 from hfvae_runner.data.own_files import standing_of
 from hfvae_runner.data.sampling import restricted, weighted
@@ -47,7 +47,7 @@ _THREADS = torch.get_num_threads()
 _GROUPS: Mapping[str, tuple[type, tuple[str, ...]]] = {
     "dataset": (Dataset, ()),
     "model": (Networks, ("input_shape", "latents", "likelihood")),
-    "likelihood": (Likelihood, ()),
+    "likelihood": (Likelihood, ("values",)),
     "prior": (Latents, ("n_classes", "examples")),
 }
 """The type that a group's function returns, and its arguments that are derived from other parts."""
@@ -107,7 +107,8 @@ def check_before_reading(config: Config) -> None:
         where = f"{group}={config.choices[group]}"
         factory, _, _ = signed(where, group, spec, derived_sizes)
         check_kind(where, spec, factory, kind)
-    _called("likelihood", config.likelihood, config.choices, Likelihood)  # type: ignore[type-abstract]
+    # Its options are the same whatever the values are.
+    _called("likelihood", config.likelihood, config.choices, Likelihood, values="real")  # type: ignore[type-abstract]
     subset = config.dataset.get("subset")
     if isinstance(subset, int) and 0 < subset < config.batch_size:
         raise ConfigError(
@@ -209,16 +210,24 @@ def dataset_of(config: Config) -> Dataset:
     return _dataset(own, standing, config.choices["dataset"], config.device, config.metrics.batch_size, allowed)
 
 
+def refuse_other_data(dataset: Dataset, folder: Path) -> None:
+    """Raise DataError where a run's folder describes other data, as of a file of one's own that has changed since."""
+    stored = run_folder.read_data(folder)
+    if stored is not None:
+        Description.from_json(stored, str(folder / "data.json")).refuse_other(dataset, folder)
+
+
 def finished_run(config: Config, folder: Path) -> Run:
     """Assemble a finished run, with its final parameters.
 
     Raises:
-        RunnerError: the config cannot run here, or the folder's checkpoint cannot be used for it.
+        RunnerError: the config cannot run here, its data have changed, or the folder's checkpoint cannot be used.
     """
     use_threads(config)
     # The options of training, perhaps on another machine, and the trackers are not needed for an evaluation.
     plainly = RuntimeConfig(compile=False, graph=False)
     run = assemble(replace(config, trackers={}, precision="fp32", runtime=plainly))
+    refuse_other_data(run.dataset, folder)
     restore_model(run.model, folder / "checkpoints" / LAST)
     return run
 
@@ -315,7 +324,8 @@ def model_of(config: Config, dataset: Dataset) -> VAE:
 
 
 def _likelihood(config: Config, dataset: Dataset) -> Likelihood:
-    likelihood = _called("likelihood", config.likelihood, config.choices, Likelihood)  # type: ignore[type-abstract]
+    derived_values = {"values": dataset.values}
+    likelihood = _called("likelihood", config.likelihood, config.choices, Likelihood, **derived_values)  # type: ignore[type-abstract]
     if not likelihood.fits(dataset.values):
         expected = " or ".join(f"likelihood={name}" for name in fitting(dataset.values))
         raise ConfigError(

@@ -12,10 +12,10 @@ import torch
 from hfvae_runner.config import schema
 from hfvae_runner.config.schema import RESUME_AUTO, Config
 from hfvae_runner.data import Description
-from hfvae_runner.errors import CheckpointError, DataError, StorageError
+from hfvae_runner.errors import CheckpointError, StorageError
 from hfvae_runner.evaluation.results import measured_again, observed, results
 from hfvae_runner.evaluation.summary import table
-from hfvae_runner.runs.assembly import assemble, finished_run, optimizer_of, use_threads
+from hfvae_runner.runs.assembly import assemble, finished_run, optimizer_of, refuse_other_data, use_threads
 from hfvae_runner.storage import run_folder
 from hfvae_runner.storage.provenance import commit
 from hfvae_runner.storage.run_folder import LAST, RunFolder
@@ -65,7 +65,7 @@ def opened(config: Config, folder: Path) -> Iterator[Member]:
         checkpoint = _checkpoint(config, folder)
         if checkpoint is not None:
             with run_folder.logging_to(folder):
-                _refuse_other_data(assembled, folder)
+                refuse_other_data(assembled.dataset, folder)
                 _resume_from(assembled, state, checkpoint)
         open_folder = RunFolder.create if checkpoint is None else RunFolder.reopen
         with open_folder(folder, config.resolved) as opened_folder:
@@ -168,17 +168,6 @@ class _RunObserver:
 
     def results(self, metrics: Mapping[str, object]) -> None:
         self.trackers.results(self.state.step, metrics)
-
-
-def _refuse_other_data(run: Run, folder: Path) -> None:
-    """Raise DataError where a run is resumed on other data than those that its folder describes."""
-    stored = run_folder.read_data(folder)
-    if stored is None:
-        return
-    own, before = Description.of(run.dataset), Description.from_json(stored, str(folder / "data.json"))
-    if before != own:
-        changed = [key for key, value in own.to_json().items() if value != before.to_json()[key]]
-        raise DataError(f"{folder} was trained on other data ({', '.join(changed)} changed); expected the same")
 
 
 def _checkpoint(config: Config, folder: Path) -> Path | None:

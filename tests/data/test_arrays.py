@@ -12,6 +12,7 @@ import torch
 
 from hfvae_runner.data import Dataset
 from hfvae_runner.data.arrays import arrays
+from hfvae_runner.data.holdout import pruned
 from hfvae_runner.errors import ConfigError, DataError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
@@ -96,6 +97,14 @@ def test_labels_of_words_and_numbers(name: str, key: str, tmp_path: Path) -> Non
     assert numbers.label_names == ("5", "6", "7")
 
 
+@pytest.mark.parametrize("floats", [False, True])
+def test_images_of_bytes_and_of_floats_are_resized_alike(floats: bool, tmp_path: Path) -> None:
+    dataset = read(saved(tmp_path, images=IMAGES / 255 if floats else IMAGES), image_size=8)
+    found = whole(dataset).float() / (1 if floats else 255)
+    assert found.shape == (40, 3, 8, 8) and found.min() >= 0 and found.max() <= 1
+    assert found.mean().item() == pytest.approx(IMAGES.mean() / 255, abs=0.01)
+
+
 def test_labels_belong_to_their_images(tmp_path: Path) -> None:
     images = np.zeros((30, 16, 16), np.uint8) + np.arange(30, dtype=np.uint8)[:, None, None]
     dataset = read(saved(tmp_path, images=images, labels=np.arange(30) % 2, factors=np.arange(30)[:, None]))
@@ -119,10 +128,29 @@ def test_factors_need_be_no_grid_and_no_whole_numbers(tmp_path: Path) -> None:
     assert (dataset.factors.names, dataset.factors.sizes) == (("size", "angle"), (4, 4))
     assert dataset.factors.nuisance == ("size",)
     assert dataset.notes["factor_bins"].startswith("angle in 4 bins of equal width")
+    numbers = [split.magnitudes for split in (dataset.train, dataset.test) if split.magnitudes is not None]
+    assert sorted(map(tuple, torch.cat(numbers).tolist())) == sorted(map(tuple, factors.tolist()))
     found = torch.cat([split.factors for split in (dataset.train, dataset.test) if split.factors is not None])
     edges = np.linspace(factors[:, 1].min(), factors[:, 1].max(), 5)
     expected = np.stack([np.tile([1, 2, 0, 3], 30), np.digitize(factors[:, 1], edges[1:-1])], axis=1)
     assert sorted(map(tuple, found.tolist())) == sorted(map(tuple, expected.tolist()))
+
+
+def test_factors_that_count_from_0_need_no_numbers_of_their_own(tmp_path: Path) -> None:
+    dataset = read(saved(tmp_path, images=IMAGES, factors=np.stack([np.arange(40) % 4, np.arange(40)], axis=1)))
+    assert dataset.factors is not None and dataset.factors.sizes == (4, 40)
+    assert dataset.train.magnitudes is None and "factor_bins" not in dataset.notes
+
+
+def test_a_holdout_by_a_continuous_factor_is_by_its_numbers(tmp_path: Path) -> None:
+    angles = np.random.default_rng(0).normal(size=(120, 1))
+    path = saved(tmp_path, images=np.repeat(IMAGES, 3, axis=0), factors=angles, factor_names=["angle"])
+    made = pruned(read(path), {"factor": "angle", "above": 0.25}, lambda folder, name: torch.empty(0))
+    assert made.holdout is not None and made.holdout.magnitudes is not None and made.train.magnitudes is not None
+    assert made.holdout.magnitudes.min() > 0.25 >= made.train.magnitudes.max()
+    of_bin = pruned(read(path), {"factor": "angle", "equals": 5}, lambda folder, name: torch.empty(0))
+    assert of_bin.holdout is not None and of_bin.holdout.factors is not None
+    assert set(of_bin.holdout.factors[:, 0].tolist()) == {5}
 
 
 def test_shapes3d_lays_out_its_factors_as_labels(tmp_path: Path) -> None:
@@ -170,6 +198,35 @@ def short_member(path: Path) -> None:
         archive.writestr("images.npy", stream.getvalue() + bytes(100))
 
 
+def elsewhere(path: Path) -> None:
+    """An array that another file holds."""
+    with h5py.File(path.with_name("other.h5"), "w") as file:
+        file["images"] = IMAGES
+    with h5py.File(path, "w") as file:
+        file["images"] = h5py.ExternalLink("other.h5", "images")
+
+
+def raw_bytes_elsewhere(path: Path) -> None:
+    (path.parent / "secret").write_bytes(IMAGES.tobytes())
+    with h5py.File(path, "w") as file:
+        external = [(str(path.parent / "secret"), 0, IMAGES.nbytes)]
+        file.create_dataset("images", IMAGES.shape, np.uint8, external=external)
+
+
+def virtual(path: Path) -> None:
+    with h5py.File(path.with_name("other.h5"), "w") as file:
+        file["images"] = IMAGES
+    layout = h5py.VirtualLayout(IMAGES.shape, np.uint8)
+    layout[:] = h5py.VirtualSource("other.h5", "images", IMAGES.shape)
+    with h5py.File(path, "w") as file:
+        file.create_virtual_dataset("images", layout)
+
+
+def beyond_memory(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("vectors", (10**10, 10**5), np.float32, chunks=(1, 1000))
+
+
 BAD = {
     "wrong keys": ({"pictures": IMAGES, "y": 0}, "holds pictures, y; expected images or vectors"),
     "both": ({"images": IMAGES, "vectors": np.zeros((40, 2))}, "expected images or vectors"),
@@ -182,6 +239,10 @@ BAD = {
     "channels": ({"images": np.zeros((4, 9, 9, 9), np.uint8)}, "at most 4 channels"),
     "empty": ({"images": IMAGES[:0]}, "expected .* one example or more"),
     "oblong": ({"images": IMAGES[:, :8]}, "images of 8×16 pixels; expected square ones, or image_size=S"),
+    "one": ({"images": IMAGES[:1]}, "holds 1 examples; expected 4 or more"),
+    "label text": ({"images": IMAGES, "label": ["a"] * 39 + [""]}, "the label of row 39 is empty"),
+    "same names": ({"images": IMAGES, "factors": np.zeros((40, 2)), "factor_names": ["a", "a"]}, "different names"),
+    "no factors": ({"images": IMAGES, "factors": np.zeros((40, 0))}, r"factors of shape \[40, 0\]"),
     "few": ({"images": IMAGES[:3]}, "holds 3 examples; expected 4 or more"),
     "vectors": ({"vectors": np.zeros(5)}, r"vectors of type float64 and shape \[5\]"),
     "vector NaN": ({"vectors": np.full((9, 2), np.nan)}, "vectors holds NaN or infinity"),
@@ -208,16 +269,24 @@ def test_bad_content(case: str, tmp_path: Path) -> None:
     assert not list((tmp_path / "cache").rglob("arrays-*.npy")) or case in GOOD_IMAGES
 
 
-GOOD_IMAGES = {name for name, (content, _) in BAD.items() if content.get("images") is IMAGES} | {"few"}
+GOOD_IMAGES = {name for name, (content, _) in BAD.items() if content.get("images") is IMAGES} | {"one", "few"}
 """Their images are converted before what stands beside them is refused."""
 
 
 @pytest.mark.parametrize(
     ("make", "name", "message"),
     [
-        (with_objects, "own.npz", "images holds Python objects; expected numbers"),
+        (
+            with_objects,
+            "own.npz",
+            "images holds Python objects, as it does of examples of mixed sizes; expected numbers",
+        ),
         (truncated, "own.npz", "cannot be read"),
-        (short_member, "own.npz", "cannot be read"),
+        (short_member, "own.npz", r"images is cut off: uint8 of shape \[40, 16, 16\] in 228 bytes"),
+        (elsewhere, "own.h5", "holds no arrays; expected images or vectors"),
+        (raw_bytes_elsewhere, "own.h5", "images is stored in another file"),
+        (virtual, "own.h5", "images is stored in another file"),
+        (beyond_memory, "own.h5", "cannot be read .*[Uu]nable to allocate"),
         (lambda path: path.write_text("no archive"), "own.npz", "cannot be read .*expected an .npz file"),
         (lambda path: path.write_text("no archive"), "own.h5", "cannot be read .*expected an .h5 file"),
         (lambda path: path.write_text("no archive"), "own.txt", "expected a file that ends in .npz, .h5 or .hdf5"),
@@ -236,7 +305,11 @@ def test_bad_files(make: Any, name: str, message: str, tmp_path: Path) -> None:
     [
         ({"file": None}, "dataset.file is null"),
         ({"test_share": 1.0}, "dataset.test_share=1"),
+        ({"test_share": True}, "dataset.test_share=true: expected a number"),
+        ({"split_seed": "x"}, "dataset.split_seed='x': expected a whole number"),
+        ({"file": 3}, "dataset.file=3: expected some text, or null"),
         ({"factor_bins": 1}, "dataset.factor_bins=1"),
+        ({"factor_bins": 2.5}, "dataset.factor_bins=2.5: expected a whole number"),
         ({"image_size": 2}, "image_size=2"),
         ({"subset": 100}, "dataset.subset=100"),
     ],
@@ -247,10 +320,17 @@ def test_bad_options(options: dict[str, Any], message: str, tmp_path: Path) -> N
         read(path, **options)
 
 
+def test_a_test_file_that_is_the_same(tmp_path: Path) -> None:
+    path = saved(tmp_path, images=IMAGES)
+    with pytest.raises(DataError, match=r"holds the same bytes as .*; expected other examples to test on"):
+        read(path, test_file=str(path))
+
+
 def test_a_test_file_of_other_examples(tmp_path: Path) -> None:
     path = saved(tmp_path, images=IMAGES)
     for content, message in (
-        ({"images": IMAGES[..., 0]}, r"examples of shape \[1, 16, 16\]; expected \[3, 16, 16\]"),
+        ({"images": IMAGES[..., 0]}, r"examples of shape \[1, 16, 16\] of type uint8; expected \[3, 16, 16\]"),
+        ({"images": IMAGES / 255}, r"of type float32; expected \[3, 16, 16\] of type uint8"),
         ({"images": IMAGES, "label": np.arange(40) % 2}, "do not have the same labels"),
     ):
         with pytest.raises(DataError, match=message):

@@ -21,7 +21,7 @@ def picture(width: int = 20, height: int = 20) -> Image.Image:
 
 def read(folder: Path, **options: Any) -> Dataset:
     root = str(folder.parent / "cache")
-    return image_folder(**{"folder": str(folder), "root": root, "image_size": 16, **options})
+    return image_folder(**{"folder": str(folder), "root": root, "size": 16, **options})
 
 
 def fill(folder: Path, count: int = 8, suffix: str = "png") -> Path:
@@ -55,6 +55,15 @@ def test_folders_are_classes(tmp_path: Path) -> None:
     assert int((dataset.train.labels == 0).sum() + (dataset.test.labels == 0).sum()) == 8
 
 
+def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "own")
+    fill(folder / ".hidden", 2)
+    picture().save(folder / ".hidden.png")
+    (folder / "notes.txt").write_text("not an image")
+    dataset = read(folder)
+    assert len(dataset.train) + len(dataset.test) == 8 and dataset.label_names is None
+
+
 @pytest.mark.parametrize("name", ["flat", "one class"])
 def test_without_classes(name: str, tmp_path: Path) -> None:
     fill(tmp_path / "own" / ("" if name == "flat" else name))
@@ -71,7 +80,7 @@ def test_the_middle_square_is_taken(tmp_path: Path) -> None:
     assert (only(folder, "wide.png") == 200).all()
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "CMYK", "YCbCr", "I;16", "I", "RGBA", "LA", "F"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "CMYK", "YCbCr", "I;16", "I", "RGBA", "LA"])
 def test_every_mode(mode: str, tmp_path: Path) -> None:
     folder = tmp_path / "own"
     folder.mkdir()
@@ -82,7 +91,7 @@ def test_every_mode(mode: str, tmp_path: Path) -> None:
         image, expected = Image.new("RGBA", (16, 16), (10, 20, 30, 0)).convert(mode), 255
     else:
         image, expected = Image.new("L", (16, 16), 255).convert(mode), 255
-    suffix = "tif" if mode in ("CMYK", "YCbCr", "F", "I") else "png"
+    suffix = "tif" if mode in ("CMYK", "YCbCr", "I") else "png"
     image.save(folder / f"own.{suffix}")
     found = only(folder, f"own.{suffix}")
     assert found.shape == (3, 16, 16)
@@ -129,6 +138,15 @@ def linked(folder: Path) -> None:
     (folder / "link.png").symlink_to(folder.parent / "elsewhere.png")
 
 
+def linked_folder(folder: Path) -> None:
+    fill(folder.parent / "elsewhere", 2)
+    (folder / "link").symlink_to(folder.parent / "elsewhere")
+
+
+def of_real_numbers(folder: Path) -> None:
+    Image.fromarray(np.full((16, 16), 0.5, np.float32)).save(folder / "real.tif")
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -138,6 +156,8 @@ def linked(folder: Path) -> None:
         (beside_folders, "holds .*png beside folders of images"),
         (all_alike, "every value of every image of the folder is 0"),
         (linked, "link.png is a link out of the folder"),
+        (linked_folder, "link is a link; expected folders of its own"),
+        (of_real_numbers, "real.tif is no image that can be read .of real numbers"),
     ],
 )
 def test_bad_folders(spoil: Any, message: str, tmp_path: Path) -> None:
@@ -157,7 +177,7 @@ def test_folders_without_enough(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds 1 examples"):
         read(fill(tmp_path / "own", 1))
     with pytest.raises(ConfigError, match=r"dataset\.folder is null"):
-        image_folder(folder=None, root=str(tmp_path), image_size=None)
+        image_folder(folder=None, root=str(tmp_path))
     with pytest.raises(ConfigError, match=r"dataset\.channels=2"):
         read(fill(tmp_path / "own"), channels=2)
 

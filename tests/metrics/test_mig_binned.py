@@ -8,8 +8,9 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import mutual_info_score
 from subjects import grid, represented, subject
 
+from hfvae_runner.config.factor_classes import binned
 from hfvae_runner.metrics._subject import UNKNOWN, Integers, Truth
-from hfvae_runner.metrics.mig_binned import binned, mig_binned
+from hfvae_runner.metrics.mig_binned import mig_binned
 
 
 def factors_of(values: Integers) -> dict[str, Integers]:

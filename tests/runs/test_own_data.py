@@ -11,6 +11,9 @@ from comparing import same_to_the_bit
 from PIL import Image
 
 import hfvae_runner
+from hfvae_runner.api.encoding import encode
+from hfvae_runner.errors import DataError
+from hfvae_runner.evaluate import main as evaluate
 from hfvae_runner.launch import main
 
 pytestmark = pytest.mark.usefixtures("workplace", "one_thread")
@@ -46,12 +49,29 @@ def test_arrays_with_continuous_factors() -> None:
     assert found.encode(IMAGES).mean.shape == (60, 10)
 
 
-def test_vectors_need_a_likelihood_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_likelihood_follows_the_values() -> None:
     np.savez("own.npz", vectors=GENERATOR.normal(size=(60, 5)), label=np.arange(60) % 2)
-    assert main([*SMALL, "dataset=arrays", "dataset.file=own.npz", "objective=vae"]) == 2
-    assert "expected likelihood=gaussian or likelihood=laplace" in capsys.readouterr().err
-    metrics = run("dataset=arrays", "dataset.file=own.npz", "objective=vae", "likelihood=gaussian")
+    metrics = run("dataset=arrays", "dataset.file=own.npz", "objective=vae", "likelihood.scale=learned")
+    assert metrics["likelihood"]["name"] == "gaussian" and metrics["likelihood"]["scale"] > 0
     assert metrics["test"]["label_information"]
+    assert hfvae_runner.load("run", device="cpu").encode(GENERATOR.normal(size=(3, 5))).mean.shape == (3, 10)
+
+
+def test_encoded_codes_are_scored_as_the_run_was() -> None:
+    # Fifteen values that are no whole numbers, as Shapes3D's orientation, and one that never recurs.
+    factors = np.stack([np.linspace(-30, 30, 15)[np.arange(60) % 15], GENERATOR.random(60)], axis=1)
+    np.savez("own.npz", images=IMAGES, factors=factors, factor_names=["angle", "size"])
+    metrics = run("dataset=arrays", "dataset.file=own.npz", "objective=beta_vae", "metrics=[sap,mcc]")
+    encode("run", "codes.npz", split=["train", "test"], device="cpu")
+    with np.load("codes.npz") as codes:
+        assert sorted(codes["factors"][:, 1].tolist()) == sorted(factors[:, 1].tolist())
+    encode("run", "train.npz", split=["train"], device="cpu")
+    with np.load("train.npz") as codes:
+        found = hfvae_runner.score(mean=codes["mean"], scale=codes["scale"], factors=codes["factors"],
+                                   factor_names=codes["factor_names"], metrics=["mcc", "sap"])  # fmt: skip
+    assert found["factor_bins"] == {"size": 10}
+    for key in ("mcc_pearson", "mcc_spearman", "sap"):
+        assert found[key] == pytest.approx(metrics["train"][key], abs=1e-6), key
 
 
 def test_an_image_folder() -> None:
@@ -59,7 +79,7 @@ def test_an_image_folder() -> None:
         folder = Path("own", "ab"[number % 2])
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(folder / f"{number}.png")
-    overrides = ("dataset=image_folder", "dataset.folder=own", "image_size=16", "prior=normal_concrete")
+    overrides = ("dataset=image_folder", "dataset.folder=own", "dataset.size=16", "prior=normal_concrete")
     metrics = run(*overrides, "dataset.channels=1")
     assert metrics["test"]["discrete_accuracy"] is not None
     assert Path("run/figures/traversals.png").exists()
@@ -77,7 +97,12 @@ def test_a_table_is_resumed_to_the_bit_and_not_on_other_data(capsys: pytest.Capt
     before = Path("run/metrics.json").read_bytes()
     assert main([*SMALL, *overrides, "steps=9", "hydra.run.dir=run", "resume=auto"]) == 2
     assert "run was trained on other data (digest changed); expected the same" in capsys.readouterr().err
+    assert evaluate(["run", "metrics=hoyer"]) == 2
+    assert "run was trained on other data (digest changed); expected the same" in capsys.readouterr().err
     assert Path("run/metrics.json").read_bytes() == before
+    with pytest.raises(DataError, match="run was trained on other data"):
+        encode("run", "codes.npz", device="cpu")
+    assert not Path("codes.npz").exists()
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,8 @@ def auto(
 
 
 def _perceptron(values: int, hidden: Sequence[int], latents: Latents, likelihood: Likelihood) -> Networks:
-    if isinstance(hidden, str) or not hidden or not all(isinstance(each, int) and each > 0 for each in hidden):
+    given = hidden if isinstance(hidden, list | tuple) else ()
+    if not given or not all(isinstance(each, int) and not isinstance(each, bool) and each > 0 for each in given):
         raise ConfigError(f"model=auto: model.hidden={hidden!r}: expected whole numbers from 1 on, as in [400,200]")
     encoder = nn.Sequential(*_layers([values, *hidden]), LinearHeads(hidden[-1], latents))
     decoder = nn.Sequential(

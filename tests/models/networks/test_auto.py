@@ -104,6 +104,8 @@ class Counts(BernoulliLikelihood):
         ((1, 32, 32), BERNOULLI, {"kernel": 3}, "model.kernel=3: expected 2 or 4"),
         ((9,), BERNOULLI, {"hidden": []}, "model.hidden="),
         ((9,), BERNOULLI, {"hidden": [0]}, "model.hidden="),
+        ((9,), BERNOULLI, {"hidden": 3}, "model.hidden=3: expected whole numbers"),
+        ((9,), BERNOULLI, {"hidden": [True]}, "model.hidden="),
         ((9,), Counts(), {}, "does not take bags of words; expected model=prodlda"),
     ],
 )
