@@ -23,7 +23,7 @@ _OWN = ("size", "out", "publish", "commits")
 _PASSED_ON = ("threads", "device", "data_root", "hydra/launcher", "on_divergence", "trackers")
 _PASSED_ON_BELOW = ("hydra.launcher.", "metrics.batch_size")
 """None of these is part of a run folder's name: another launcher or device finds the runs that are there."""
-_DPI = 150
+_DPI = 100
 _DESCRIPTION = """\
 Run a paper's experiment and set its numbers beside the paper's.
 
@@ -76,7 +76,7 @@ def _run(arguments: list[str]) -> int:
     parser.add_argument("--no-run", action="store_true", help="write the tables from the runs that are there")
     parser.add_argument("arguments", nargs="*", metavar="STUDY or KEY=VALUE")
     try:
-        given = parser.parse_args(arguments)
+        given = parser.parse_intermixed_args(arguments)
         if given.list:
             print(_listing())
             return 0
@@ -186,7 +186,7 @@ def _picture(found: runs.Found) -> bytes | None:
 def _write_overview(folder: Path) -> None:
     known = [results.load(path) for path in sorted(folder.glob(f"*/{STUDY}"))]
     write_atomic(folder / PAGE, page.overview(known))
-    print(f"{folder / PAGE}: {len(known)} studies", file=sys.stderr)
+    print(f"{folder / PAGE}: a table over {len(known)}", file=sys.stderr)
 
 
 def _machine() -> str:

@@ -45,7 +45,8 @@ def row_of(row: Row, found: Found) -> dict[str, object]:
 def claim_of(claim: Claim, found: Found) -> dict[str, object]:
     """Decide a claim between two methods; a mapping for study.json."""
     sides = [values_of(found.completed(each), claim.quantity) for each in (claim.method, claim.than)]
-    result: dict[str, object] = {"what": claim.what, "where": claim.where, "runs": [len(side) for side in sides]}
+    counts = [len(side) for side in sides]
+    result: dict[str, object] = {"what": claim.what, "where": claim.where, "runs": counts, "values": sides}
     if not all(sides):
         return {**result, "probability": None, "verdict": NOT_RUN}
     sign = 1 if claim.better == "higher" else -1
@@ -57,7 +58,8 @@ def trend_of(trend: Trend, found: Found) -> dict[str, object]:
     """Decide a claim about two numbers that move together; a mapping for study.json."""
     pairs = [(place_of(run, trend.x), value_of(run, trend.y)) for run in found.completed(trend.runs)]
     known = [(x, y) for x, y in pairs if x is not None and y is not None]
-    result: dict[str, object] = {"what": trend.what, "where": trend.where, "runs": len(known)}
+    values = [list(pair) for pair in known]
+    result: dict[str, object] = {"what": trend.what, "where": trend.where, "runs": len(known), "values": values}
     if not known:
         return {**result, "correlation": None, "verdict": NOT_RUN}
     estimate = statistics.rank_correlation([x for x, _ in known], [y for _, y in known])

@@ -30,7 +30,7 @@ def page(study: Mapping[str, Any]) -> str:
         "",
         f"{_text(study['paper'])}. {_text(study['shows'])}",
         "",
-        f"Size `{study['size']}`; {done} of {started} runs completed, {study['hours']:.1f} hours of training.",
+        f"Size `{study['size']}`; {done} of {started} runs completed, {_duration(study['hours'])} of training.",
         f"Machine: {_text(study['machine'])}. Commit: {_commits(study['commits'])}.",
         "",
         f"```sh\n{study['command']}\n```",
@@ -56,14 +56,14 @@ def page(study: Mapping[str, Any]) -> str:
 
 def overview(studies: Sequence[Mapping[str, Any]]) -> str:
     """Return the page over all studies; studies: the content of each study.json, in the order of the table."""
-    head = ("study", "paper", "size", "runs", "hours", "rows and claims")
+    head = ("study", "paper", "size", "runs", "training", "rows and claims")
     rows = [
         (
             f"[{_text(each['name'])}]({each['name']}/README.md)",
             _text(each["paper"]),
             str(each["size"]),
             f"{each['runs']['completed']} of {each['runs']['started']}",
-            f"{each['hours']:.1f}",
+            _duration(each["hours"]),
             _counts(each),
         )
         for each in studies
@@ -109,6 +109,10 @@ def _estimate(found: Mapping[str, Any]) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) < 0.1 else f"{value:z.2f}"
+
+
+def _duration(hours: float) -> str:
+    return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
 
 
 def _commits(commits: Mapping[str, int]) -> str:

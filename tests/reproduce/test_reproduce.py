@@ -147,7 +147,7 @@ def test_runs_of_another_commit_are_not_mixed(
     capsys.readouterr()
     assert main([file, "device=cpu"]) == 2
     assert "holds runs of another commit" in capsys.readouterr().err
-    assert main([file, "device=cpu", "commits=any", "--no-run"]) == 0
+    assert main([file, "--no-run", "device=cpu", "commits=any"]) == 0
 
 
 def test_the_list_names_every_study(capsys: pytest.CaptureFixture[str]) -> None:
