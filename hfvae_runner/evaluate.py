@@ -5,21 +5,27 @@ Adds the results to each run's metrics.json. They equal the values that the run 
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.types import Override
 
 from hfvae_runner.config import schema
+from hfvae_runner.config.names import Correlation
 from hfvae_runner.config.schema import Config
+from hfvae_runner.config.validation import checked
 from hfvae_runner.console import exit_code_of
 from hfvae_runner.errors import ConfigError, RunnerError
 from hfvae_runner.launch import jobs, resume
 from hfvae_runner.launch.composition import parse_overrides
+from hfvae_runner.report.settings import as_text, settings_of
 from hfvae_runner.storage import run_folder
 
 # Keys that do not change the results.
 _MAY_CHANGE = ("device", "threads", "data_root", "dataset.root", "dataset.download", "train.progress", "trust", "debug")
+
+
+_UDR = "udr="
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "arguments",
         nargs="+",
         metavar="FOLDER or KEY=VALUE",
-        help=f"run folders; metrics=NAME or metrics=[NAME,NAME], metrics.NAME.OPTION=VALUE; {', '.join(_MAY_CHANGE)}",
+        help="run folders; metrics=NAME or metrics=[NAME,NAME], metrics.NAME.OPTION=VALUE; udr=spearman or "
+        f"udr=lasso (how far the latents of the seeds of a setting agree); {', '.join(_MAY_CHANGE)}",
     )
     given = parser.parse_args(argv).arguments
     return exit_code_of(lambda: _run([each for each in given if _is_folder(each)], given))
@@ -46,22 +53,56 @@ def _is_folder(argument: str) -> bool:
 
 
 def _run(folders: Sequence[str], given: Sequence[str]) -> int:
-    texts = [each for each in given if each not in folders]
-    debug = "debug=true" in texts
+    debug = "debug=true" in given
     try:
+        udr = _udr(given)
+        texts = [each for each in given if each not in folders and not each.startswith(_UDR)]
         if not folders:
             raise ConfigError(f"{' '.join(given)}: expected at least one run folder, and metrics=NAME")
         overrides = parse_overrides(texts)
         # Check all runs before measuring the first.
         configs = {Path(folder): _config(Path(folder), overrides) for folder in folders}
-        for folder, config in configs.items():
-            # Late, since torch takes seconds to import and the checks of the arguments do not need it.
-            from hfvae_runner.runs.single import measure_again
+        groups = _seeds(configs) if udr else []
+        if udr is None or any(resume.is_about_metrics(override) for override in overrides):
+            for folder, config in configs.items():
+                # Late, since torch takes seconds to import and the checks of the arguments do not need it.
+                from hfvae_runner.runs.single import measure_again
 
-            measure_again(config, folder)
+                measure_again(config, folder)
+        for group in groups:
+            from hfvae_runner.runs.ranking import rank
+
+            assert udr is not None
+            for folder, found in rank({folder: configs[folder] for folder in group}, udr).items():
+                jobs.tell(f"{folder}: udr {found['udr']:.3f}, mcc_between_seeds {found['mcc_between_seeds']:.3f}")
     except RunnerError as error:
         return jobs.report(error, debug)
     return 0
+
+
+def _udr(given: Sequence[str]) -> Correlation | None:
+    """Return what ``udr=`` names; None if it is not given."""
+    named = [each.removeprefix(_UDR) for each in given if each.startswith(_UDR)]
+    if not named:
+        return None
+    correlation: Correlation = checked(Correlation, named[-1], "udr")
+    return correlation
+
+
+def _seeds(configs: Mapping[Path, Config]) -> list[list[Path]]:
+    """Return the folders of runs that differ only in the seed, a group each.
+
+    Raises:
+        ConfigError: a run is the only one of its setting.
+    """
+    groups: dict[str, list[Path]] = {}
+    for folder, config in configs.items():
+        settings = {key: as_text(value) for key, value in settings_of(config.resolved).items()}
+        groups.setdefault(repr(sorted(settings.items())), []).append(folder)
+    for group in groups.values():
+        if len(group) == 1:
+            raise ConfigError(f"udr: {group[0]} is the only run of its setting; expected several seeds of each setting")
+    return list(groups.values())
 
 
 def _config(folder: Path, overrides: Sequence[Override]) -> Config:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from hfvae_runner.report.choice import chosen
 from hfvae_runner.report.runs import COMPLETED, Run
 from hfvae_runner.report.settings import MISSING, Comparison
 from hfvae_runner.report.table import Setting, Spread, are_words, choices, columns, count_title
@@ -32,7 +33,8 @@ class Listing(NamedTuple):
 def listing(runs: Sequence[Run], settings: Sequence[Setting], comparison: Comparison) -> Listing:
     """Build the listing of all runs and their settings; it has no table if no run has a config."""
     rest = [run for run in runs if run.status != COMPLETED]
-    below = ["not completed:"] if rest else []
+    below = list(_chosen(settings))
+    below += ["not completed:"] if rest else []
     below += [f"  {run.name}: {run.status}{': ' if run.reason else ''}{run.reason}" for run in rest]
     if not settings:
         return Listing([], [], below)
@@ -47,6 +49,19 @@ def _above(comparison: Comparison) -> Iterator[str]:
     titles = {"the same for all": comparison.shared, "the same where it is defined": comparison.where_defined}
     yield from (f"{title}: {choices(values)}" for title, values in titles.items() if values)
     yield "test split, nats per example; mean [least, most]"
+
+
+def _chosen(settings: Sequence[Setting]) -> Iterator[str]:
+    """The choice of each criterion among the runs of a setting, a line each."""
+    found = list(chosen(settings))
+    if found:
+        yield "chosen among the seeds:"
+    for each in found:
+        where = f"{each.setting}: " if each.setting else ""
+        yield (
+            f"  {where}{each.criterion} chooses seed {each.seed}: {each.metric} {each.chosen}, "
+            f"over {each.runs} runs {each.mean} [{each.least}, {each.most}]"
+        )
 
 
 def _width(blocks: Sequence[list[str]]) -> int:

@@ -89,6 +89,12 @@ _SHARES = {
     "explicitness": ("explicitness",),
     "IRS": ("irs",),
 }
+UDR = Metric("UDR", _test("udr"), "share", "higher")
+ACCURACY = Metric("discrete accuracy", _test("discrete_accuracy"), "share", "higher")
+CRITERIA = (ELBO, UDR)
+"""Numbers that choose among runs without labels; the last one is the reason for a table of choices."""
+QUALITIES = (*GAPS, ACCURACY)
+"""Metrics that show what a choice is worth."""
 METRICS = (
     ELBO,
     Metric("log p(x), bound", _test("importance_bound"), "nats"),
@@ -100,6 +106,8 @@ METRICS = (
     Metric("I(y; c)", discrete_information, "nats"),
     Metric("I(y; c) gap", _test("label_information_gap"), "nats"),
     *GAPS,
+    UDR,
+    Metric("MCC between seeds", _test("mcc_between_seeds"), "share"),
     *(Metric(title, _test(*path), "share") for title, path in _SHARES.items()),
 )
 """The metrics of the test split in short tables and figures. `settings.csv` has all metrics."""

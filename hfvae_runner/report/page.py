@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hfvae_runner.report.cards import cards
+from hfvae_runner.report.choice import HEADS, chosen
 from hfvae_runner.report.html import Cell, address, count, description, setting, short_text, table
 from hfvae_runner.report.metrics import METRICS, WALL, Metric
 from hfvae_runner.report.runs import COMPLETED, Run, shown
@@ -21,6 +22,7 @@ _MOST_ROWS = 1000
 """The largest number of rows of a table; more would make the page slow. The CSV files have all rows."""
 _SETTINGS = "Settings: mean, and [least, most] over the runs of a setting"
 _RUNS = "Runs: a row each"
+_CHOICES = "Choices: the run with the largest criterion, its metric, and the metric over all runs of the setting"
 _SPLIT = "test split, information in nats per example"
 
 
@@ -42,6 +44,7 @@ def page(
             *_head(title),
             f"<body>\n<h1>{escape(title)}</h1>",
             *_overview(runs, settings, comparison),
+            *_choices(settings),
             *_runs(home, runs, settings, comparison),
             *_sweep(pictures),
             *cards(home, runs, settings, comparison),
@@ -140,6 +143,15 @@ def _runs(home: Path, all_runs: Sequence[Run], settings: Sequence[Setting], comp
         rows.append(row)
     yield "<h2>Runs</h2>"
     yield from table(f"{_RUNS}, with a link to its folder; {_SPLIT}.{rule}", heads, rows)
+
+
+def _choices(settings: Sequence[Setting]) -> Iterator[str]:
+    rows = [[setting(text) for text in each] for each in chosen(settings)]
+    if rows:
+        yield "<h2>Choosing among seeds</h2>"
+        words = {"setting", "criterion", "metric"}
+        heads = {title: title in words for title in HEADS}
+        yield from table(f"{_CHOICES}; {_SPLIT}.", heads, rows)
 
 
 def _with_a_row(runs: Sequence[Run], settings: Sequence[Setting]) -> tuple[Sequence[Run], str]:
