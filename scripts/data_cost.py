@@ -285,7 +285,7 @@ def write_dsprites(root: Path) -> None:
                 by_place = np.lib.stride_tricks.sliding_window_view(padded, (64, 64))[::-1, ::-1]
                 stream.write(by_place.transpose(1, 0, 2, 3).tobytes())
         classes = np.zeros((len(grid), 6), dtype=np.int64)
-        classes[:, 1:] = grid.to_factors(torch.arange(len(grid))).numpy()
+        classes[:, 1:] = grid.cells().numpy()
         with archive.open("latents_classes.npy", "w") as stream:
             np.lib.format.write_array(stream, classes, allow_pickle=False)
 

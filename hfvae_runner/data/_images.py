@@ -46,6 +46,19 @@ def pixels(key: str, value: object, most: int, least: int = 4) -> int:
     return value
 
 
+def files_in(folder: Path, ending: str, count: int) -> list[Path]:
+    """A folder's files with this ending (``.mat``), sorted by name.
+
+    Raises:
+        DataError: there are more or fewer than ``count``.
+    """
+    # By text: comparing paths takes seconds for some hundred thousand.
+    files = sorted(folder.glob(f"*{ending}"), key=str)
+    if len(files) != count:
+        raise DataError(f"{folder} holds {len(files)} files *{ending}; expected {count}: remove it and fetch it again")
+    return files
+
+
 def read_image(file: Path, kind: str, size: tuple[int, int], *, crop: int, side: int, colour: bool) -> np.ndarray:
     """The square in the middle of an image, bilinear with antialiasing, uint8 [C, S, S]; C is 3, or 1 for grey.
 

@@ -2,8 +2,6 @@
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +10,10 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 from torch import Tensor
 
-from hfvae_runner.data._cache import cached, checksum
-from hfvae_runner.data._dataset import Dataset, Split, resized, without_split
+from hfvae_runner.data._dataset import Dataset, resized
 from hfvae_runner.data._fetch import RemoteFile, ensure
-from hfvae_runner.data._images import data_root, mapped, pixels, save_array
+from hfvae_runner.data._image_grid import converted_grid
+from hfvae_runner.data._images import data_root, files_in, pixels
 from hfvae_runner.data.factors import Grid
 from hfvae_runner.errors import DataError
 
@@ -53,24 +51,9 @@ def cars3d(*, root: str, image_size: int | None, download: bool, subset: int | N
     folder = data_root(root)
     side = pixels("image_size", 64 if image_size is None else image_size, most=128)
     (cars,) = ensure(folder, FILES, dataset="cars3d", download=download)
-    files = sorted(cars.glob("*.mat"))
-    if len(files) != GRID.sizes[0]:
-        raise DataError(
-            f"{cars} holds {len(files)} files *.mat; expected {GRID.sizes[0]}: remove it and fetch it again"
-        )
-    shape = (len(GRID), 3, side, side)
-    build = partial(_convert, files, shape)
-    path = cached(folder, "cars3d.npy", [checksum(folder, files), side, 1], build, size=int(np.prod(shape)))
-    factors = GRID.to_factors(torch.arange(len(GRID))).short()
-    return without_split(Split(mapped(path, shape), factors=factors), "unit_interval", GRID, subset)
-
-
-def _convert(files: Sequence[Path], shape: tuple[int, ...], path: Path) -> None:
-    def pieces() -> Iterator[np.ndarray]:
-        for file in files:
-            yield resized(_read(file), shape[-1]).numpy()
-
-    save_array(path, shape, pieces())
+    files = files_in(cars, ".mat", GRID.sizes[0])
+    pieces = (resized(_read(file), side).numpy() for file in files)
+    return converted_grid(folder, "cars3d", files, [side, 1], pieces, (3, side, side), GRID, subset)
 
 
 def _read(file: Path) -> Tensor:

@@ -11,7 +11,7 @@ from torchvision.datasets import CelebA
 from hfvae_runner.data._cache import cached, checksum
 from hfvae_runner.data._dataset import Dataset, Split, reduced
 from hfvae_runner.data._fetch import RemoteFile, ensure, google_drive
-from hfvae_runner.data._images import data_root, in_batches, mapped, pixels, read_image, save_array
+from hfvae_runner.data._images import data_root, files_in, in_batches, mapped, pixels, read_image, save_array
 from hfvae_runner.errors import DataError
 
 IMAGES = 202_599
@@ -54,9 +54,7 @@ def celeba(*, root: str, image_size: int | None, crop: int, download: bool, subs
     side = pixels("image_size", 64 if image_size is None else image_size, most=_SIZE[0])
     pixels("dataset.crop", crop, most=_SIZE[0])
     pictures, *texts = ensure(folder, FILES, dataset="celeba", download=download)
-    files = sorted(pictures.glob("*.jpg"), key=str)
-    if len(files) != IMAGES:
-        raise DataError(f"{pictures} holds {len(files)} files *.jpg; expected {IMAGES}: remove it and fetch it again")
+    files = files_in(pictures, ".jpg", IMAGES)
     key = [checksum(folder, [*files, *texts]), side, crop, 1]
     build = partial(_convert, files, *texts, side=side, crop=crop)
     made = cached(folder, "celeba", key, build, size=IMAGES * (3 * side * side + 41))

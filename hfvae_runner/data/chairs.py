@@ -1,17 +1,14 @@
 """3D chairs: 86,366 pictures, 1,393 chairs from 2 elevations and 31 azimuths (Aubry et al. 2014)."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from hfvae_runner.data._cache import cached, checksum
-from hfvae_runner.data._dataset import Dataset, Split, without_split
+from hfvae_runner.data._dataset import Dataset
 from hfvae_runner.data._fetch import RemoteFile, ensure
-from hfvae_runner.data._images import data_root, in_batches, mapped, pixels, read_image, save_array
+from hfvae_runner.data._image_grid import converted_grid
+from hfvae_runner.data._images import data_root, in_batches, pixels, read_image
 from hfvae_runner.data.factors import Grid
 from hfvae_runner.errors import ConfigError, DataError
 
@@ -53,12 +50,9 @@ def chairs(
         raise ConfigError(f"dataset.colour={colour!r}: expected true or false")
     (renders,) = ensure(folder, FILES, dataset="chairs", download=download)
     files = _in_order(renders)
-    shape = (len(GRID), 3 if colour else 1, side, side)
-    key = [checksum(folder, files), side, crop, colour, 1]
-    build = partial(_convert, files, shape, crop)
-    path = cached(folder, "chairs.npy", key, build, size=int(np.prod(shape)))
-    factors = GRID.to_factors(torch.arange(len(GRID))).short()
-    return without_split(Split(mapped(path, shape), factors=factors), "unit_interval", GRID, subset)
+    read = partial(read_image, kind="PNG", size=_SIZE, crop=crop, side=side, colour=colour)
+    key, shape = [side, crop, colour, 1], (3 if colour else 1, side, side)
+    return converted_grid(folder, "chairs", files, key, in_batches(files, read), shape, GRID, subset)
 
 
 def _in_order(renders: Path) -> list[Path]:
@@ -94,8 +88,3 @@ def _views(folder: Path) -> Mapping[tuple[int, int], Path]:
             f"each of {GRID.sizes[1]} × {GRID.sizes[2]}: remove the chair's folder and fetch the set again"
         )
     return views
-
-
-def _convert(files: Sequence[Path], shape: tuple[int, ...], crop: int, path: Path) -> None:
-    read = partial(read_image, kind="PNG", size=_SIZE, crop=crop, side=shape[-1], colour=shape[1] == 3)
-    save_array(path, shape, in_batches(files, read))

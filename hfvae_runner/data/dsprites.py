@@ -61,7 +61,7 @@ def dsprites(*, root: str, image_size: int | None, download: bool, subset: int |
     file = _found(folder, download)
     key = [checksum(folder, [file]), len(GRID), 1]
     path = cached(folder, "dsprites.npy", key, partial(_convert, file), size=len(GRID) * _BYTES)
-    factors = GRID.to_factors(torch.arange(len(GRID))).short()
+    factors = GRID.cells()
     images = PackedBits(mapped(path, (len(GRID), _BYTES)), (1, _SIDE, _SIDE))
     everything = Split(images, labels=factors[:, 0].long(), factors=factors)
     return without_split(everything, "unit_interval", GRID, subset, label_names=SHAPES)

@@ -33,6 +33,6 @@ def dsprites_rendered(*, image_size: int | None, subset: int | None = None) -> D
             f"image_size={image_size!r}: dataset=dsprites_rendered has binary images of 64×64; expected 64 or null"
         )
     images = PackedBits(torch.from_numpy(packed_grid()), (1, SIZE, SIZE))
-    factors = GRID.to_factors(torch.arange(len(GRID))).short()
+    factors = GRID.cells()
     everything = Split(images, labels=factors[:, 0].long(), factors=factors)
     return without_split(everything, "unit_interval", GRID, subset, NOTES, label_names=tuple(SHAPES))

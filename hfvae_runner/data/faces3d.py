@@ -44,8 +44,7 @@ def faces3d(*, root: str, image_size: int | None, subset: int | None = None) -> 
     """
     (file,) = ensure(data_root(root), FILES, dataset="faces3d", download=False)
     images = _read(file).flatten(0, 3)[:, None]
-    factors = GRID.to_factors(torch.arange(len(GRID))).short()
-    everything = Split(resized(images, image_size), factors=factors)
+    everything = Split(resized(images, image_size), factors=GRID.cells())
     return without_split(everything, "unit_interval", GRID, subset)
 
 

@@ -64,6 +64,10 @@ class Grid(Factors):
         sizes = torch.tensor(self.sizes, device=index.device)
         return index.long()[..., None] // self._strides.to(index.device) % sizes
 
+    def cells(self) -> Tensor:
+        """The values of every cell, in order, as ``Split.factors`` has them: int16 [N, K], N = ``len(self)``."""
+        return self.to_factors(torch.arange(len(self))).short()
+
     def sample(self, n: int, generator: torch.Generator, fixed: Mapping[str, int | Tensor] | None = None) -> Tensor:
         """Values of n cells, drawn uniformly and with replacement from those that agree with ``fixed``, int64 [n, K].
 

@@ -21,6 +21,7 @@ def test_cells_are_counted_with_the_last_factor_fastest(sizes: list[int]) -> Non
     cells = torch.tensor(list(itertools.product(*map(range, sizes))))
     assert len(grid) == len(cells)
     assert torch.equal(grid.to_factors(torch.arange(len(grid))), cells)
+    assert torch.equal(grid.cells(), cells.short())
     assert torch.equal(grid.to_index(cells), torch.arange(len(grid)))
 
 

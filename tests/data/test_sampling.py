@@ -20,7 +20,7 @@ SIZES = [(2, 2), (3, 3), (21, 11), (4, 7), (31, 2)]
 
 
 def world() -> Dataset:
-    factors = GRID.to_factors(torch.arange(len(GRID))).short()
+    factors = GRID.cells()
     split = Split(torch.arange(len(GRID))[:, None].float(), labels=factors[:, 0].long(), factors=factors)
     return without_split(split, "real", GRID, None, label_names=("ann", "bob", "cem"))
 
@@ -196,7 +196,7 @@ def test_what_makes_no_sense_is_refused(case: str) -> None:
 def test_configuration_c_needs_three_values() -> None:
     dataset = world()
     grid = Grid(("identity", "azimuth", "elevation", "lens"), (3, 10, 2, 1))
-    factors = grid.to_factors(torch.arange(60)).short()
+    factors = grid.cells()
     dataset = replace(dataset, train=replace(dataset.train, factors=factors), factors=grid)
     with pytest.raises(ConfigError, match="preset=C: elevation has 2 values; expected a factor of 3 or more"):
         weighted(dataset, {"preset": "C", "factors": ["azimuth", "elevation"]})

@@ -1,12 +1,19 @@
-"""What every model factory shares: the pair it returns, and heads that turn hidden units into posterior parameters."""
+"""What the model factories share: the pair that they return, fully connected layers, and heads.
 
+Heads turn hidden units into posterior parameters.
+"""
+
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from hfvae_runner.latents.blocks import NormalBlock
 from hfvae_runner.latents.latents import Latents
+from hfvae_runner.models.likelihoods import Likelihood
 from hfvae_runner.models.linear import Linear
 
 
@@ -21,6 +28,20 @@ class Networks:
 
     encoder: nn.Module
     decoder: nn.Module
+
+
+def fully_connected(sizes: Sequence[int], activation: type[nn.Module]) -> list[nn.Module]:
+    """Linear layers from each size to the next, each followed by the activation. The first size is the input's."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(sizes):
+        layers += [Linear(inputs, outputs), activation()]
+    return layers
+
+
+def to_values(inputs: int, input_shape: tuple[int, ...], likelihood: Likelihood) -> list[nn.Module]:
+    """The decoder's last linear layer, to the likelihood's parameters of every value: [B, inputs] -> [B, P, *]."""
+    per_value = likelihood.parameters_per_value
+    return [Linear(inputs, math.prod(input_shape) * per_value), nn.Unflatten(1, (per_value, *input_shape))]
 
 
 class LinearHeads(nn.Module):

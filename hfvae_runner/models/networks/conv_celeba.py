@@ -11,9 +11,8 @@ from torch import nn
 
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.models.likelihoods import Likelihood
-from hfvae_runner.models.linear import Linear
 from hfvae_runner.models.networks._images import channels_of, down, to_pixels, up
-from hfvae_runner.models.networks._networks import BranchedHeads, Networks
+from hfvae_runner.models.networks._networks import BranchedHeads, Networks, fully_connected
 
 
 def conv_celeba(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
@@ -27,10 +26,8 @@ def conv_celeba(*, input_shape: tuple[int, ...], latents: Latents, likelihood: L
         *down((channels, 32, 32, 64, 64), batch_norm=True), nn.Flatten(), BranchedHeads(64 * 4 * 4, 256, latents)
     )
     decoder = nn.Sequential(
-        Linear(latents.n_code, 256),
-        nn.ReLU(),
-        Linear(256, 4 * 4 * 64),
-        nn.Tanh(),
+        *fully_connected((latents.n_code, 256), nn.ReLU),
+        *fully_connected((256, 4 * 4 * 64), nn.Tanh),
         nn.Unflatten(1, (64, 4, 4)),
         *up((64, 64, 32, 32), batch_norm=True),
         *to_pixels(32, channels, likelihood),

@@ -12,8 +12,8 @@ from torch import nn
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.models.likelihoods import Likelihood
-from hfvae_runner.models.linear import Linear
-from hfvae_runner.models.networks._networks import LinearHeads, Networks
+from hfvae_runner.models.networks._images import down, to_pixels, up
+from hfvae_runner.models.networks._networks import LinearHeads, Networks, fully_connected
 
 
 def conv_joint32(
@@ -37,29 +37,16 @@ def conv_joint32(
         )
     colours = input_shape[0]
     encoder = nn.Sequential(
-        nn.Conv2d(colours, first, 4, stride=2, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(first, second, 4, stride=2, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(second, third, 4, stride=2, padding=1),
-        nn.ReLU(),
+        *down((colours, first, second, third)),
         nn.Flatten(),
-        Linear(third * 4 * 4, 256),
-        nn.ReLU(),
+        *fully_connected((third * 4 * 4, 256), nn.ReLU),
         LinearHeads(256, latents),
     )
     decoder = nn.Sequential(
-        Linear(latents.n_code, 256),
-        nn.ReLU(),
-        Linear(256, 64 * 4 * 4),
-        nn.ReLU(),
+        *fully_connected((latents.n_code, 256, 64 * 4 * 4), nn.ReLU),
         nn.Unflatten(1, (64, 4, 4)),
-        nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1),
-        nn.ReLU(),
-        nn.ConvTranspose2d(32, 32, 4, stride=2, padding=1),
-        nn.ReLU(),
-        nn.ConvTranspose2d(32, colours * likelihood.parameters_per_value, 4, stride=2, padding=1),
-        nn.Unflatten(1, (likelihood.parameters_per_value, colours)),
+        *up((64, 32, 32)),
+        *to_pixels(32, colours, likelihood),
     )
     return Networks(encoder, decoder)
 

@@ -8,9 +8,8 @@ from torch import nn
 
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.models.likelihoods import Likelihood
-from hfvae_runner.models.linear import Linear
 from hfvae_runner.models.networks._images import channels_of, down, to_pixels, up
-from hfvae_runner.models.networks._networks import LinearHeads, Networks
+from hfvae_runner.models.networks._networks import LinearHeads, Networks, fully_connected
 
 
 def conv_joint64(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
@@ -23,15 +22,11 @@ def conv_joint64(*, input_shape: tuple[int, ...], latents: Latents, likelihood: 
     encoder = nn.Sequential(
         *down((channels, 32, 32, 64, 64)),
         nn.Flatten(),
-        Linear(64 * 4 * 4, 256),
-        nn.ReLU(),
+        *fully_connected((64 * 4 * 4, 256), nn.ReLU),
         LinearHeads(256, latents),
     )
     decoder = nn.Sequential(
-        Linear(latents.n_code, 256),
-        nn.ReLU(),
-        Linear(256, 64 * 4 * 4),
-        nn.ReLU(),
+        *fully_connected((latents.n_code, 256, 64 * 4 * 4), nn.ReLU),
         nn.Unflatten(1, (64, 4, 4)),
         *up((64, 64, 32, 32)),
         *to_pixels(32, channels, likelihood),

@@ -10,7 +10,7 @@ from hfvae_runner.latents.latents import Latents
 from hfvae_runner.models.likelihoods import Likelihood
 from hfvae_runner.models.linear import Linear
 from hfvae_runner.models.networks._images import channels_of, down, to_pixels, up
-from hfvae_runner.models.networks._networks import LinearHeads, Networks
+from hfvae_runner.models.networks._networks import LinearHeads, Networks, fully_connected
 
 
 def conv_shapes(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
@@ -28,10 +28,7 @@ def conv_shapes(*, input_shape: tuple[int, ...], latents: Latents, likelihood: L
         LinearHeads(128, latents),
     )
     decoder = nn.Sequential(
-        Linear(latents.n_code, 128),
-        nn.ReLU(),
-        Linear(128, 4 * 4 * 64),
-        nn.ReLU(),
+        *fully_connected((latents.n_code, 128, 4 * 4 * 64), nn.ReLU),
         nn.Unflatten(1, (64, 4, 4)),
         *up((64, 64, 64, 32)),
         *to_pixels(32, channels, likelihood),

@@ -10,29 +10,18 @@ from torch import nn
 
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.models.likelihoods import Likelihood
-from hfvae_runner.models.linear import Linear
-from hfvae_runner.models.networks._networks import BranchedHeads, Networks
+from hfvae_runner.models.networks._networks import BranchedHeads, Networks, fully_connected, to_values
 
 
 def mlp_dsprites(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
     """The pair of networks; with 64×64 inputs, Normal 10 and Concrete 3 it has 7,330,023 + 6,847,296 parameters."""
-    values = math.prod(input_shape)
     encoder = nn.Sequential(
         nn.Flatten(),
-        Linear(values, 1200),
-        nn.ReLU(),
-        Linear(1200, 1200),
-        nn.ReLU(),
+        *fully_connected((math.prod(input_shape), 1200, 1200), nn.ReLU),
         BranchedHeads(1200, 400, latents),
     )
     decoder = nn.Sequential(
-        Linear(latents.n_code, 400),
-        nn.Tanh(),
-        Linear(400, 1200),
-        nn.Tanh(),
-        Linear(1200, 1200),
-        nn.Tanh(),
-        Linear(1200, values * likelihood.parameters_per_value),
-        nn.Unflatten(1, (likelihood.parameters_per_value, *input_shape)),
+        *fully_connected((latents.n_code, 400, 1200, 1200), nn.Tanh),
+        *to_values(1200, input_shape, likelihood),
     )
     return Networks(encoder, decoder)

@@ -10,20 +10,18 @@ from torch import nn
 
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.models.likelihoods import Likelihood
-from hfvae_runner.models.linear import Linear
-from hfvae_runner.models.networks._networks import BranchedHeads, Networks
+from hfvae_runner.models.networks._networks import BranchedHeads, Networks, fully_connected, to_values
 
 
 def mlp_mnist(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
     """The pair of networks; with 28×28 inputs, Normal 10 and Concrete 10 it has 482,430 + 398,984 parameters."""
-    values = math.prod(input_shape)
-    encoder = nn.Sequential(nn.Flatten(), Linear(values, 400), nn.ReLU(), BranchedHeads(400, 200, latents))
+    encoder = nn.Sequential(
+        nn.Flatten(),
+        *fully_connected((math.prod(input_shape), 400), nn.ReLU),
+        BranchedHeads(400, 200, latents),
+    )
     decoder = nn.Sequential(
-        Linear(latents.n_code, 200),
-        nn.ReLU(),
-        Linear(200, 400),
-        nn.ReLU(),
-        Linear(400, values * likelihood.parameters_per_value),
-        nn.Unflatten(1, (likelihood.parameters_per_value, *input_shape)),
+        *fully_connected((latents.n_code, 200, 400), nn.ReLU),
+        *to_values(400, input_shape, likelihood),
     )
     return Networks(encoder, decoder)

@@ -5,8 +5,7 @@ from torch import nn
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.models.likelihoods import Likelihood
-from hfvae_runner.models.linear import Linear
-from hfvae_runner.models.networks._networks import LinearHeads, Networks
+from hfvae_runner.models.networks._networks import LinearHeads, Networks, fully_connected, to_values
 
 
 def mlp_pinwheel(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
@@ -20,12 +19,9 @@ def mlp_pinwheel(*, input_shape: tuple[int, ...], latents: Latents, likelihood: 
         raise ConfigError(
             f"model=mlp_pinwheel takes vectors, the data set gives {size} images; expected model=mlp_mnist"
         )
-    (values,) = input_shape
-    encoder = nn.Sequential(Linear(values, 100), nn.ReLU(), LinearHeads(100, latents))
+    encoder = nn.Sequential(*fully_connected((*input_shape, 100), nn.ReLU), LinearHeads(100, latents))
     decoder = nn.Sequential(
-        Linear(latents.n_code, 100),
-        nn.ReLU(),
-        Linear(100, values * likelihood.parameters_per_value),
-        nn.Unflatten(1, (likelihood.parameters_per_value, values)),
+        *fully_connected((latents.n_code, 100), nn.ReLU),
+        *to_values(100, input_shape, likelihood),
     )
     return Networks(encoder, decoder)

@@ -9,7 +9,7 @@ from hfvae_runner.latents.blocks import NormalBlock
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.models.likelihoods import Likelihood
 from hfvae_runner.models.linear import Linear
-from hfvae_runner.models.networks._networks import LinearHeads, Networks
+from hfvae_runner.models.networks._networks import LinearHeads, Networks, fully_connected
 from hfvae_runner.models.networks._words import TopicDecoder, vocabulary_of
 
 
@@ -31,6 +31,6 @@ def nvdm(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likeliho
             nn.init.zeros_(heads.linear.weight[log_scales])
             nn.init.zeros_(heads.linear.bias[log_scales])
         start += block.n_parameters
-    encoder = nn.Sequential(Linear(words, 500), nn.ReLU(), heads)
+    encoder = nn.Sequential(*fully_connected((words, 500), nn.ReLU), heads)
     decoder = TopicDecoder(nn.Identity(), Linear(latents.n_code, words), nn.Identity())
     return Networks(encoder, decoder)

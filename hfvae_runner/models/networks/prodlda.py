@@ -16,7 +16,7 @@ from hfvae_runner.errors import ConfigError
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.models.likelihoods import Likelihood
 from hfvae_runner.models.linear import Linear
-from hfvae_runner.models.networks._networks import Networks
+from hfvae_runner.models.networks._networks import Networks, fully_connected
 from hfvae_runner.models.networks._words import TopicDecoder, vocabulary_of
 
 
@@ -71,10 +71,7 @@ def prodlda(
     n_parameters = sum(block.n_parameters for block in latents.blocks)
     encoder = nn.Sequential(
         LogCounts() if log_counts else nn.Identity(),
-        Linear(words, 100),
-        nn.Softplus(),
-        Linear(100, 100),
-        nn.Softplus(),
+        *fully_connected((words, 100, 100), nn.Softplus),
         nn.Dropout(dropout),
         Linear(100, n_parameters, bias=False),
         _normalised(n_parameters, learned_scale),
