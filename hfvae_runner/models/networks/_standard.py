@@ -12,8 +12,7 @@ from torch import nn
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.models.likelihoods import Likelihood
-from hfvae_runner.models.linear import Linear
-from hfvae_runner.models.networks._networks import LinearHeads, Networks
+from hfvae_runner.models.networks._networks import LinearHeads, Networks, fully_connected
 
 _HIDDEN = 256
 _SMALLEST = 4
@@ -44,16 +43,12 @@ def standard(
     encoder = nn.Sequential(
         *_down(channels, widths, kernel),
         nn.Flatten(),
-        Linear(64 * last * last, _HIDDEN),
-        nn.ReLU(),
+        *fully_connected([64 * last * last, _HIDDEN], nn.ReLU),
         LinearHeads(_HIDDEN, latents),
     )
     per_value = likelihood.parameters_per_value
     decoder = nn.Sequential(
-        Linear(latents.n_code, _HIDDEN),
-        nn.ReLU(),
-        Linear(_HIDDEN, 64 * last * last),
-        nn.ReLU(),
+        *fully_connected([latents.n_code, _HIDDEN, 64 * last * last], nn.ReLU),
         nn.Unflatten(1, (64, last, last)),
         *_up([64, *widths[::-1][1:], channels * per_value], sides[::-1]),
         nn.Unflatten(1, (per_value, channels)),

@@ -1,15 +1,13 @@
 """Networks that fit the data: a multilayer perceptron for vectors, the field's standard convolutions for images."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 from torch import nn
 
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.models.likelihoods import Likelihood
-from hfvae_runner.models.linear import Linear
-from hfvae_runner.models.networks._networks import LinearHeads, Networks
+from hfvae_runner.models.networks._networks import LinearHeads, Networks, fully_connected, to_values
 from hfvae_runner.models.networks._standard import standard
 
 _SIDES = (16, 256)
@@ -53,14 +51,9 @@ def _perceptron(values: int, hidden: Sequence[int], latents: Latents, likelihood
     given = hidden if isinstance(hidden, list | tuple) else ()
     if not given or not all(isinstance(each, int) and not isinstance(each, bool) and each > 0 for each in given):
         raise ConfigError(f"model=auto: model.hidden={hidden!r}: expected whole numbers from 1 on, as in [400,200]")
-    encoder = nn.Sequential(*_layers([values, *hidden]), LinearHeads(hidden[-1], latents))
+    encoder = nn.Sequential(*fully_connected([values, *hidden], nn.ReLU), LinearHeads(hidden[-1], latents))
     decoder = nn.Sequential(
-        *_layers([latents.n_code, *reversed(hidden)]),
-        Linear(hidden[0], values * likelihood.parameters_per_value),
-        nn.Unflatten(1, (likelihood.parameters_per_value, values)),
+        *fully_connected([latents.n_code, *reversed(hidden)], nn.ReLU),
+        *to_values(hidden[0], (values,), likelihood),
     )
     return Networks(encoder, decoder)
-
-
-def _layers(sizes: Sequence[int]) -> list[nn.Module]:
-    return [layer for inputs, outputs in pairwise(sizes) for layer in (Linear(inputs, outputs), nn.ReLU())]
