@@ -10,6 +10,7 @@ from hfvae_runner.config import schema
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.launch.composition import composed, parse_overrides
 from hfvae_runner.reproduce.study import SIZES, Size, Study, load, names
+from hfvae_runner.runs.assembly import check_before_reading
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
@@ -42,7 +43,7 @@ def test_every_sweep_of_every_size_is_accepted(name: str) -> None:
     for size in SIZES:
         for sweep in study.sweeps_of(size).values():
             for job in ends(sweep.overrides(size)):
-                schema.parse(composed(job))
+                check_before_reading(schema.parse(composed(job)))
 
 
 @pytest.mark.parametrize("name", names())
