@@ -11,18 +11,18 @@ from hfvae_runner.reproduce.statistics import Estimate
 from hfvae_runner.reproduce.study import Better, Claim, Published, Row, Trend
 
 AGREES, IS_BETTER, IS_WORSE, DIFFERS, NOT_RUN = "agrees", "better", "worse", "differs", "not run"
-OTHER_CONDITIONS, NO_NUMBER, ONE_RUN = "other conditions", "no number in the paper", "one run, no interval"
+OTHER_CONDITIONS, NO_NUMBER, TOO_FEW = "other conditions", "no number in the paper", "too few runs for an interval"
 NOT_DEFINED = "not defined in these runs"
 HOLDS, CONTRADICTED, UNDECIDED = "holds", "contradicted", "undecided"
 
 RULES = """\
 An interval is the 95 % percentile bootstrap over seeds. The paper's is by Student's t from its standard deviation and
-number of runs, where it gives both; else it is the number alone. *agrees*: the two overlap. *better*, *worse* or
-*differs* (where neither direction is better): they do not. *other conditions*: the runs differ from the paper's in
-what stands above the table, so the comparison, in brackets, is of the two numbers and not of the method. A claim
-between two methods *holds* where the interval of the probability of improvement lies above one half, is *contradicted*
-where it lies below, and is *undecided* otherwise, also with fewer than four runs on a side. A claim about two numbers
-is decided by the interval of their rank correlation and zero in the same way."""
+number of runs, where it gives both; else it is the number alone. Ours needs three runs. *agrees*: the two overlap.
+*better*, *worse* or *differs* (where neither direction is better): they do not. *other conditions*: the runs differ
+from the paper's in what stands above the table, so the comparison, in brackets, is of the two numbers and not of the
+method. A claim between two methods *holds* where the interval of the probability of improvement lies above one half,
+is *contradicted* where it lies below, and is *undecided* otherwise, also with fewer than four runs on a side. A claim
+about two numbers is decided by the interval of their rank correlation and zero in the same way."""
 """How the verdicts come about, for the page."""
 
 
@@ -83,7 +83,7 @@ def _verdict(row: Row, ours: Estimate | None, differs: str | None) -> str:
 
 def _compared(ours: Estimate, paper: Published, better: Better) -> str:
     if ours.low is None or ours.high is None:
-        return ONE_RUN
+        return TOO_FEW
     theirs = statistics.interval_of_published(paper.value, paper.deviation, paper.runs)
     low = theirs.value if theirs.low is None else theirs.low
     high = theirs.value if theirs.high is None else theirs.high

@@ -24,13 +24,13 @@ _VERDICTS = (
 
 def page(study: Mapping[str, Any]) -> str:
     """Return a study's page; study: the content of study.json."""
-    done, started = study["runs"]["completed"], study["runs"]["started"]
+    done, asked = study["runs"]["completed"], study["runs"]["asked"]
     lines = [
         f"# {_text(study['title'])}",
         "",
         f"{_text(study['paper'])}. {_text(study['shows'])}",
         "",
-        f"Size `{study['size']}`; {done} of {started} runs completed, {_duration(study['hours'])} of training.",
+        f"Size `{study['size']}`; {done} of {asked} runs completed, {_duration(study['hours'])} of training.",
         f"Machine: {_text(study['machine'])}. Commit: {_commits(study['commits'])}.",
         "",
         f"```sh\n{study['command']}\n```",
@@ -62,7 +62,7 @@ def overview(studies: Sequence[Mapping[str, Any]]) -> str:
             f"[{_text(each['name'])}]({each['name']}/README.md)",
             _text(each["paper"]),
             str(each["size"]),
-            f"{each['runs']['completed']} of {each['runs']['started']}",
+            f"{each['runs']['completed']} of {each['runs']['asked']}",
             _duration(each["hours"]),
             _counts(each),
         )
@@ -108,7 +108,7 @@ def _estimate(found: Mapping[str, Any]) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) < 0.1 else f"{value:z.2f}"
+    return f"{value:.1f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _duration(hours: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from hfvae_runner.errors import DataError
 from hfvae_runner.report.runs import COMPLETED, Run
 from hfvae_runner.reproduce.comparison import claim_of, row_of, trend_of
-from hfvae_runner.reproduce.runs import Found
+from hfvae_runner.reproduce.runs import Found, jobs
 
 STUDY, FIGURE, PAGE = "study.json", "figure.png", "README.md"
 SCHEMA = 1
@@ -42,7 +42,11 @@ def results(name: str, found: Found, machine: str, command: str) -> dict[str, ob
         "machine": machine,
         "command": command,
         "hours": sum(_hours(run) for run in every),
-        "runs": {"completed": sum(run.status == COMPLETED for run in every), "started": len(every)},
+        "runs": {
+            "completed": sum(run.status == COMPLETED for run in every),
+            "started": len(every),
+            "asked": jobs(study, size),
+        },
         "not_completed": [f"{run.name}: {run.status}. {run.reason}" for run in every if run.status != COMPLETED],
         "rows": [row_of(row, found) for row in study.rows],
         "claims": [claim_of(claim, found) for claim in study.claims],

@@ -1,5 +1,6 @@
 """Runs a study's sweeps, and finds the runs that they left."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,18 @@ def execute(study: Study, size: Size, folder: Path, overrides: Sequence[str]) ->
         command = ["-m", *sweep.overrides(size), "resume=auto", *overrides, f"hydra.sweep.dir={place}"]
         code = code or main(command)
     return code
+
+
+def jobs(study: Study, size: Size) -> int:
+    """Return how many runs the study's sweeps have at a size."""
+    from hfvae_runner.launch.composition import parse_overrides
+
+    total = 0
+    for sweep in study.sweeps_of(size).values():
+        last = {each.get_key_element(): each for each in parse_overrides(sweep.overrides(size))}
+        swept = (each for each in last.values() if each.is_sweep_override())
+        total += math.prod(len(list(each.sweep_string_iterator())) for each in swept)
+    return total
 
 
 def collect(study: Study, size: Size, folder: Path) -> Found:

@@ -12,8 +12,8 @@ from scipy import stats
 
 _CONFIDENCE = 0.95
 _RESAMPLES = 9999
-_FEWEST = 2
-"""Runs for an interval of a mean."""
+_FEWEST = 3
+"""Runs for an interval of a mean; of two, every resample's mean is one of three numbers."""
 FEWEST_TO_COMPARE = 4
 """Runs on each side for an interval of the probability of improvement. Of three and three, one order in twenty
 separates the sides by chance, and every resample of it does."""
@@ -74,7 +74,7 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> Estimate:
 
 def interval_of_published(value: float, deviation: float | None, runs: int | None) -> Estimate:
     """Estimate a paper's mean from its standard deviation over runs, by Student's t distribution."""
-    if deviation is None or runs is None or runs < _FEWEST:
+    if deviation is None or runs is None or runs < 2:
         return Estimate(value, None, None)
     half = float(stats.t.ppf((1 + _CONFIDENCE) / 2, runs - 1)) * deviation / runs**0.5
     return Estimate(value, value - half, value + half)

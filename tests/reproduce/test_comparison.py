@@ -55,11 +55,11 @@ def verdict(values: list[float], paper: Published | None, better: Better, differ
         ([0.8, 0.9, 1.0], Published(0.5, "x"), "higher", "better"),
         ([0.8, 0.9, 1.0], Published(0.5, "x"), "lower", "worse"),
         ([0.8, 0.9, 1.0], Published(0.5, "x"), "neither", "differs"),
-        ([0.2, 0.3], Published(0.5, "x"), "higher", "worse"),
+        ([0.2, 0.3, 0.3], Published(0.5, "x"), "higher", "worse"),
         # Student's interval of ten runs reaches from 0.36 to 0.64.
-        ([0.62, 0.63], Published(0.5, "x", 0.2, 10), "higher", "agrees"),
-        ([0.65, 0.66], Published(0.5, "x", 0.2, 10), "higher", "better"),
-        ([0.8], Published(0.5, "x"), "higher", "one run, no interval"),
+        ([0.62, 0.63, 0.62], Published(0.5, "x", 0.2, 10), "higher", "agrees"),
+        ([0.65, 0.66, 0.66], Published(0.5, "x", 0.2, 10), "higher", "better"),
+        ([0.8, 0.9], Published(0.5, "x"), "higher", "too few runs for an interval"),
         ([], Published(0.5, "x"), "higher", "not run"),
         ([0.8, 0.9], None, "higher", "no number in the paper"),
     ],
@@ -75,7 +75,7 @@ def test_a_number_that_the_runs_do_not_have() -> None:
 
 
 def test_other_conditions_are_said() -> None:
-    assert verdict([0.8, 0.9], Published(0.5, "x"), "higher", "smaller images") == "other conditions (better)"
+    assert verdict([0.8, 0.9, 0.8], Published(0.5, "x"), "higher", "smaller images") == "other conditions (better)"
     assert verdict([], Published(0.5, "x"), "higher", "smaller images") == "not run"
 
 

@@ -32,7 +32,7 @@ def test_the_interval_of_a_mean_covers_it() -> None:
 
 
 def test_one_value_has_no_interval_and_equal_values_have_a_narrow_one() -> None:
-    assert mean([2.0]) == (2.0, None, None)
+    assert mean([2.0]) == mean([1.0, 3.0]) == (2.0, None, None)
     assert mean([2.0, 2.0, 2.0]) == (2.0, 2.0, 2.0)
 
 
