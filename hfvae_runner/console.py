@@ -4,7 +4,8 @@ import os
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from importlib.util import find_spec
+from typing import Any, TypeVar
 
 EXIT_INTERRUPTED = 130
 _SECONDS = 3
@@ -20,11 +21,34 @@ def progress(items: Iterable[T], what: str, *, wanted: bool, total: int | None =
         wanted: whether to show a bar.
         total: the number of items, if ``items`` has no length.
     """
+    bar = bar_type()
+    disable = hidden(wanted)
+    return iter(bar(items, desc=what, total=total, delay=_SECONDS, leave=False, dynamic_ncols=True, disable=disable))
+
+
+def bar_type() -> Any:
+    """Return tqdm's class of progress bars: a widget in a notebook with ipywidgets, else text."""
+    if in_notebook() and find_spec("ipywidgets") is not None:
+        from tqdm.notebook import tqdm as widget
+
+        return widget
     from tqdm import tqdm
 
-    # None shows the bar only if stderr is a terminal.
-    disable = None if wanted else True
-    return iter(tqdm(items, desc=what, total=total, delay=_SECONDS, leave=False, dynamic_ncols=True, disable=disable))
+    return tqdm
+
+
+def hidden(wanted: bool) -> bool | None:
+    """Return tqdm's ``disable``: None shows a bar if stderr is a terminal; a notebook always shows it."""
+    if not wanted:
+        return True
+    return False if in_notebook() else None
+
+
+def in_notebook() -> bool:
+    """Return whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return shell is not None and "IPKernelApp" in shell.config
 
 
 def spelt_out(text: str) -> str:

@@ -2,6 +2,8 @@
 
 import sys
 from io import StringIO
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
@@ -31,3 +33,32 @@ def test_what_is_done_in_a_moment_has_no_bar(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(sys, "stderr", screen)
     assert list(console.progress(iter("ab"), "spelling", wanted=True, total=2)) == ["a", "b"]
     assert "spelling" not in screen.getvalue()
+
+
+class Shell:
+    config: ClassVar = {"IPKernelApp": {}}
+
+
+class Prompt:
+    config: ClassVar = {"TerminalInteractiveShell": {}}
+
+
+@pytest.mark.parametrize(
+    ("shell", "widgets", "notebook", "module"),
+    [
+        (Shell, True, True, "tqdm.notebook"),
+        (Shell, False, True, "tqdm.std"),
+        (Prompt, True, False, "tqdm.std"),
+        (None, True, False, "tqdm.std"),
+    ],
+)
+def test_a_notebook_has_a_bar_of_its_own(
+    shell: type | None, widgets: bool, notebook: bool, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ipython = SimpleNamespace(get_ipython=lambda: shell and shell())
+    monkeypatch.setitem(sys.modules, "IPython", ipython)  # type: ignore[arg-type]
+    monkeypatch.setattr(console, "find_spec", lambda name: object() if widgets else None)
+    assert console.in_notebook() is notebook
+    assert console.hidden(True) is (False if notebook else None)
+    assert console.hidden(False) is True
+    assert console.bar_type().__module__ == module

@@ -12,6 +12,7 @@ from typing import NoReturn
 from torch import Tensor
 from tqdm import tqdm
 
+from hfvae_runner.console import bar_type, hidden
 from hfvae_runner.training.clock import Clock
 from hfvae_runner.training.member import Member, save_state
 from hfvae_runner.training.row import check_finite, history_row
@@ -130,15 +131,15 @@ def _drop_ended(team: list[Member]) -> None:
 
 def _progress(team: Sequence[Member]) -> "tqdm[NoReturn]":
     first = team[0]
-    return tqdm(
+    bar: tqdm[NoReturn] = bar_type()(
         total=first.run.total_steps,
         initial=first.state.step,
         desc=f"{len(team)} runs" if len(team) > 1 else None,
         unit="step",
         dynamic_ncols=True,
-        # None shows the bar only if stderr is a terminal.
-        disable=None if first.run.config.train.progress else True,
+        disable=hidden(first.run.config.train.progress),
     )
+    return bar
 
 
 def _shown(values: Sequence[Values]) -> str:
