@@ -6,6 +6,7 @@ in all; L columns: all factors together, each block, each factor.
 Two runs agree to the bit: there are no atomic additions, and sums are cut into parts that depend on sizes alone.
 """
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -34,20 +35,11 @@ _PROGRAMS = 1024
 _ROUNDING = {"enable_fp_fusion": True}
 
 
-def mixture(
-    z: Tensor,
-    mean: Tensor,
-    precision: Tensor,
-    constant: Tensor,
-    index: Tensor,
-    log_probs: Tensor,
-    blocks: list[int],
-    own_more: float,
-    following_more: float,
-) -> tuple[Tensor, Tensor]:
-    """Each row's largest entry, and the sum of exp(entry − largest): [R, S, L] both. All float32 and contiguous.
+@dataclass(frozen=True)
+class Mixture:
+    """What every kernel reads; the tensors are float32 except ``index``.
 
-    Args:
+    Attributes:
         z: [R, S, D].
         mean, precision, constant: [R, D, M], the last what of a normal's log-density does not depend on z.
         index: [R, S, C], rows of ``log_probs``, int64.
@@ -56,36 +48,48 @@ def mixture(
         own_more, following_more: how much more than the rest a sample's own component and the one after it weigh; the
             rest's weight is in no entry.
     """
-    inputs = _inputs(z, mean, precision, constant, index, log_probs, blocks, own_more, following_more)
-    columns = 1 + len(blocks) // 4 + z.shape[2] + index.shape[2]
+
+    z: Tensor
+    mean: Tensor
+    precision: Tensor
+    constant: Tensor
+    index: Tensor
+    log_probs: Tensor
+    blocks: list[int]
+    own_more: float
+    following_more: float
+
+    def inputs(self) -> tuple[Any, ...]:
+        """What all kernels take first, in their order."""
+        samples, components = self.z.shape[1], self.mean.shape[2]
+        following_more = self.following_more if components > 1 else 0.0
+        spans = _spans(tuple(self.blocks), self.z.device)
+        tensors = (self.z.mT, self.mean, self.precision, self.constant, self.index.mT, self.log_probs)
+        return (
+            *(*map(Tensor.contiguous, tensors), spans),
+            *(self.own_more, following_more, samples, components, self.log_probs.shape[1], len(self.blocks) // 4),
+        )
+
+
+def mixture(given: Mixture) -> tuple[Tensor, Tensor]:
+    """Each row's largest entry, and the sum of exp(entry − largest): [R, S, L] both, float32."""
+    z = given.z
+    columns = 1 + len(given.blocks) // 4 + z.shape[2] + given.index.shape[2]
     peak, total = (z.new_empty((*z.shape[:2], columns)) for _ in range(2))
     with torch.cuda.device_of(z):
         kernels.totals[triton.cdiv(z.shape[1], _SAMPLES), columns, len(z)](
-            *inputs, peak, total, BLOCK_S=_SAMPLES, BLOCK_M=_COMPONENTS, num_warps=_WARPS, **_ROUNDING
+            *given.inputs(), peak, total, BLOCK_S=_SAMPLES, BLOCK_M=_COMPONENTS, num_warps=_WARPS, **_ROUNDING
         )
     return peak, total
 
 
-def mixture_backward(
-    z: Tensor,
-    mean: Tensor,
-    precision: Tensor,
-    constant: Tensor,
-    index: Tensor,
-    log_probs: Tensor,
-    blocks: list[int],
-    own_more: float,
-    following_more: float,
-    peak: Tensor,
-    scale: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients to z, mean, log_scale and log_probs, from scale = gradient / total [R, S, L]; the rest as forward."""
-    inputs = _inputs(z, mean, precision, constant, index, log_probs, blocks, own_more, following_more)
-    inputs = (*inputs, peak, scale)
-    samples, components = z.shape[1], mean.shape[2]
+def mixture_backward(given: Mixture, peak: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients to z, mean, log_scale and log_probs, from ``mixture``'s peak and gradient / total, [R, S, L]."""
+    inputs = (*given.inputs(), peak, scale)
+    samples, components = given.z.shape[1], given.mean.shape[2]
     (to_z,) = _gradients(kernels.to_samples, inputs, inputs[0], components, 1)
-    to_mean, to_log_scale = _gradients(kernels.to_normals, inputs, mean, samples, 2)
-    (to_log_probs,) = _gradients(kernels.to_categories, inputs, log_probs, samples, 1)
+    to_mean, to_log_scale = _gradients(kernels.to_normals, inputs, given.mean, samples, 2)
+    (to_log_probs,) = _gradients(kernels.to_categories, inputs, given.log_probs, samples, 1)
     return to_z.mT.contiguous(), to_mean, to_log_scale, to_log_probs
 
 
@@ -101,27 +105,6 @@ def _gradients(kernel: Any, inputs: tuple[Any, ...], like: Tensor, summed: int, 
             *inputs, parts, *results, BLOCK=_OUTPUTS, SUMMED=_SUMMED, CHUNK=_CHUNK, num_warps=1, **_ROUNDING
         )
     return [each.sum(0) for each in results]
-
-
-def _inputs(
-    z: Tensor,
-    mean: Tensor,
-    precision: Tensor,
-    constant: Tensor,
-    index: Tensor,
-    log_probs: Tensor,
-    blocks: list[int],
-    own_more: float,
-    following_more: float,
-) -> tuple[Any, ...]:
-    """What all kernels take first, in their order."""
-    samples, components = z.shape[1], mean.shape[2]
-    following_more = following_more if components > 1 else 0.0
-    spans = _spans(tuple(blocks), z.device)
-    return (
-        *(z.mT.contiguous(), mean, precision, constant, index.mT.contiguous(), log_probs, spans),
-        *(own_more, following_more, samples, components, log_probs.shape[1], len(blocks) // 4),
-    )
 
 
 @cache

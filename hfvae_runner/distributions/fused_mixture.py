@@ -180,28 +180,14 @@ def _mixture_on_cuda(
 ) -> tuple[Tensor, Tensor, Tensor]:
     from hfvae_runner.distributions import _triton_mixture as kernels
 
-    z, mean, precision, constant, index, log_probs = map(
-        Tensor.contiguous, (z, mean, precision, constant, index, log_probs)
-    )
-    peak, total = kernels.mixture(z, mean, precision, constant, index, log_probs, blocks, own - rest, following - rest)
+    given = kernels.Mixture(z, mean, precision, constant, index, log_probs, blocks, own - rest, following - rest)
+    peak, total = kernels.mixture(given)
     return _log_density(peak, total, rest, poison), peak, total
 
 
 @_mixture.register_fake
-def _(
-    z: Tensor,
-    mean: Tensor,
-    log_scale: Tensor,
-    log_probs: Tensor,
-    precision: Tensor,
-    constant: Tensor,
-    index: Tensor,
-    poison: Tensor,
-    blocks: list[int],
-    rest: float,
-    own: float,
-    following: float,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _(z: Tensor, *others: Any) -> tuple[Tensor, Tensor, Tensor]:
+    *_, blocks, _rest, _own, _following = others
     shape = (z.shape[0], z.shape[1], 1 + sum(_sizes(blocks)))
     return z.new_empty(shape), z.new_empty(shape), z.new_empty(shape)
 
@@ -257,30 +243,13 @@ def _mixture_backward_on_cuda(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     from hfvae_runner.distributions import _triton_mixture as kernels
 
-    z, mean, precision, constant, index, log_probs = map(
-        Tensor.contiguous, (z, mean, precision, constant, index, log_probs)
-    )
-    scale = (gradient / total).contiguous()
-    return kernels.mixture_backward(
-        z, mean, precision, constant, index, log_probs, blocks, own - rest, following - rest, peak.contiguous(), scale
-    )
+    given = kernels.Mixture(z, mean, precision, constant, index, log_probs, blocks, own - rest, following - rest)
+    return kernels.mixture_backward(given, peak.contiguous(), (gradient / total).contiguous())
 
 
 @_mixture_backward.register_fake
 def _(
-    gradient: Tensor,
-    peak: Tensor,
-    total: Tensor,
-    z: Tensor,
-    mean: Tensor,
-    log_probs: Tensor,
-    precision: Tensor,
-    constant: Tensor,
-    index: Tensor,
-    blocks: list[int],
-    rest: float,
-    own: float,
-    following: float,
+    gradient: Tensor, peak: Tensor, total: Tensor, z: Tensor, mean: Tensor, log_probs: Tensor, *others: Any
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return z.new_empty(z.shape), mean.new_empty(mean.shape), mean.new_empty(mean.shape), mean.new_empty(log_probs.shape)
 

@@ -109,14 +109,14 @@ def check(case: Case) -> None:
     toward = torch.linspace(-1, 2, expected.numel(), dtype=torch.float64).view_as(expected)
 
     precision, constant = torch.exp(-inputs.log_scale), -(inputs.log_scale + HALF_LOG_2PI)
-    given = (inputs.z, inputs.mean, precision, constant, inputs.index, inputs.log_probs, inputs.blocks)
-    weights = (case.own_more, case.following_more)
-    peak, total = _triton_mixture.mixture(*given, *weights)
+    tensors = (inputs.z, inputs.mean, precision, constant, inputs.index, inputs.log_probs)
+    given = _triton_mixture.Mixture(*tensors, inputs.blocks, case.own_more, case.following_more)
+    peak, total = _triton_mixture.mixture(given)
     assert (total >= 0.999).all(), "the largest entry is one of those added up"
     assert_close(total.log() + peak, expected.detach(), case.rtol)
 
     _triton_mixture._PROGRAMS, _triton_mixture._CHUNK = case.programs, case.chunk
-    gradients = _triton_mixture.mixture_backward(*given, *weights, peak, toward.float() / total)
+    gradients = _triton_mixture.mixture_backward(given, peak, toward.float() / total)
     for found, gradient in zip(gradients, torch.autograd.grad(expected, exact, toward, allow_unused=True), strict=True):
         assert_close(found, torch.zeros(found.shape).double() if gradient is None else gradient, case.rtol)
 

@@ -313,17 +313,17 @@ def test_on_a_gpu_nothing_is_elsewhere_and_nothing_waits() -> None:
 def test_kernels_for_cuda_are_given_what_those_for_the_cpu_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """With stand-ins that compute by the latter, since these take tensors of the CPU."""
 
-    def totals(*given: Any) -> tuple[Tensor, ...]:
+    def totals(given: tuple[Any, ...]) -> tuple[Tensor, ...]:
         z, mean, precision, constant, index, log_probs, blocks, own, following = given
         rest = (index, torch.zeros(len(z)), blocks, 0.0, own, following)
         return fused_mixture._mixture(z, mean, -precision.log(), log_probs, precision, constant, *rest)[1:]
 
-    def gradients(*given: Any) -> tuple[Tensor, ...]:
-        z, mean, precision, constant, index, log_probs, blocks, own, following, peak, scale = given
+    def gradients(given: tuple[Any, ...], peak: Tensor, scale: Tensor) -> tuple[Tensor, ...]:
+        z, mean, precision, constant, index, log_probs, blocks, own, following = given
         inputs = (scale, peak, torch.ones_like(scale), z, mean, log_probs, precision, constant, index)
         return fused_mixture._mixture_backward(*inputs, blocks, 0.0, own, following)
 
-    kernels = SimpleNamespace(mixture=totals, mixture_backward=gradients)
+    kernels = SimpleNamespace(Mixture=lambda *given: given, mixture=totals, mixture_backward=gradients)
     monkeypatch.setitem(sys.modules, "hfvae_runner.distributions._triton_mixture", kernels)
     monkeypatch.setattr(distributions, "_triton_mixture", kernels, raising=False)
     inputs = (*Product(drawn((2, -3, 1), 5, 5), UNEQUAL)._inputs, [0, 2, 0, 0, 2, 2, 0, 1, 2, 3, 1, 1])

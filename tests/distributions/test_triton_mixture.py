@@ -77,10 +77,11 @@ def test_every_kernel_compiles(capability: int, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(JITFunction, "run", compile_only)
     z, components, log_probs = torch.zeros(2, 64, 3), torch.zeros(2, 3, 64), torch.zeros(2, 5, 64)
     index = torch.zeros(2, 64, 1, dtype=torch.int64)
-    inputs = (z, components, components, components, index, log_probs, [0, 3, 0, 0, 3, 3, 0, 1], -0.5, 0.5)
-    peak, total = _triton_mixture.mixture(*inputs)
+    blocks = [0, 3, 0, 0, 3, 3, 0, 1]
+    given = _triton_mixture.Mixture(z, components, components, components, index, log_probs, blocks, -0.5, 0.5)
+    peak, total = _triton_mixture.mixture(given)
     assert peak.shape == total.shape == (2, 64, 7)
-    _triton_mixture.mixture_backward(*inputs, peak, total)
+    _triton_mixture.mixture_backward(given, peak, total)
     assert compiled.keys() == {"totals", "to_samples", "to_normals", "to_categories"}
     assert all(code.startswith(b"\x7fELF") for code in compiled.values())
 
