@@ -52,7 +52,7 @@ def cached(
 
 
 def checksum(root: Path, files: Sequence[Path]) -> str:
-    """The SHA-256 of the files' names, below the folder that they share, and contents, in hexadecimal.
+    """Return the SHA-256 of the files' names, below the folder that they share, and contents, in hexadecimal.
 
     It is computed once for files of these names, sizes and times of change, and remembered among the converted copies.
     """

@@ -43,7 +43,7 @@ class Split:
         return len(self.x)
 
     def take(self, index: Tensor) -> "Split":
-        """The chosen examples, int64 [B], with all that is known of them."""
+        """Return the chosen examples, int64 [B], with all that is known of them."""
         every = (self.labels, self.factors, self.attributes, self.weights, self.magnitudes)
         known = (None if each is None else each[index] for each in every)
         return Split(take(self.x, index), *known)
@@ -92,7 +92,8 @@ class Dataset:
 
 
 def subset(split: Split, n: int) -> Split:
-    """A random part of n examples, in the split's order; by a fixed seed, so that a smaller part lies in a larger one.
+    """Return a random part of n examples, in the split's order; by a fixed seed, so that a smaller part lies in a
+    larger one.
 
     The whole split if it has no more than n.
     """
@@ -104,7 +105,8 @@ def subset(split: Split, n: int) -> Split:
 
 
 def reduced(dataset: Dataset, n: int | None) -> Dataset:
-    """The data set with n random training examples, and at most as many random test examples; None leaves it alone.
+    """Return the data set with n random training examples, and at most as many random test examples; None leaves it
+    alone.
 
     Raises:
         ConfigError: n is not a number of training examples.
@@ -128,7 +130,8 @@ def without_split(
     *,
     label_names: tuple[str, ...] | None = None,
 ) -> Dataset:
-    """A data set without a published split: trained on all of it, or on n random examples, and tested on some of them.
+    """Return a data set without a published split: trained on all of it, or on n random examples, and tested on some of
+    them.
 
     Args:
         everything: all examples.
@@ -147,7 +150,7 @@ def without_split(
 
 
 def tested_on_train(dataset: Dataset) -> Dataset:
-    """The data set with some of its training examples as the test split, and a note that says so."""
+    """Return the data set with some of its training examples as the test split, and a note that says so."""
     test = subset(dataset.train, _TEST)
     note = f"{len(test):,} random examples of the training set: the papers train on all images"
     return replace(dataset, test=test, notes={**dataset.notes, "test": note}, tested_on_train=True)

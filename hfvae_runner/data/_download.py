@@ -53,7 +53,7 @@ class Content:
 
 
 def digest_of(path: Path, algorithm: str) -> str:
-    """A file's checksum in hexadecimal; ``algorithm`` is ``sha256`` or ``md5``."""
+    """Return a file's checksum in hexadecimal; ``algorithm`` is ``sha256`` or ``md5``."""
     with path.open("rb") as stream:
         # A checksum is against accidents here; a Python that is set to forbid MD5 allows it for that.
         return hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
@@ -93,7 +93,9 @@ class _Partial:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def version(self, url: str) -> str | None:
-        """The ETag or date that what has come from ``url`` had there; None where there is nothing to go on with."""
+        """Return the ETag or date that what has come from ``url`` had there; None where there is nothing to go on
+        with.
+        """
         if not self.size or not self._origin.exists():
             return None
         try:
@@ -194,7 +196,7 @@ def _receive(response: http.client.HTTPResponse, url: str, partial: _Partial, co
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:
-    """The next bytes; none at the end, which may have come too early."""
+    """Return the next bytes; none at the end, which may have come too early."""
     try:
         return response.read1(_CHUNK)
     except (OSError, http.client.HTTPException) as error:

@@ -63,15 +63,15 @@ class Rows:
         return len(self._rows)
 
     def __getitem__(self, index: Tensor) -> Tensor:
-        """The chosen rows, [B, *]."""
+        """Return the chosen rows, [B, *]."""
         return self._x[self._rows[index]]
 
     def take(self, index: Tensor) -> Self:
-        """The chosen rows, not copied."""
+        """Return the chosen rows, not copied."""
         return type(self)(self._x, self._rows[index])
 
     def to(self, device: torch.device) -> "Rows":
-        """The rows on a device; on another one than theirs they are copied."""
+        """Return the rows on a device; on another one than theirs they are copied."""
         if device.type == self.device.type:
             return self
         copied = self._x[self._rows].to(device)
@@ -113,12 +113,12 @@ class PackedBits:
         return len(self.packed)
 
     def __getitem__(self, index: Tensor) -> Tensor:
-        """The chosen images, uint8 [B, C, H, W], of 0 and 255."""
+        """Return the chosen images, uint8 [B, C, H, W], of 0 and 255."""
         pixels = _pixels_of_byte(self.device)[self.packed[index].int()].view(torch.uint8)
         return pixels[:, : self._pixels].reshape(-1, *self._image_shape)
 
     def take(self, index: Tensor) -> Self:
-        """The chosen images, packed."""
+        """Return the chosen images, packed."""
         return type(self)(self.packed[index], self._image_shape)
 
     def to(self, device: torch.device) -> Self:
@@ -127,7 +127,7 @@ class PackedBits:
 
 @cache
 def _pixels_of_byte(device: torch.device) -> Tensor:
-    """Every byte's eight pixels as one number, int64 [256]: an image is read by looking up its bytes."""
+    """Return every byte's eight pixels as one number, int64 [256]: an image is read by looking up its bytes."""
     bits = torch.arange(256)[:, None] >> torch.arange(7, -1, -1) & 1
     return (255 * bits).to(torch.uint8).view(torch.int64)[:, 0].to(device)
 
@@ -171,14 +171,14 @@ class SparseCounts:
         return len(self.starts) - 1
 
     def __getitem__(self, index: Tensor) -> Tensor:
-        """The chosen rows, float32 [B, V]."""
+        """Return the chosen rows, float32 [B, V]."""
         rows, entries = self._entries(index)
         dense = torch.zeros(len(index), self._size, device=self.device)
         dense[rows, self.columns[entries]] = self.counts[entries]
         return dense
 
     def take(self, index: Tensor) -> Self:
-        """The chosen rows, compressed."""
+        """Return the chosen rows, compressed."""
         _, entries = self._entries(index)
         index = index.to(self.device)
         lengths = self.starts[index + 1] - self.starts[index]

@@ -65,7 +65,7 @@ def ensure(root: Path, files: Sequence[RemoteFile], *, dataset: str, download: b
 
 
 def google_drive(identifier: str) -> str:
-    """The address of a file that lies in a public Google Drive folder."""
+    """Return the address of a file that lies in a public Google Drive folder."""
     return f"https://drive.usercontent.google.com/download?id={identifier}&export=download&confirm=t"
 
 
@@ -91,7 +91,7 @@ def _ensured(root: Path, file: RemoteFile, dataset: str, may_download: bool) -> 
 
 
 def _standing(root: Path, name: str | None) -> Path | None:
-    """The first of the places that holds ``name``."""
+    """Return the first of the places that holds ``name``."""
     if name is None:
         return None
     return next((place / name for place in _places.places(root) if os.path.exists(place / name)), None)

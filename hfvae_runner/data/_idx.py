@@ -13,7 +13,7 @@ from hfvae_runner.errors import ConfigError, DataError
 
 
 def idx_files(published: type[MNIST]) -> tuple[RemoteFile, ...]:
-    """The four files of a set that torchvision knows, at torchvision's addresses and with its checksums.
+    """Return the four files of a set that torchvision knows, at torchvision's addresses and with its checksums.
 
     Its own downloader unpacks under the files' own names: what a killed run left half-written would pass for a file.
     """
@@ -39,7 +39,7 @@ def load_idx(
     dataset: str,
     download: bool,
 ) -> Dataset:
-    """The images [1, S, S] of a data set in MNIST's format, with its published split.
+    """Return the images [1, S, S] of a data set in MNIST's format, with its published split.
 
     Args:
         files: the four unpacked files, in the folder ``raw`` of the set's own folder below ``root``.

@@ -23,7 +23,7 @@ def converted_grid(
     grid: Grid,
     n: int | None,
 ) -> Dataset:
-    """The data set of the grid's images, mapped from the converted copy, which is written if there is none.
+    """Return the data set of the grid's images, mapped from the converted copy, which is written if there is none.
 
     Args:
         root: ``data_root``.

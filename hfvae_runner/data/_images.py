@@ -25,7 +25,7 @@ DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, 
 
 
 def data_root(root: object) -> Path:
-    """The folder that ``data_root`` names.
+    """Return the folder that ``data_root`` names.
 
     Raises:
         ConfigError: it is not a name.
@@ -36,7 +36,7 @@ def data_root(root: object) -> Path:
 
 
 def pixels(key: str, value: object, most: int, least: int = 4) -> int:
-    """A number of pixels that an option gives.
+    """Return a number of pixels that an option gives.
 
     Raises:
         ConfigError: it is not a whole number in the range.
@@ -47,7 +47,7 @@ def pixels(key: str, value: object, most: int, least: int = 4) -> int:
 
 
 def files_in(folder: Path, ending: str, count: int) -> list[Path]:
-    """A folder's files with this ending (``.mat``), sorted by name.
+    """Return a folder's files with this ending (``.mat``), sorted by name.
 
     Raises:
         DataError: there are more or fewer than ``count``.
@@ -60,7 +60,7 @@ def files_in(folder: Path, ending: str, count: int) -> list[Path]:
 
 
 def read_image(file: Path, kind: str, size: tuple[int, int], *, crop: int, side: int, colour: bool) -> np.ndarray:
-    """The square in the middle of an image, bilinear with antialiasing, uint8 [C, S, S]; C is 3, or 1 for grey.
+    """Return the square in the middle of an image, bilinear with antialiasing, uint8 [C, S, S]; C is 3, or 1 for grey.
 
     Args:
         file: a file of this kind.

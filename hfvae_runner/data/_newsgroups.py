@@ -57,7 +57,8 @@ class _Unexpected(Exception):
 
 
 def read_messages(archive: Path) -> list[Message]:
-    """All messages by part, group and number, whatever their order in the archive; nothing is unpacked to the disk.
+    """Return all messages by part, group and number, whatever their order in the archive; nothing is unpacked to the
+    disk.
 
     Raises:
         DataError: it is not the published set of messages.

@@ -197,7 +197,7 @@ def _factors(
 
 
 def _checked_factors(own: Own) -> NDArray[np.float64]:
-    """The factors, [N, K]; raises DataError where they are not as many, as named and as finite as is expected."""
+    """Return the factors, [N, K]; raises DataError where they are not as many, as named and as finite as is expected."""
     found, names = np.asarray(own.factors), own.factor_names
     if found.shape != (len(own.x), len(names)) or not names:
         raise DataError(
@@ -225,7 +225,9 @@ def _rows(n: int, labels: Tensor | None, share: float, seed: int) -> tuple[Tenso
 
 
 def _standardised(train: Split, test: Split) -> Iterator[Split]:
-    """Both splits, of values [N, D] that are small enough to be copied; one that is constant in training becomes 0."""
+    """Yield both splits, of values [N, D] that are small enough to be copied; one that is constant in training becomes
+    0.
+    """
     values = [split.x[torch.arange(len(split))].double() for split in (train, test)]
     deviation, mean = torch.std_mean(values[0], dim=0, correction=0)
     # Rounding leaves a constant with a deviation that is not quite 0.

@@ -20,7 +20,7 @@ _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def user_folder() -> Path | None:
-    """The user's cache folder of this program, as the platform has it; None where the user has no home."""
+    """Return the user's cache folder of this program, as the platform has it; None where the user has no home."""
     # The XDG specification: a relative name there is to be ignored.
     chosen = os.environ.get("XDG_CACHE_HOME", "")
     if os.path.isabs(chosen):
@@ -35,13 +35,13 @@ def user_folder() -> Path | None:
 
 
 def places(root: Path) -> list[Path]:
-    """The folders to look in, ``root`` first."""
+    """Return the folders to look in, ``root`` first."""
     user = user_folder()
     return [root] if user is None else [root, user / "data"]
 
 
 def writable(root: Path) -> Path:
-    """The first of the places that files can be written to.
+    """Return the first of the places that files can be written to.
 
     Raises:
         DataError: none.

@@ -56,7 +56,7 @@ SHAPES = {"square": _in_square, "ellipse": _in_ellipse, "heart": _in_heart}
 
 
 def masks(scales: Reals = SCALES, angles: Reals = ANGLES) -> Bools:
-    """Every shape at the first place, [3, S, A, 64, 64]; a pixel is on if its middle is in the shape."""
+    """Return every shape at the first place, [3, S, A, 64, 64]; a pixel is on if its middle is in the shape."""
     y, x = np.ogrid[:SIZE, :SIZE]
     x, y = x - FIRST[0], y - FIRST[1]
     cos, sin = (f(angles)[:, None, None] for f in (np.cos, np.sin))
@@ -66,7 +66,7 @@ def masks(scales: Reals = SCALES, angles: Reals = ANGLES) -> Bools:
 
 
 def packed_grid() -> NDArray[np.uint8]:
-    """All 737,280 images, [737280, 512], eight pixels a byte, the first one in the highest bit.
+    """Return all 737,280 images, [737280, 512], eight pixels a byte, the first one in the highest bit.
 
     The order is the published one: shape, scale, angle, x, y, of which y changes fastest.
     """

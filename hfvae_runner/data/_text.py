@@ -36,7 +36,7 @@ def english_stop_words() -> frozenset[str]:
 
 
 def listed_stop_words(file: Path) -> frozenset[str]:
-    """The words of a list in a text file; an entry that is no word, such as "don't", stands for its parts.
+    """Return the words of a list in a text file; an entry that is no word, such as "don't", stands for its parts.
 
     Raises:
         DataError: the file is missing, or no list of words.
@@ -60,7 +60,7 @@ def listed_stop_words(file: Path) -> frozenset[str]:
 def bags_of_words(
     train: Sequence[str], test: Sequence[str], *, size: int, min_texts: int, stop_words: frozenset[str]
 ) -> tuple[csr_matrix, csr_matrix, tuple[str, ...]]:
-    """How often each word of the vocabulary is in each text, [N, V] for both splits, and the vocabulary.
+    """Return how often each word of the vocabulary is in each text, [N, V] for both splits, and the vocabulary.
 
     Args:
         train: the texts that choose the vocabulary.

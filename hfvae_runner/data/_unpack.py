@@ -82,7 +82,7 @@ def _write_members(archive: Path, target: Path, wanted: PurePosixPath, limit: in
 
 
 def _zipped(archive: Path) -> Iterator[tuple[str, _Opener | None]]:
-    """Each member but folders: its name, and what opens it; None for the latter where it is no file."""
+    """Yield each member but folders: its name, and what opens it; None for the latter where it is no file."""
     with zipfile.ZipFile(archive) as content:
         for info in content.infolist():
             if not info.is_dir():
@@ -122,7 +122,7 @@ def _extracted(content: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
 
 
 def _inside(name: str) -> PurePosixPath:
-    """A member's name as a path that stays in its folder, on any system."""
+    """Return a member's name as a path that stays in its folder, on any system."""
     on_windows = PureWindowsPath(name)
     if on_windows.anchor or ".." in on_windows.parts or not on_windows.parts or "\0" in name:
         raise Failed(f"its member {name!r} points outside its folder")

@@ -215,7 +215,7 @@ def _read(path: Path, place: Path, image_size: int | None) -> Own:
 
 
 def _whole(array: _Array, name: str) -> NDArray[Any]:
-    """A small array, with text as NumPy's own."""
+    """Return a small array, with text as NumPy's own."""
     is_text = h5py.check_string_dtype(array.dtype) is not None or array.dtype.kind in "SU"
     if not is_text and array.dtype.kind not in "biuf":
         raise DataError(f"{name} of type {array.dtype}; expected numbers or text")
@@ -264,7 +264,7 @@ def _vectors(array: _Array, where: str) -> torch.Tensor:
 
 
 def _images(array: _Array, path: Path, place: Path, image_size: int | None, digest: str) -> torch.Tensor:
-    """The images [N, C, S, S], converted once and mapped from the disk."""
+    """Return the images [N, C, S, S], converted once and mapped from the disk."""
     if array.dtype.kind not in "uf" or (array.dtype.kind == "u" and array.dtype != np.uint8):
         raise DataError(f"images of type {array.dtype}; expected uint8, or floats from 0 to 1")
     axes, (channels, height, width) = _layout(array.shape)
@@ -280,7 +280,9 @@ def _images(array: _Array, path: Path, place: Path, image_size: int | None, dige
 
 
 def _layout(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, int, int]]:
-    """The order of the axes that makes [N, C, H, W] of images, and (C, H, W); a grey image has no axis of channels."""
+    """Return the order of the axes that makes [N, C, H, W] of images, and (C, H, W); a grey image has no axis of
+    channels.
+    """
     expected = f"expected [N, H, W], [N, H, W, C] or [N, C, H, W] with at most {_MOST_CHANNELS} channels"
     if 0 in shape:
         raise DataError(f"images of shape {list(shape)}; {expected} and one example or more")

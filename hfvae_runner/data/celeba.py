@@ -23,7 +23,7 @@ _AGAIN = "expected the published file: remove it and fetch it again"
 
 
 def _published() -> tuple[RemoteFile, ...]:
-    """The files at torchvision's addresses, with its checksums, in its layout."""
+    """Return the files at torchvision's addresses, with its checksums, in its layout."""
     listed = {name: (google_drive(identifier), md5) for identifier, md5, name in CelebA.file_list}
     url, md5 = listed[f"{_FOLDER}.zip"]
     folder = RemoteFile(f"celeba/{_FOLDER}", urls=(url,), md5=md5, archive=f"celeba/{_FOLDER}.zip", member=_FOLDER)
@@ -84,7 +84,7 @@ def _convert(files: Sequence[Path], attribute_list: Path, partition: Path, path:
 
 
 def _attributes(file: Path, images: Sequence[Path]) -> tuple[list[str], np.ndarray]:
-    """The attributes' names, and which hold, uint8 [N, A], for the images in their order."""
+    """Return the attributes' names, and which hold, uint8 [N, A], for the images in their order."""
     lines = _lines(file)
     if len(lines) < 2 or lines[0] != [str(IMAGES)] or not lines[1] or not all(name.isascii() for name in lines[1]):
         raise DataError(f"{file} does not start with the number {IMAGES} and a line of names; {_AGAIN}")
@@ -92,7 +92,7 @@ def _attributes(file: Path, images: Sequence[Path]) -> tuple[list[str], np.ndarr
 
 
 def _parts(file: Path, images: Sequence[Path]) -> np.ndarray:
-    """Each image's part, uint8 [N]."""
+    """Return each image's part, uint8 [N]."""
     codes = {str(part): part for part in (_TRAIN, _VALIDATION, _TEST)}
     parts = _table(file, _lines(file), images, codes, columns=1)[:, 0]
     if not {_TRAIN, _TEST} <= set(parts.tolist()):
@@ -101,7 +101,7 @@ def _parts(file: Path, images: Sequence[Path]) -> np.ndarray:
 
 
 def _lines(file: Path) -> list[list[str]]:
-    """The words of every line that is not empty."""
+    """Return the words of every line that is not empty."""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -112,7 +112,7 @@ def _lines(file: Path) -> list[list[str]]:
 def _table(
     file: Path, rows: list[list[str]], images: Sequence[Path], codes: dict[str, int], *, columns: int
 ) -> np.ndarray:
-    """What each row says of its image, coded, uint8 [N, columns]."""
+    """Return what each row says of its image, coded, uint8 [N, columns]."""
     if [row[0] for row in rows] != [image.name for image in images]:
         raise DataError(f"{file} lists {len(rows)} images, not the {len(images)} of {_FOLDER} in their order; {_AGAIN}")
     for row in rows:

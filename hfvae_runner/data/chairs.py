@@ -56,7 +56,7 @@ def chairs(
 
 
 def _in_order(renders: Path) -> list[Path]:
-    """Every image's file, in the order of the grid."""
+    """Return every image's file, in the order of the grid."""
     found = sorted(chair for chair in renders.iterdir() if (chair / "renders").is_dir())
     if len(found) != GRID.sizes[0]:
         expected = f"expected {GRID.sizes[0]}: remove it and fetch it again"
@@ -73,7 +73,7 @@ def _in_order(renders: Path) -> list[Path]:
 
 
 def _views(folder: Path) -> Mapping[tuple[int, int], Path]:
-    """A chair's files by elevation and azimuth, in degrees."""
+    """Return a chair's files by elevation and azimuth, in degrees."""
     files = list(folder.glob("*.png"))
     views = {}
     for file in files:

@@ -68,7 +68,7 @@ def dsprites(*, root: str, image_size: int | None, download: bool, subset: int |
 
 
 def _found(root: Path, download: bool) -> Path:
-    """The .npz file where there is one, else the .hdf5 file."""
+    """Return the .npz file where there is one, else the .hdf5 file."""
     given = [place / f"{_NAME}.npz" for place in places(root) if (place / f"{_NAME}.npz").is_file()]
     return given[0] if given else ensure(root, FILES, dataset="dsprites", download=download)[0]
 
@@ -112,7 +112,7 @@ def _check(file: Path, start: int, images: np.ndarray, classes: np.ndarray) -> N
 
 
 def _npz(file: Path, key: str, tail: tuple[int, ...], dtype: str) -> Iterator[np.ndarray]:
-    """An array of a .npz file, [n, *tail] at a time: ``numpy.load`` would unpack all of its 3 GB at once."""
+    """Yield an array of a .npz file, [n, *tail] at a time: ``numpy.load`` would unpack all of its 3 GB at once."""
     with zipfile.ZipFile(file) as archive, archive.open(f"{key}.npy") as stream:
         version = np.lib.format.read_magic(stream)
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -131,7 +131,7 @@ def _npz(file: Path, key: str, tail: tuple[int, ...], dtype: str) -> Iterator[np
 
 
 def _hdf5(file: Path, key: str, tail: tuple[int, ...], dtype: str) -> Iterator[np.ndarray]:
-    """An array of an .hdf5 file, [n, *tail] at a time."""
+    """Yield an array of an .hdf5 file, [n, *tail] at a time."""
     with h5py.File(file, "r") as opened:
         array = opened[key]
         if not isinstance(array, h5py.Dataset) or array.is_virtual or array.external:

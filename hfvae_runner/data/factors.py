@@ -39,11 +39,11 @@ class Grid(Factors):
     """Every combination of the factors' values, counted so that the last factor varies fastest: names slowest first."""
 
     def __len__(self) -> int:
-        """The number of cells."""
+        """Return the number of cells."""
         return math.prod(self.sizes)
 
     def to_index(self, factors: Tensor) -> Tensor:
-        """The cells that have these values: whole numbers [*, K] -> int64 [*].
+        """Return the cells that have these values: whole numbers [*, K] -> int64 [*].
 
         Raises:
             ValueError: a value is not one of its factor's.
@@ -54,7 +54,7 @@ class Grid(Factors):
         return (factors.long() * self._strides.to(factors.device)).sum(-1)
 
     def to_factors(self, index: Tensor) -> Tensor:
-        """The values of these cells: whole numbers [*] -> int64 [*, K].
+        """Return the values of these cells: whole numbers [*] -> int64 [*, K].
 
         Raises:
             ValueError: a number is not a cell's.
@@ -65,11 +65,12 @@ class Grid(Factors):
         return index.long()[..., None] // self._strides.to(index.device) % sizes
 
     def cells(self) -> Tensor:
-        """The values of every cell, in order, as ``Split.factors`` has them: int16 [N, K], N = ``len(self)``."""
+        """Return the values of every cell, in order, as ``Split.factors`` has them: int16 [N, K], N = ``len(self)``."""
         return self.to_factors(torch.arange(len(self))).short()
 
     def sample(self, n: int, generator: torch.Generator, fixed: Mapping[str, int | Tensor] | None = None) -> Tensor:
-        """Values of n cells, drawn uniformly and with replacement from those that agree with ``fixed``, int64 [n, K].
+        """Return values of n cells, drawn uniformly and with replacement from those that agree with ``fixed``, int64
+        [n, K].
 
         Args:
             n: draws.

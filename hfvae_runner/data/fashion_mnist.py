@@ -9,6 +9,6 @@ FILES = idx_files(FashionMNIST)
 
 
 def fashion_mnist(*, root: str, image_size: int | None, download: bool, subset: int | None = None) -> Dataset:
-    """The published split, from ``root``/FashionMNIST/raw; see ``load_idx`` and ``reduced``."""
+    """Return the published split, from ``root``/FashionMNIST/raw; see ``load_idx`` and ``reduced``."""
     names = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
     return reduced(load_idx(FILES, root, image_size, names, dataset="fashion_mnist", download=download), subset)

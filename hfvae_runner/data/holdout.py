@@ -44,7 +44,7 @@ _KINDS: Mapping[str, tuple[str, ...]] = {
 
 
 def pruned(dataset: Dataset, condition: object, latent_means: LatentMeans) -> Dataset:
-    """The data set without the training examples that match, which become its ``holdout``.
+    """Return the data set without the training examples that match, which become its ``holdout``.
 
     Args:
         condition: the config's; None leaves the data set alone.

@@ -85,7 +85,7 @@ def _read(folder: Path, place: Path, side: int, channels: int) -> Own:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The images at or below a folder, by name, without those that a link leads to elsewhere."""
+    """Return the images at or below a folder, by name, without those that a link leads to elsewhere."""
     if not folder.is_dir():
         raise DataError(f"{folder} is {'a file' if folder.exists() else 'missing'}; expected a folder with images")
     found: list[Path] = []
@@ -134,7 +134,7 @@ def _image(file: Path, *, channels: int, side: int) -> NDArray[np.uint8]:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """The image with eight bits a channel; Pillow's own conversion would cut values above 255."""
+    """Return the image with eight bits a channel; Pillow's own conversion would cut values above 255."""
     if image.mode == "F":
         raise ValueError("of real numbers, whose range is not known; expected 8 or 16 bits a channel")
     if image.mode not in (*_SIXTEEN_BITS, "I"):

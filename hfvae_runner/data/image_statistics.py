@@ -24,12 +24,12 @@ def measured(name: str, images: Examples) -> Tensor:
 
 
 def ink(grey: Tensor) -> Tensor:
-    """The mean intensity, from 0 to 1: [B, H, W] -> [B]."""
+    """Return the mean intensity, from 0 to 1: [B, H, W] -> [B]."""
     return grey.mean((1, 2))
 
 
 def width(grey: Tensor) -> Tensor:
-    """The width in pixels of the box around what is drawn: [B, H, W] -> [B]; 0 of a black image.
+    """Return the width in pixels of the box around what is drawn: [B, H, W] -> [B]; 0 of a black image.
 
     Drawn is what is at least half as bright as the image's brightest pixel.
     """
@@ -37,12 +37,12 @@ def width(grey: Tensor) -> Tensor:
 
 
 def height(grey: Tensor) -> Tensor:
-    """The height of the same box."""
+    """Return the height of the same box."""
     return _extent(_drawn(grey).any(2))
 
 
 def slant(grey: Tensor) -> Tensor:
-    """The tangent of the angle between the picture's axis and the vertical: [B, H, W] -> [B].
+    """Return the tangent of the angle between the picture's axis and the vertical: [B, H, W] -> [B].
 
     Above 0 where it leans to the right, as in "/"; 0 of a picture without any height. By its moments, −μ₁₁/μ₀₂ (rows
     are counted downwards): the shear that would set it upright.

@@ -9,6 +9,6 @@ FILES = idx_files(MNIST)
 
 
 def mnist(*, root: str, image_size: int | None, download: bool, subset: int | None = None) -> Dataset:
-    """The published split, from ``root``/MNIST/raw; see ``load_idx`` and ``reduced``."""
+    """Return the published split, from ``root``/MNIST/raw; see ``load_idx`` and ``reduced``."""
     names = tuple(str(digit) for digit in range(10))
     return reduced(load_idx(FILES, root, image_size, names, dataset="mnist", download=download), subset)

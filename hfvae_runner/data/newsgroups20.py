@@ -142,7 +142,7 @@ def _check(root: object, vocabulary_size: object, min_documents: object, headers
 def _counted(
     archive: Path, vocabulary_size: int, min_documents: int, headers: Headers, stop_words: frozenset[str]
 ) -> dict[str, NDArray[Any]]:
-    """The word counts of both parts by rows, without empty ones, their groups, and the vocabulary."""
+    """Return the word counts of both parts by rows, without empty ones, their groups, and the vocabulary."""
     messages = read_messages(archive)
     texts = {part: [_cleaned(each.text, headers) for each in messages if each.part == part] for part in MESSAGES}
     *parts, vocabulary = bags_of_words(

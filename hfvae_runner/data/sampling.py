@@ -28,7 +28,7 @@ _RATIO = 4.0  # β-TCVAE, Fig. 5: "the most likely sample is 4 times as likely a
 
 
 def restricted(dataset: Dataset, sampling: object) -> Dataset:
-    """The data set of the examples that have the values under ``fixed``, in all its splits.
+    """Return the data set of the examples that have the values under ``fixed``, in all its splits.
 
     Raises:
         ConfigError: ``dataset.sampling`` is not a sampling, or not one of this data set.
@@ -89,7 +89,7 @@ def weighted(dataset: Dataset, sampling: object) -> Dataset:
 
 
 def draws(n: int, weights: Tensor | None, generator: torch.Generator) -> Tensor:
-    """The rows of one epoch, int64 [N], in random order.
+    """Return the rows of one epoch, int64 [N], in random order.
 
     A permutation where all weights are alike; else each example comes N·p(n) times on average, and never more than one
     time more or less than that (systematic sampling, from a random order): a batch repeats few examples.
@@ -111,7 +111,7 @@ def draws(n: int, weights: Tensor | None, generator: torch.Generator) -> Tensor:
 
 
 def preset_weights(preset: str, sizes: tuple[int, int]) -> Tensor:
-    """The weights of two factors' values, [V, V] float64, from 1 to 4 (β-TCVAE, Fig. 5a).
+    """Return the weights of two factors' values, [V, V] float64, from 1 to 4 (β-TCVAE, Fig. 5a).
 
     - ``A``: all alike.
     - ``B``: independent, larger values of both more often.
@@ -134,7 +134,8 @@ def preset_weights(preset: str, sizes: tuple[int, int]) -> Tensor:
 
 
 def values_of(dataset: Dataset, split: Split, name: object, where: str) -> tuple[Tensor, int]:
-    """A factor's value of each example, int64 [N], and how many values it has; ``label`` is one where there are labels.
+    """Return a factor's value of each example, int64 [N], and how many values it has; ``label`` is one where there are
+    labels.
 
     Raises:
         ConfigError: the data set has no such factor; ``where`` is the key that named it.
@@ -153,7 +154,8 @@ def values_of(dataset: Dataset, split: Split, name: object, where: str) -> tuple
 
 
 def magnitudes_of(dataset: Dataset, split: Split, name: object, where: str) -> Tensor:
-    """The number that a factor's value of each example stands for, float64 [N]; the value itself where that is it.
+    """Return the number that a factor's value of each example stands for, float64 [N]; the value itself where that is
+    it.
 
     Raises:
         ConfigError: as ``values_of``.
@@ -197,7 +199,7 @@ def _preset(preset: object, names: Sequence[str], sizes: tuple[int, ...]) -> Ten
 
 
 def _table(weights: object, names: Sequence[str], sizes: tuple[int, ...]) -> Tensor:
-    """The weights that the config spells out, [V, ...]: a list of lists, the first factor outermost."""
+    """Return the weights that the config spells out, [V, ...]: a list of lists, the first factor outermost."""
     try:
         table = torch.tensor(weights, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError):

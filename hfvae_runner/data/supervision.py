@@ -30,7 +30,7 @@ class Supervised:
 
 
 def some_labels(labels: Tensor, fraction: float) -> Tensor:
-    """The labels of a fixed part of each class, [N] -> [N]; ``UNLABELLED`` elsewhere.
+    """Return the labels of a fixed part of each class, [N] -> [N]; ``UNLABELLED`` elsewhere.
 
     Of a class of n examples it is round(fraction·n) of them and at least one. Which ones depends on the data set
     alone: chosen by the run's seed or by a batch's number, all labels would come in over the seeds or the epochs.

@@ -93,7 +93,7 @@ def table(
 
 
 def _apart(label: str | None, factors: tuple[str, ...], ignore: tuple[str, ...]) -> list[str]:
-    """The columns that are no part of the vectors; a label may be a factor, too."""
+    """Return the columns that are no part of the vectors; a label may be a factor, too."""
     for option, names in {"factors": factors, "ignore": ignore}.items():
         if repeated := next((name for name in names if names.count(name) > 1), None):
             raise ConfigError(f"dataset.{option} has {repeated!r} twice; expected different columns")
@@ -133,7 +133,7 @@ def _csv(path: Path) -> pd.DataFrame:
 
 
 def _columns(frame: pd.DataFrame, path: Path, apart: Sequence[str]) -> list[str]:
-    """The columns of the vectors."""
+    """Return the columns of the vectors."""
     _check_columns(frame, path, apart)
     columns = [name for name in frame.columns if name not in apart]
     words = [name for name in columns if frame[name].dtype.kind not in "biuf"]
@@ -165,7 +165,7 @@ def _refuse_constant(own: Own, columns: Sequence[str]) -> None:
 
 
 def _values(frame: pd.DataFrame, path: Path, columns: Sequence[str]) -> np.ndarray:
-    """The vectors, float32 [N, D]."""
+    """Return the vectors, float32 [N, D]."""
     _refuse_missing(frame, path, columns)
     values = np.empty((len(frame), len(columns)), np.float32)
     with np.errstate(over="ignore"):  # too large for a float32, it is infinite and refused
@@ -198,7 +198,7 @@ def _label(frame: pd.DataFrame, path: Path, name: str) -> np.ndarray:
 
 
 def _numbers(frame: pd.DataFrame, path: Path, name: str, frames: Sequence[pd.DataFrame]) -> np.ndarray:
-    """A factor, float64 [N]; of words it is their number in the order of all that occur in the tables."""
+    """Return a factor, float64 [N]; of words it is their number in the order of all that occur in the tables."""
     _refuse_missing(frame, path, [name])
     if all(each[name].dtype.kind in "biuf" for each in frames if name in each.columns):
         return frame[name].to_numpy(np.float64)

@@ -90,7 +90,7 @@ def _exp(x: np.float32) -> np.float32:
 
 @njit(inline="always", fastmath=_EXACT)
 def _folded(lanes: Any) -> np.float32:
-    """The sum of the lanes, which are overwritten."""
+    """Return the sum of the lanes, which are overwritten."""
     for half in (32, 16, 8, 4, 2, 1):
         for lane in range(half):
             lanes[lane] += lanes[lane + half]
@@ -99,7 +99,7 @@ def _folded(lanes: Any) -> np.float32:
 
 @_called_by_kernels(fastmath=_EXACT)
 def _sum(values: Any, lanes: Any) -> np.float32:
-    """The sum of ``values`` in the order that the lanes make."""
+    """Return the sum of ``values`` in the order that the lanes make."""
     whole = len(values) // _LANES * _LANES
     lanes[:] = _ZERO
     for start in range(0, whole, _LANES):

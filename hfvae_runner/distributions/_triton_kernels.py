@@ -38,7 +38,7 @@ def _of_mixture(
     M: tl.tensor,
     K: tl.tensor,
 ) -> tuple[tl.tensor, ...]:
-    """The program's own mixture of each tensor, from [R, …]."""
+    """Return the program's own mixture of each tensor, from [R, …]."""
     r = tl.program_id(2).to(tl.int64)
     normal, categorical = tl.load(spans + 1), tl.load(spans + 3)
     of_normals = r * normal * M
@@ -61,7 +61,7 @@ def _rows(spans: tl.tensor, S: tl.tensor, G: tl.tensor, s: tl.tensor) -> tl.tens
 
 @_compiled
 def _added(own_more: tl.tensor, following_more: tl.tensor, M: tl.tensor, s: tl.tensor, m: tl.tensor) -> tl.tensor:
-    """What the weights add to entries; −∞ beyond the last component, where nothing but zeros comes on top."""
+    """Return what the weights add to entries; −∞ beyond the last component, where nothing but zeros comes on top."""
     added = tl.where(m == s, own_more, 0.0) + tl.where(m == (s + 1) % M, following_more, 0.0)
     return tl.where(m < M, added, float("-inf"))
 
@@ -186,7 +186,7 @@ def _weights(
     S: tl.tensor,
     s: tl.tensor,
 ) -> tl.tensor:
-    """The gradient to a column's entries."""
+    """Return the gradient to a column's entries."""
     largest = tl.load(peak + rows + column, mask=s < S, other=0.0)
     # None is above the peak, unless it was rounded otherwise there.
     share = tl.exp(tl.minimum(tl.maximum(entries - largest, _FLOOR), 0.0))

@@ -60,7 +60,7 @@ class Mixture:
     following_more: float
 
     def inputs(self) -> tuple[Any, ...]:
-        """What all kernels take first, in their order."""
+        """Return what all kernels take first, in their order."""
         samples, components = self.z.shape[1], self.mean.shape[2]
         following_more = self.following_more if components > 1 else 0.0
         spans = _spans(tuple(self.blocks), self.z.device)
@@ -72,7 +72,7 @@ class Mixture:
 
 
 def mixture(given: Mixture) -> tuple[Tensor, Tensor]:
-    """Each row's largest entry, and the sum of exp(entry − largest): [R, S, L] both, float32."""
+    """Return each row's largest entry, and the sum of exp(entry − largest): [R, S, L] both, float32."""
     z = given.z
     columns = 1 + len(given.blocks) // 4 + z.shape[2] + given.index.shape[2]
     peak, total = (z.new_empty((*z.shape[:2], columns)) for _ in range(2))

@@ -23,7 +23,7 @@ def hard_log_sample(logits: Tensor, gumbel: Tensor) -> Tensor:
 
 
 def log_prob(log_y: Tensor, logits: Tensor, temperature: float) -> Tensor:
-    """The ExpConcrete log-density of log y, [..., K] with broadcasting logits -> [...]. Nats.
+    """Return the ExpConcrete log-density of log y, [..., K] with broadcasting logits -> [...]. Nats.
 
     log (K−1)! + (K−1) log λ + Σ_k (log α_k − λ log y_k) − K log Σ_k α_k y_k^−λ, λ the temperature.
     """

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def supports(logits: Tensor) -> bool:
-    """Whether logits of this type, on this device, have a fused kernel."""
+    """Return whether logits of this type, on this device, have a fused kernel."""
     return logits.device.type == "cpu" and logits.dtype == torch.float32
 
 
@@ -62,7 +62,7 @@ _bernoulli.register_autograd(_differentiate, setup_context=_keep)
 
 
 def _over_many(info: Any, in_dims: tuple[int | None, int | None], x: Tensor, logits: Tensor) -> tuple[Tensor, int]:
-    """The rule for ``torch.vmap``: examples of all batches, one after the other."""
+    """Return the rule for ``torch.vmap``: examples of all batches, one after the other."""
     many = info.batch_size
     x, logits = (
         (each.expand(many, *each.shape) if place is None else each.movedim(place, 0)).flatten(0, 1)

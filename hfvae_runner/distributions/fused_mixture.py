@@ -47,7 +47,7 @@ Factors = Normals | Categories
 
 
 def supports(like: Tensor) -> bool:
-    """Whether tensors of this type, on this device, have a fused kernel."""
+    """Return whether tensors of this type, on this device, have a fused kernel."""
     return like.dtype == torch.float32 and (like.device.type == "cpu" or (like.is_cuda and _HAS_TRITON))
 
 
@@ -119,7 +119,7 @@ def _ranges(blocks: Sequence[Factors]) -> list[int]:
 
 
 def _sizes(blocks: list[int]) -> tuple[int, int]:
-    """The numbers of blocks and of factors."""
+    """Return the numbers of blocks and of factors."""
     return len(blocks) // 4, blocks[-3] + blocks[-1]
 
 
@@ -138,7 +138,7 @@ def _mixture(
     own: float,
     following: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The log-density [R, S, L], and each row's peak and total for the backward pass.
+    """Return the log-density [R, S, L], and each row's peak and total for the backward pass.
 
     Args:
         z: [R, S, D].
@@ -272,7 +272,7 @@ _mixture.register_autograd(_differentiate, setup_context=_keep)
 
 
 def _over_many(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
-    """The rule for ``torch.vmap``: one more axis of mixtures."""
+    """Return the rule for ``torch.vmap``: one more axis of mixtures."""
     many = info.batch_size
     fronted = (
         (each.expand(many, *each.shape) if place is None else each.movedim(place, 0)).flatten(0, 1)
@@ -290,7 +290,7 @@ def _arrays(*tensors: Tensor) -> tuple[Any, ...]:
 
 
 def _numbers(blocks: list[int], rest: float, own: float, following: float) -> tuple[Any, Any]:
-    """The blocks [G, 4], and how much more a sample's own component and the one after it weigh than the rest."""
+    """Return the blocks [G, 4], and how much more a sample's own component and the one after it weigh than the rest."""
     return np.array(blocks, np.int64).reshape(-1, 4), (np.float32(own - rest), np.float32(following - rest))
 
 

@@ -32,7 +32,8 @@ def draw(shape: tuple[int, ...], p: Tensor, s: float, generator: torch.Generator
 
 
 def draw_norm(shape: tuple[int, ...], count: int, p: Tensor, generator: torch.Generator) -> Tensor:
-    """The Lp norm of ``count`` independent variables of scale s = 1, drawn in one go: its p-th power ~ Gamma(count/p).
+    """Return the Lp norm of ``count`` independent variables of scale s = 1, drawn in one go: its p-th power ~
+    Gamma(count/p).
 
     Reparameterised: gradients reach p, which broadcasts to the shape, gives the dtype and lies on the generator's
     device.

@@ -19,5 +19,5 @@ def noise(shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype
 
 
 def sample(loc: Tensor, log_scale: Tensor, noise: Tensor) -> Tensor:
-    """The reparameterised sample loc + exp(log_scale)·noise, noise standard Laplace. Elementwise."""
+    """Return the reparameterised sample loc + exp(log_scale)·noise, noise standard Laplace. Elementwise."""
     return loc + torch.exp(log_scale) * noise

@@ -52,7 +52,7 @@ class Tree:
 
 
 def parse(layout: Layout) -> Tree:
-    """The tree of a nested list such as [1, [2]]: an integer k is k leaves, a list is an inner node.
+    """Return the tree of a nested list such as [1, [2]]: an integer k is k leaves, a list is an inner node.
 
     Raises ConfigError where the layout is not made of positive integers and lists that are not empty.
     """
@@ -91,7 +91,7 @@ def log_surface(tree: Tree, exponents: Tensor) -> Tensor:
 
 
 def log_prob(tree: Tree, z: Tensor, exponents: Tensor, radial_exponent: Tensor, scale: float) -> Tensor:
-    """The log-density of Eq. 7 under the radial density of Eq. 11, z [B, n] -> [B]. Nats.
+    """Return the log-density of Eq. 7 under the radial density of Eq. 11, z [B, n] -> [B]. Nats.
 
     p₀ is ``radial_exponent``, s is ``scale``. With p₀ the root's own exponent, as in the paper, the root's children
     are independent; each child's marginal is this density over its own tree, with the same p₀ and s.
@@ -103,7 +103,7 @@ def log_prob(tree: Tree, z: Tensor, exponents: Tensor, radial_exponent: Tensor, 
 
 
 def log_prob_children(tree: Tree, z: Tensor, exponents: Tensor, scale: float) -> Tensor:
-    """The log-densities of the root's children, the independent subspaces of Eq. 10: z [B, n] -> [B, l]. Nats.
+    """Return the log-densities of the root's children, the independent subspaces of Eq. 10: z [B, n] -> [B, l]. Nats.
 
     Their sum over l is ``log_prob`` with the root's exponent as p₀.
     """
@@ -149,7 +149,7 @@ def _draw_direction(tree: Tree, exponents: Tensor, n_samples: int, generator: to
 
 
 def _norm(x: Tensor, p: Tensor) -> Tensor:
-    """The Lp norm (Σ_k x_k^p)^(1/p) of x ≥ 0: x [B, *T, l], p [*T] -> [B, *T]."""
+    """Return the Lp norm (Σ_k x_k^p)^(1/p) of x ≥ 0: x [B, *T, l], p [*T] -> [B, *T]."""
     # The largest entry cancels out of the norm and of its gradient: it only keeps the powers in range.
     peak = x.detach().amax(-1)
     zero = peak == 0
@@ -158,13 +158,13 @@ def _norm(x: Tensor, p: Tensor) -> Tensor:
 
 
 def _parts(tree: Tree, z: Tensor, exponents: Tensor) -> Iterator[tuple[Tree, Tensor, Tensor]]:
-    """Each run's tree with its share of z [B, *T, number, n_child] and exponents [*T, number, I_child]."""
+    """Yield each run's tree with its share of z [B, *T, number, n_child] and exponents [*T, number, I_child]."""
     leaves = z.split([number * child.n_leaves for number, child in tree.runs], dim=-1)
     for (number, child), own, z_own in zip(tree.runs, _split_exponents(tree, exponents), leaves, strict=True):
         yield child, z_own.unflatten(-1, (number, child.n_leaves)), own
 
 
 def _split_exponents(tree: Tree, exponents: Tensor) -> list[Tensor]:
-    """Each run's share of the exponents, [*T, number, I_child]."""
+    """Return each run's share of the exponents, [*T, number, I_child]."""
     shares = exponents[..., 1:].split([number * child.n_inner for number, child in tree.runs], dim=-1)
     return [own.unflatten(-1, (number, child.n_inner)) for (number, child), own in zip(tree.runs, shares, strict=True)]

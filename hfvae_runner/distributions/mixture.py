@@ -34,7 +34,9 @@ class Weights:
         return cls(value, value, value)
 
     def table(self, samples: int, components: int, *, first: int = 0, like: Tensor) -> Tensor:
-        """The log-weights [S, M] of the samples from number ``first`` on, on the device and of the type of ``like``."""
+        """Return the log-weights [S, M] of the samples from number ``first`` on, on the device and of the type of
+        ``like``.
+        """
         table = torch.full((samples, components), self.rest, device=like.device, dtype=like.dtype)
         if self.own != self.rest or self.following != self.rest:
             rows = torch.arange(samples, device=like.device)

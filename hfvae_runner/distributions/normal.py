@@ -50,7 +50,7 @@ def log_prob_table(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
 
 
 def sample(mean: Tensor, log_scale: Tensor, noise: Tensor) -> Tensor:
-    """The reparameterised sample mean + exp(log_scale)·noise, noise standard normal. Elementwise."""
+    """Return the reparameterised sample mean + exp(log_scale)·noise, noise standard normal. Elementwise."""
     return mean + torch.exp(log_scale) * noise
 
 

@@ -78,5 +78,5 @@ def _constrained(u: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _steps(*parameters: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """The K steps' parameters, [F] each."""
+    """Return the K steps' parameters, [F] each."""
     return zip(*(each.unbind(-1) for each in parameters), strict=True)

@@ -18,7 +18,7 @@ _LONG = 28
 
 @style.styled
 def boxes(panels: Mapping[str, Floats], kinds: Key) -> Figure:
-    """A panel per metric, a box per kind: median, quartiles, whiskers to 1.5 times the box or the outermost run.
+    """Draw a panel per metric, a box per kind: median, quartiles, whiskers to 1.5 times the box or the outermost run.
 
     panels: axis title and [R] values, NaN where a run has none; kinds: each run's. Every run is a dot beside the line
     through the middle.

@@ -23,7 +23,7 @@ PANEL = (0.13, 0.155, 0.665, 0.76)
 def aggregate_posterior(
     density: Floats, extent: tuple[float, float, float, float], prior_density: Floats, means: Floats
 ) -> Figure:
-    """The density of q(z) = mean of q(z|x) over the data, with the prior's contours and the posterior means.
+    """Draw the density of q(z) = mean of q(z|x) over the data, with the prior's contours and the posterior means.
 
     density, prior_density: [H, W] on one even grid, row 0 at the smallest z_2, column 0 at the smallest z_1;
     extent: (left, right, bottom, top) of the grid; means: [N, 2], the mean of q(z|x) for each example.
@@ -65,7 +65,7 @@ def points(data: Floats, reconstructions: Floats) -> Figure:
 
 
 def _enclosing_levels(density: Floats, shares: tuple[float, ...]) -> Floats:
-    """The density, ascending, above which each share of the grid's mass lies: highest-density regions."""
+    """Return the density, ascending, above which each share of the grid's mass lies: highest-density regions."""
     ranked = np.sort(density, axis=None)[::-1]
     mass = np.cumsum(ranked) / ranked.sum()
     # A share falls on the same level as its neighbour where the density is flat.

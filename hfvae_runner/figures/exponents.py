@@ -19,7 +19,7 @@ _LEAST_WIDTH = 0.2
 
 @style.styled
 def learned_exponents(exponents: Floats, root: Floats) -> Figure:
-    """A histogram per rank of the subspaces' exponents, since runs name their subspaces in any order.
+    """Draw a histogram per rank of the subspaces' exponents, since runs name their subspaces in any order.
 
     exponents: [R, K], of R runs, each row sorted here so that p1 ≤ p2 ≤ … ≤ pK; root: [R], the root's exponent p0,
     a line through all where the runs share it, and else a histogram of its own on top.

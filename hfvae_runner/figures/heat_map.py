@@ -31,7 +31,7 @@ _MOST_NUMBERS = 6
 def heat_maps(
     title: str, rows: Side, columns: Side, panels: Mapping[str, Floats], states: Sequence[Sequence[str]]
 ) -> Figure:
-    """A panel per metric, a colour per place, and the places without a number by a look of their own.
+    """Draw a panel per metric, a colour per place, and the places without a number by a look of their own.
 
     panels: title and [rows, columns] values, NaN where there is none; states: [rows][columns], what became of a place.
     The first row is at the bottom, as the axis of numbers that it is.

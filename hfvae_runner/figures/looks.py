@@ -71,7 +71,7 @@ def literal(text: str) -> str:
 
 
 def panels(count: int, height: float = 3.3, sharex: bool = False) -> tuple[Figure, list[Axes]]:
-    """A figure with ``count`` axes, in rows of at most four; height: of a row, in inches."""
+    """Return a figure with ``count`` axes, in rows of at most four; height: of a row, in inches."""
     rows = 1 if count <= 3 else max(2, math.ceil(count / _MOST_ACROSS))
     columns = math.ceil(count / rows)
     figure = style.new_figure(max(6.5, 1 + 3.7 * columns), 0.9 + height * rows)
@@ -92,7 +92,7 @@ def groups(numbers: NDArray[np.generic]) -> Iterator[tuple[Any, NDArray[np.intp]
 
 
 def deviation(values: Floats) -> float:
-    """The standard deviation of the sample; 0 of a single value."""
+    """Return the standard deviation of the sample; 0 of a single value."""
     return float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 

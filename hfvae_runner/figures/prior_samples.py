@@ -14,7 +14,7 @@ TILE = 0.72
 
 @style.styled
 def prior_images(images: Images, given: str | None = None) -> Figure:
-    """A grid of decoded draws, images [R, M, C, H, W], C 1 or 3, values in 0..1.
+    """Draw a grid of decoded draws, images [R, M, C, H, W], C 1 or 3, values in 0..1.
 
     given: the discrete variable that is fixed to its category r in row r, the other latents being drawn from the prior
     (JointVAE, Fig. 4); without it all latents are.

@@ -26,7 +26,8 @@ def against(
     shape: Key | None = None,
     ticks: Mapping[float, str] | None = None,
 ) -> Figure:
-    """A panel per metric: a dot per run; a line through the means at each x, in a band of ± one standard deviation.
+    """Draw a panel per metric: a dot per run; a line through the means at each x, in a band of ± one standard
+    deviation.
 
     title: what x is; x: [R]; panels: axis title and [R] values, NaN where a run has none; lines: [R], which runs belong
     together; color, shape: what tells the lines apart, at most four shapes; ticks: how the values of x are spelt.

@@ -21,7 +21,7 @@ def aspect(images: Images) -> float:
 
 
 def board(columns: int, height: float, tile: float, left: float, title: str) -> tuple[Figure, Axes]:
-    """A figure with bare axes for `columns` tiles across and `height` units down.
+    """Return a figure with bare axes for `columns` tiles across and `height` units down.
 
     tile: inches per tile; left: inches kept free for the texts beside the rows.
     """

@@ -13,7 +13,7 @@ _WIDTH = 14.0
 def topic_words(
     names: Sequence[str], information: Sequence[float], coherence: Sequence[float], words: Sequence[Sequence[str]]
 ) -> Figure:
-    """A line for each topic, in the order given: its name, I(x; z_d) as a bar, its coherence and its top words.
+    """Draw a line for each topic, in the order given: its name, I(x; z_d) as a bar, its coherence and its top words.
 
     names, information, coherence, words: of each topic; the information in nats, the coherence as NPMI from -1 to 1.
     """

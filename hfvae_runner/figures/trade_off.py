@@ -42,7 +42,8 @@ def trade_off(
     shape: Key | None = None,
     size: Key | None = None,
 ) -> Figure:
-    """A small dot per run, a large one at each setting's means with bars of ± one standard deviation, and the front.
+    """Draw a small dot per run, a large one at each setting's means with bars of ± one standard deviation, and the
+    front.
 
     settings: [R], the number of each run's setting; color, shape, size: what tells the settings apart. The front's
     settings are numbered from 1, from left to right, and joined by the border of what they are better than.
@@ -63,7 +64,7 @@ def trade_off(
 
 
 def means(values: Floats, settings: Sequence[int]) -> dict[int, float]:
-    """The mean over the runs of each setting, of those with a value; values, settings: [R]."""
+    """Return the mean over the runs of each setting, of those with a value; values, settings: [R]."""
     present = ~np.isnan(values)
     return {
         each: float(values[present][members].mean()) for each, members in looks.groups(np.asarray(settings)[present])
@@ -71,7 +72,9 @@ def means(values: Floats, settings: Sequence[int]) -> dict[int, float]:
 
 
 def front(x: Axis, y: Axis, settings: Sequence[int]) -> list[int]:
-    """The settings that no other one beats in both means, by ascending x; both axes must say which way is better."""
+    """Return the settings that no other one beats in both means, by ascending x; both axes must say which way is
+    better.
+    """
     signs = [1 if axis.better == "higher" else -1 for axis in (x, y)]
     both = ~np.isnan(x.values) & ~np.isnan(y.values)
     numbers = np.asarray(settings)[both].tolist()

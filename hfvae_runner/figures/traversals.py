@@ -23,7 +23,7 @@ def traversals(
     values: Sequence[float],
     discrete: Sequence[bool],
 ) -> Figure:
-    """What the decoder makes of one factor at a time, the most informative factor on top.
+    """Draw what the decoder makes of one factor at a time, the most informative factor on top.
 
     images: one array [T, C, H, W] per continuous factor, decoded at the T latent `values`, and [K, C, H, W] per
     discrete one, decoded at each category, with values in 0..1; kl, information: per factor, in nats, printed at its

@@ -181,7 +181,8 @@ def _product_probs(logits: Sequence[Tensor]) -> Tensor:
 def from_batch(
     latents: Latents, posterior: Posterior, sample: Sample, *, estimator: Estimator, n_data: int
 ) -> MixtureAggregate:
-    """The estimate of a data set's aggregate posterior from one batch, whose samples are its own components' draws.
+    """Return the estimate of a data set's aggregate posterior from one batch, whose samples are its own components'
+    draws.
 
     Args:
         n_data: N, the size of the data set that the batch was drawn from.
@@ -212,7 +213,7 @@ class ExactAggregate:
 
     @torch.no_grad()
     def _stream(self, blocks: tuple[int, ...]) -> dict[Level, Tensor]:
-        """All three levels in one pass, since they share the table."""
+        """Return all three levels in one pass, since they share the table."""
         tiles = list(zip(*(torch.split(z, _TILE_SAMPLES) for z in self.sample), strict=True))
         rows = [
             self._stream_rows(z, blocks) for z in progress(tiles, "aggregate posterior", wanted=self._show_progress)

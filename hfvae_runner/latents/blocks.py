@@ -48,13 +48,13 @@ class Block(Protocol):
         """Parameter-free noise [B, C_g] on the generator's device."""
 
     def sample(self, parameters: Tensor, noise: Tensor, *, hard: bool) -> Tensor:
-        """The reparameterised sample [B, C_g]; ``hard`` draws categories instead of relaxing them."""
+        """Return the reparameterised sample [B, C_g]; ``hard`` draws categories instead of relaxing them."""
 
     def mode(self, parameters: Tensor) -> Tensor:
-        """The sample without noise [B, C_g]: the mean, or the most probable category."""
+        """Return the sample without noise [B, C_g]: the mean, or the most probable category."""
 
     def code(self, sample: Tensor) -> Tensor:
-        """What the decoder reads, [B, C_g]."""
+        """Return what the decoder reads, [B, C_g]."""
 
     def log_prob(self, parameters: Tensor, sample: Tensor) -> Tensor:
         """log q(z_d|x) of each example's own sample, [B, D]; its expectation where the block is enumerated."""
@@ -63,7 +63,7 @@ class Block(Protocol):
         """log q(z_s,d | x_m) of factor d for every sample and component, [S, M]. Not for enumerated blocks."""
 
     def factors(self, parameters: Tensor, sample: Tensor) -> Factors | None:
-        """The same pairs for the fused kernel; None where they are neither normal nor categorical."""
+        """Return the same pairs for the fused kernel; None where they are neither normal nor categorical."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from hfvae_runner.distributions.mixture import Weights
 
 
 def log_weights(estimator: Estimator, batch: int, n_data: int) -> Weights:
-    """The log-weights w of sample b on component j, of B each; sample b was drawn from component b.
+    """Return the log-weights w of sample b on component j, of B each; sample b was drawn from component b.
 
     - ``stratified`` (HFVAE Eq. 6): the own component 1/N, every other one (N−1)/(N(B−1)). Unbiased for q(z).
     - ``mws`` (β-TCVAE Eq. 3): 1/(N·B) everywhere. Its rows sum to 1/N, so log q̂ stays shifted: it serves gradients.

@@ -73,7 +73,7 @@ class Evidence:
         return self._once(("kl", level, chosen), lambda: self._make_kl(level, chosen))
 
     def own_share(self) -> Tensor | None:
-        """The share of q̂(z) from the component that the sample was drawn from, [B]; None before q̂(z) is known.
+        """Return the share of q̂(z) from the component that the sample was drawn from, [B]; None before q̂(z) is known.
 
         Where it is near 1, a batch holds nothing like the sample, and log q̂(z) says log q(z|x) − log N whatever the
         rest of the data are: with B ≪ N the stratified estimator degenerates (α-β paper, App. C).
@@ -82,7 +82,7 @@ class Evidence:
         return None if joint is None else (self.aggregate.own_log_weight + self.log_qz_x("joint") - joint).exp()
 
     def _log_qz_x(self, level: Level, chosen: Sequence[int]) -> Tensor:
-        """Values per factor [B, D] a block, summed to the level."""
+        """Return values per factor [B, D] a block, summed to the level."""
         return summed([self._log_qz_x_of(g) for g in chosen], level)
 
     def _log_qz_x_of(self, g: int) -> Tensor:

@@ -48,7 +48,7 @@ class Prior(nn.Module, ABC):
 
     @abstractmethod
     def noise(self, draws: int, generator: torch.Generator, dtype: torch.dtype) -> Noise:
-        """What ``sample`` makes draws of, on the generator's device: free of parameters if reparameterised."""
+        """Return what ``sample`` makes draws of, on the generator's device: free of parameters if reparameterised."""
 
     @abstractmethod
     def sample(self, noise: Noise, *, hard: bool = False) -> Sample:
@@ -60,11 +60,11 @@ class Prior(nn.Module, ABC):
         return any(parameter.requires_grad for parameter in self.parameters())
 
     def settings(self) -> dict[str, object]:
-        """Its parameters, learned or fixed, as plain numbers and lists for metrics.json."""
+        """Return its parameters, learned or fixed, as plain numbers and lists for metrics.json."""
         return {}
 
     def with_density(self, density: DiscreteDensity) -> "Prior":
-        """The same prior with another log-probability for its discrete block."""
+        """Return the same prior with another log-probability for its discrete block."""
         return self
 
 
@@ -183,7 +183,8 @@ class Latents(nn.Module):
         return sum(block.n_code for block in self.blocks)
 
     def select(self, names: Sequence[str] | None) -> tuple[int, ...]:
-        """The indices of the named blocks; ``continuous`` and ``discrete`` name all of a kind, None all there are.
+        """Return the indices of the named blocks; ``continuous`` and ``discrete`` name all of a kind, None all there
+        are.
 
         Raises:
             ConfigError: a name that no block has, or a kind of which there is none.
@@ -205,7 +206,7 @@ class Latents(nn.Module):
         return tuple(sorted(chosen))
 
     def pieces(self, chosen: Sequence[int]) -> list[Piece]:
-        """The chosen blocks, by the priors that they belong to; in their order."""
+        """Return the chosen blocks, by the priors that they belong to; in their order."""
         pieces, start = [], 0
         for prior in self._priors():
             own = tuple(range(start, start + len(prior.blocks)))
@@ -228,7 +229,7 @@ class Latents(nn.Module):
         return [block.noise(batch, generator, dtype) for block in self.blocks]
 
     def sample(self, posterior: Posterior, noise: Noise, *, hard: bool = False) -> Sample:
-        """The reparameterised sample of every block."""
+        """Return the reparameterised sample of every block."""
         triples = zip(self.blocks, posterior, noise, strict=True)
         return [block.sample(parameters, noise_g, hard=hard) for block, parameters, noise_g in triples]
 
@@ -237,7 +238,7 @@ class Latents(nn.Module):
         return [block.mode(parameters) for block, parameters in zip(self.blocks, posterior, strict=True)]
 
     def code(self, sample: Sample) -> Tensor:
-        """What the decoder reads, [B, Σ C_g]."""
+        """Return what the decoder reads, [B, Σ C_g]."""
         return torch.cat([block.code(z) for block, z in zip(self.blocks, sample, strict=True)], dim=1)
 
     def log_prior(self, level: Level, sample: Sample, chosen: Sequence[int] | None = None) -> Tensor:
@@ -253,7 +254,7 @@ class Latents(nn.Module):
     def prior_noise(
         self, draws: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
     ) -> list[list[Tensor]]:
-        """What ``prior_sample`` makes draws of, one list a prior."""
+        """Return what ``prior_sample`` makes draws of, one list a prior."""
         return [list(prior.noise(draws, generator, dtype)) for prior in self._priors()]
 
     def prior_sample(self, noise: Sequence[Noise], *, hard: bool = False) -> Sample:
@@ -262,11 +263,11 @@ class Latents(nn.Module):
         return [z for prior, own in pairs for z in prior.sample(own, hard=hard)]
 
     def settings(self) -> dict[str, object]:
-        """All priors' parameters, learned or fixed, as plain numbers and lists for metrics.json."""
+        """Return all priors' parameters, learned or fixed, as plain numbers and lists for metrics.json."""
         return {key: value for prior in self._priors() for key, value in prior.settings().items()}
 
     def with_density(self, density: DiscreteDensity) -> "Latents":
-        """The same priors, parameters shared, with another log-probability for the discrete blocks."""
+        """Return the same priors, parameters shared, with another log-probability for the discrete blocks."""
         return Latents([prior.with_density(density) for prior in self._priors()])
 
     def _priors(self) -> Iterator[Prior]:
@@ -276,7 +277,7 @@ class Latents(nn.Module):
 
 
 def summed(factors: Sequence[Tensor], level: Level) -> Tensor:
-    """Values per factor, [B, D] for each of G blocks, brought to a level at which they add up."""
+    """Return values per factor, [B, D] for each of G blocks, brought to a level at which they add up."""
     match level:
         case "factor":
             return torch.cat(list(factors), dim=1)

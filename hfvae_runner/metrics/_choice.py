@@ -27,7 +27,7 @@ def metric_of(name: str, spec: Mapping[str, object]) -> Metric:
 
 
 def measured(metrics: Mapping[str, Metric], subject: Callable[[str], Subject]) -> dict[str, object]:
-    """The results of all metrics.
+    """Return the results of all metrics.
 
     Args:
         metrics: by name, with their options.

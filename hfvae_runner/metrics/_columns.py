@@ -31,13 +31,13 @@ class Columns(NamedTuple):
         return np.asarray(np.add.reduceat(each, self.starts, axis=-1))
 
     def parts(self) -> list[slice]:
-        """Every variable's columns."""
+        """Return every variable's columns."""
         ends = [*self.starts[1:].tolist(), self.values.shape[1]]
         return [slice(start, end) for start, end in zip(self.starts.tolist(), ends, strict=True)]
 
 
 def columns(encoded: Representation, kept: Iterable[bool] | None = None) -> Columns:
-    """The code of all latent variables, or of those that are kept, [P], in their order."""
+    """Return the code of all latent variables, or of those that are kept, [P], in their order."""
     tables = [*encoded.mean.T[:, :, None], *(each.probabilities for each in encoded.discrete)]
     if kept is not None:
         tables = [table for table, keep in zip(tables, kept, strict=True) if keep]
@@ -46,7 +46,7 @@ def columns(encoded: Representation, kept: Iterable[bool] | None = None) -> Colu
 
 
 def varying(encoded: Representation, least_std: float) -> NDArray[np.bool_]:
-    """Whether every latent variable varies with the examples, [P], rather than being collapsed to the prior.
+    """Return whether every latent variable varies with the examples, [P], rather than being collapsed to the prior.
 
     By the law of total variance a variable's variance is that of its posterior means, between the examples, and the
     mean one of its posteriors, within them. The square root of the first's share is held to ``least_std``, whatever the
@@ -64,12 +64,14 @@ def varying(encoded: Representation, least_std: float) -> NDArray[np.bool_]:
 
 
 def has_order(factor: Truth, encoded: Representation) -> bool:
-    """Whether the factor's values are magnitudes; those of nuisance (shape, identity) and the label are mere names."""
+    """Return whether the factor's values are magnitudes; those of nuisance (shape, identity) and the label are mere
+    names.
+    """
     return not (factor.nuisance or (encoded.label is not None and factor.name == encoded.label.name))
 
 
 def split_rows(examples: int, train_rows: int, test_rows: int) -> tuple[slice, slice]:
-    """The first rows to fit on and the next ones to score; of fewer examples both have their proportion."""
+    """Return the first rows to fit on and the next ones to score; of fewer examples both have their proportion."""
     rows = min(examples, train_rows + test_rows)
     fitted = rows * train_rows // (train_rows + test_rows)
     return slice(0, fitted), slice(fitted, rows)

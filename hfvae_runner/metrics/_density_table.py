@@ -72,7 +72,7 @@ class DensityTable:
 def density_table(
     mean: Floats, scale: Floats, groups: Integers, sizes: Integers, largest: int = LARGEST_TABLE
 ) -> DensityTable:
-    """The table of one factor, from its posteriors' means and scales, [N] each.
+    """Return the table of one factor, from its posteriors' means and scales, [N] each.
 
     groups: [C, N], each row's group of each partition, 0 … Q−1, or −1 where it has none; sizes: [Q], rows in each.
     largest: how many numbers the table may hold. Where the least scale asks for a finer grid than that (a scale of 0,

@@ -107,7 +107,7 @@ class Factors:
         return None
 
     def mean(self, key: str, of_factor: Floats) -> dict[str, object]:
-        """The mean of [F] over the factors that are no nuisance."""
+        """Return the mean of [F] over the factors that are no nuisance."""
         if len(self.counted) == 0:
             return undefined([key], ALL_NUISANCE)
         return {key: float(of_factor[self.counted].mean())}
@@ -160,7 +160,7 @@ def partition_of(factor: Truth) -> Partition:
 
 
 def gaps(information: Floats, entropies: Floats) -> Floats:
-    """The gap of each factor, [..., F], in 0 … 1, from I(z_l; v_f) [..., L, F], L ≥ 2, and H(v_f) [F].
+    """Return the gap of each factor, [..., F], in 0 … 1, from I(z_l; v_f) [..., L, F], L ≥ 2, and H(v_f) [F].
 
     Estimates below 0 count as 0, as in the authors' code.
     """

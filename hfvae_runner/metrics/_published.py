@@ -35,7 +35,7 @@ class Task(NamedTuple):
 
 
 def tasks(subject: Subject, train_rows: int, test_rows: int) -> tuple[Columns, list[Task]]:
-    """The code of all rows, and the tasks of all factors with two values to fit on and one to score on.
+    """Return the code of all rows, and the tasks of all factors with two values to fit on and one to score on.
 
     The first rows fit, the next ones score; of fewer examples both have their proportion.
     """
@@ -53,6 +53,6 @@ def _task(factor: Truth, code: Floats, train: slice, test: slice) -> Task | None
 
 
 def mean_over(subject: Subject, found: dict[str, float]) -> tuple[float, dict[str, float | None]]:
-    """The mean over the factors that have a score, at least one, and each factor's, null for the others."""
+    """Return the mean over the factors that have a score, at least one, and each factor's, null for the others."""
     each = {factor.name: found.get(factor.name) for factor in subject.encoded.truth}
     return float(np.mean(list(found.values()))), each

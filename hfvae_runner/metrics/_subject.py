@@ -130,11 +130,11 @@ class Subject:
     show_progress: bool = False
 
     def generator(self) -> np.random.Generator:
-        """A new one, in the same state every time."""
+        """Return a new one, in the same state every time."""
         return np.random.default_rng(self.seed)
 
     def progress(self, items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-        """The items, with a bar on the terminal if they take longer than a few seconds."""
+        """Return the items, with a bar on the terminal if they take longer than a few seconds."""
         return progress(items, what, wanted=self.show_progress, total=total)
 
 

@@ -43,7 +43,8 @@ class SharedValues:
 
 
 def shared_values(factor: Truth) -> SharedValues | None:
-    """The rows that share their value with another; None where fewer than two values occur, or none of them twice.
+    """Return the rows that share their value with another; None where fewer than two values occur, or none of them
+    twice.
 
     A value of one row alone is left out: nothing else of that row varies where it is held fixed.
     """

@@ -70,7 +70,7 @@ def votes_of(
     pairs: int,
     generator: np.random.Generator,
 ) -> tuple[Floats, Integers]:
-    """The votes' z_diff [V, M], and which factor each is of, [V]; a factor a vote, each as likely."""
+    """Return the votes' z_diff [V, M], and which factor each is of, [V]; a factor a vote, each as likely."""
     label = np.sort(generator.integers(len(factors), size=votes))
     at_once = max(1, _AT_ONCE // (pairs * values.shape[1]))
     sizes = batches(np.bincount(label, minlength=len(factors)).tolist(), at_once)
@@ -82,7 +82,7 @@ def votes_of(
 
 
 def _linear_accuracy(train: Floats, label: Integers, test: Floats, test_label: Integers) -> tuple[float, float, bool]:
-    """The accuracies on both, and whether the regression converged."""
+    """Return the accuracies on both, and whether the regression converged."""
     if np.ptp(label) == 0:
         # So few votes that all were of one factor, which is all that can be learned from them.
         return 1.0, float(np.mean(test_label == label[0])), True

@@ -169,7 +169,7 @@ def _usable(factor: Truth, train: slice, test: slice) -> bool:
 def _fits(
     encoded: Representation, factors: list[Truth], train: slice, test: slice, regression: Regression
 ) -> Iterator[tuple[Fit, float | None]]:
-    """Every factor's regression with the importance of every variable, [P], and its error on the test rows."""
+    """Yield every factor's regression with the importance of every variable, [P], and its error on the test rows."""
     code = columns(encoded)
     for factor in factors:
         fitted, scored = (np.flatnonzero(factor.values[part] != UNKNOWN) + part.start for part in (train, test))
@@ -183,7 +183,9 @@ def _fits(
 
 
 def _standardised(train: Floats, test: Floats) -> tuple[Floats, Floats]:
-    """Both [·, M], less the training rows' mean and over their deviation; columns that are constant there are 0."""
+    """Return both [·, M], less the training rows' mean and over their deviation; columns that are constant there are
+    0.
+    """
     mean, deviation = train.mean(axis=0), train.std(axis=0)
     constant = np.ptp(train, axis=0) == 0
     train, test = ((each - mean) / np.where(constant, 1, deviation) for each in (train, test))
@@ -192,7 +194,7 @@ def _standardised(train: Floats, test: Floats) -> tuple[Floats, Floats]:
 
 
 def _named_targets(train: Integers, test: Integers) -> tuple[Floats, Floats]:
-    """What to regress where values are names, standardised, [·, T]: whether it is this or that one."""
+    """Return what to regress where values are names, standardised, [·, T]: whether it is this or that one."""
     present = np.unique(train)
     if len(present) > 2:
         return _standardised(*((part[:, None] == present).astype(np.float64) for part in (train, test)))

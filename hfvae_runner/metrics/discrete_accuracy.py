@@ -57,7 +57,7 @@ def _check(categories: Integers, labels: Integers) -> None:
 
 
 def _contingency(categories: Integers, labels: Integers) -> tuple[Integers, Integers, NDArray[np.int64]]:
-    """The categories [K] and classes [C] that occur, and the number of examples of each pair, [K, C]."""
+    """Return the categories [K] and classes [C] that occur, and the number of examples of each pair, [K, C]."""
     _check(categories, labels)
     present_categories, category = np.unique(categories, return_inverse=True)
     present_classes, label = np.unique(labels, return_inverse=True)

@@ -31,7 +31,7 @@ class ValueScore(NamedTuple):
 def value_score(
     train: Floats, is_train: NDArray[np.bool_], test: Floats, is_test: NDArray[np.bool_], *, iterations: int
 ) -> ValueScore | None:
-    """A logistic regression of "the factor has this value" on the code, scored by the ROC AUC of other rows.
+    """Return a logistic regression of "the factor has this value" on the code, scored by the ROC AUC of other rows.
 
     train, test: codes [N, C] each, as `standardised` returns them; is_train, is_test: [N] each, whether the factor has
     the value. None where the value, or every other one, is missing among the training rows or among the test rows. A
@@ -57,7 +57,7 @@ def value_score(
 
 
 def standardised(train: Floats, test: Floats) -> tuple[Floats, Floats]:
-    """Both codes [N, C], less the training rows' mean, over their deviation; without columns constant there."""
+    """Return both codes [N, C], less the training rows' mean, over their deviation; without columns constant there."""
     # In units of the largest difference: the squares of tiny ones are lost.
     origin = train[0]
     size = np.abs(train - origin).max(axis=0)

@@ -19,7 +19,8 @@ _AT_ONCE = 4_000_000
 
 
 def least_varying(code: Columns, spread: Floats, rows: Integers) -> Integers:
-    """Each vote, [V]: the variable whose variance over the vote's rows [V, L] is the least share of its spread [P].
+    """Return each vote, [V]: the variable whose variance over the vote's rows [V, L] is the least share of its spread
+    [P].
 
     spread: each variable's variance over the data. That of a discrete variable is the sum over its columns: where all
     probabilities are 0 or 1, the chance that two rows differ. Of equal shares the first counts.
@@ -33,7 +34,7 @@ def least_varying(code: Columns, spread: Floats, rows: Integers) -> Integers:
 
 
 def majority_accuracy(train: Integers, votes: Integers) -> float:
-    """The share of the votes [K, P], 0..1, whose variable stands for their factor.
+    """Return the share of the votes [K, P], 0..1, whose variable stands for their factor.
 
     A variable stands for the factor from which most of its training votes [K, P] came; of as many, for the first. One
     without a training vote stands for none, so that its votes are wrong.
@@ -98,7 +99,8 @@ def counted_votes(
     rows: int,
     generator: np.random.Generator,
 ) -> Integers:
-    """How many of the votes each factor's sets of rows give to each variable, [K, P]; a factor a vote, each as likely.
+    """Return how many of the votes each factor's sets of rows give to each variable, [K, P]; a factor a vote, each as
+    likely.
 
     spread: each variable's variance over the data, [P].
     """

@@ -10,7 +10,7 @@ from hfvae_runner.metrics._subject import NO_SCALE, Floats, Result, Subject, und
 
 
 def aggregate_covariance(mean: Floats, scale: Floats) -> Floats:
-    """The covariance [D, D] of q(z) = 1/N Σ_n N(mean_n, diag scale_n²), from mean and scale [N, D]."""
+    """Return the covariance [D, D] of q(z) = 1/N Σ_n N(mean_n, diag scale_n²), from mean and scale [N, D]."""
     centred = mean - mean.mean(axis=0)
     # The law of total variance: of the means, and the mean of the variances, which are without correlation.
     return np.asarray(centred.T @ centred / len(mean) + np.diag((scale**2).mean(axis=0)))

@@ -135,6 +135,6 @@ def _combinations(factors: Integers) -> tuple[Integers, Integers, Integers]:
 
 
 def _groups(values: Integers) -> Iterator[Integers]:
-    """The places of each value that occurs."""
+    """Yield the places of each value that occurs."""
     order = np.argsort(values, kind="stable")
     yield from np.split(order, np.flatnonzero(np.diff(values[order])) + 1)

@@ -28,7 +28,7 @@ _PERMUTATIONS = 10
 
 
 def decile_edges(samples: Floats) -> NDArray[np.float64]:
-    """The nine inner edges [D, 9] of ten equal-mass bins per factor.
+    """Return the nine inner edges [D, 9] of ten equal-mass bins per factor.
 
     samples: [N, D], one draw of q(z|x) per example of the *training* split, which fixes the bins for every split.
     An edge lies between two neighbouring samples (linear interpolation of the empirical quantiles). With fewer
@@ -84,7 +84,7 @@ def permuted_baseline(
     generator: np.random.Generator,
     permutations: int = _PERMUTATIONS,
 ) -> Floats:
-    """The mean of an estimate over permuted labels: what it says where the true information is 0.
+    """Return the mean of an estimate over permuted labels: what it says where the true information is 0.
 
     estimate: labels [N] -> an array of any shape, for instance
     ``lambda y: binned_label_information(samples, y, edges).sum(0)``; the result has that shape and unit.
@@ -93,7 +93,7 @@ def permuted_baseline(
 
 
 def label_contributions(encoded: Representation, train: Representation) -> NDArray[np.float64] | None:
-    """Each class's part of the information between the label and each latent variable, [C, F], nats.
+    """Return each class's part of the information between the label and each latent variable, [C, F], nats.
 
     F: all variables, in the order of ``encoded.variables``. Over the examples whose label is known; None where there
     is none, or no sample. train: whose samples the bins are of equal mass for.

@@ -24,7 +24,7 @@ def absolute_correlation(code: Floats, values: Floats) -> Floats:
 
 
 def assigned(correlation: Floats) -> tuple[Integers, Floats]:
-    """The column that stands for each row of [F, D], −1 for none, and its correlation, 0 for none.
+    """Return the column that stands for each row of [F, D], −1 for none, and its correlation, 0 for none.
 
     No column stands for two rows, and the sum of the correlations is the largest that is possible.
     """
@@ -96,7 +96,9 @@ def _correlation(code: Floats, factor: Truth, rows: slice, *, ranked: bool) -> F
 
 
 def _mapped(encoded: Representation, factors: Sequence[Truth], fitted: Representation, rows: slice) -> Floats:
-    """The factors as least squares predict them from the means, [N, F]; 0 for one unknown among the rows to fit on."""
+    """Return the factors as least squares predict them from the means, [N, F]; 0 for one unknown among the rows to fit
+    on.
+    """
     of_fitted = {each.name: each for each in fitted.truth}
     predicted = np.zeros((len(encoded), len(factors)))
     for k, factor in enumerate(factors):

@@ -21,7 +21,7 @@ class Estimates(NamedTuple):
 
 
 def mig(subject: Subject, *, samples: Count, repeats: Count) -> Result:
-    """The gap from sampled entropies: I(z; v) = H(z) − Σ_v p(v) H(z|v).
+    """Return the gap from sampled entropies: I(z; v) = H(z) − Σ_v p(v) H(z|v).
 
     samples: rows for H(z), and at most so many for each H(z|v), without replacement.
     repeats: independent estimates, each of new rows and new draws.

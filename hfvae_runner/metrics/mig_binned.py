@@ -12,7 +12,7 @@ from hfvae_runner.metrics._subject import UNKNOWN, Floats, Integers, Representat
 
 
 def mig_binned(subject: Subject, *, samples: Count, bins: Count) -> Result:
-    """The gap between plug-in informations of discretised codes.
+    """Return the gap between plug-in informations of discretised codes.
 
     samples: rows, drawn without replacement; all of them where there are fewer.
     bins: of equal width, from the least to the greatest of these rows' means, for each continuous factor by itself.
@@ -35,7 +35,7 @@ def mig_binned(subject: Subject, *, samples: Count, bins: Count) -> Result:
 
 
 def binned_information(encoded: Representation, rows: Integers, bins: int) -> tuple[Factors, Floats]:
-    """The factors of these rows, and what each variable's binned means know of those that vary, [L, F], nats.
+    """Return the factors of these rows, and what each variable's binned means know of those that vary, [L, F], nats.
 
     A discrete variable stands with its most probable category.
     """

@@ -65,7 +65,9 @@ def mig_blocks(subject: Subject, *, samples: Count) -> Result:
 
 
 def widened(mean: Floats, scale: Floats) -> Floats:
-    """The scales [N, D], but for those too narrow against the range of the means; any, where nothing has a width."""
+    """Return the scales [N, D], but for those too narrow against the range of the means; any, where nothing has a
+    width.
+    """
     wide = np.maximum(scale, NARROWEST * np.ptp(mean, axis=0))
     return np.where(wide > 0, wide, 1.0)
 

@@ -24,7 +24,7 @@ class Integral(NamedTuple):
 
 
 def mig_exact(subject: Subject) -> Result:
-    """The gap of the posteriors' own mixtures, as exact as float64 and a grid allow.
+    """Return the gap of the posteriors' own mixtures, as exact as float64 and a grid allow.
 
     Keys:
         mig_exact: mean over the factors that are no nuisance, in 0 … 1.
@@ -92,6 +92,6 @@ def _integrand(density: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def gap_error(information: Floats, error: Floats, entropies: Floats) -> Floats:
-    """How far each factor's gap may be off, [F], from I(z_l; v_f) and its error, [L, F] each."""
+    """Return how far each factor's gap may be off, [F], from I(z_l; v_f) and its error, [L, F] each."""
     first_two = np.argsort(information, axis=0)[-2:]
     return np.asarray(np.take_along_axis(error, first_two, axis=0).sum(0) / entropies)

@@ -94,7 +94,7 @@ def _multiquadric(distance: Tensor, dimensions: int) -> Tensor:
 
 
 def _total(parts: Iterator[Tensor]) -> Tensor:
-    """The sum of one or more, each made when it is needed."""
+    """Return the sum of one or more, each made when it is needed."""
     total = next(parts)
     for part in parts:
         total = total + part

@@ -14,7 +14,8 @@ Integers = NDArray[np.integer[Any]]
 
 
 def topic_coherence(topics: Integers, counts: csr_matrix | NDArray[Any]) -> NDArray[np.float64]:
-    """Each topic's mean normalised pointwise mutual information over the W(W−1)/2 pairs of its words, [T], −1..1.
+    """Return each topic's mean normalised pointwise mutual information over the W(W−1)/2 pairs of its words, [T],
+    −1..1.
 
     NPMI(v, w) = log[p(v, w) / (p(v) p(w))] / −log p(v, w), with p the share of the documents that hold the word, or
     both, however often: 1 for words that are only ever together, 0 for independent ones, −1 for a pair that is in no

@@ -26,7 +26,7 @@ class Perplexity(NamedTuple):
 
 
 def perplexity(elbo: Floats, log_coefficient: Floats, words: Floats) -> Perplexity:
-    """The upper bound of the perplexity per word that the ELBO gives. An empty document is left out.
+    """Return the upper bound of the perplexity per word that the ELBO gives. An empty document is left out.
 
     elbo: [N], log p(x|z) − KL per document in nats, with every weight 1 whatever the model was trained with.
     log_coefficient: [N], the part of ``elbo`` that is log(n!/∏ count!), in nats: in how many orders the words of the

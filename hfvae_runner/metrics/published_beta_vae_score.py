@@ -15,7 +15,8 @@ _KEYS = ("published_beta_vae_score", "published_beta_vae_score_train", "publishe
 
 
 def linear_accuracy(train: Floats, label: Integers, test: Floats, test_label: Integers) -> tuple[float, float]:
-    """The accuracies of a logistic regression on the votes it was fitted to, [V, M] and [V], and on the test votes.
+    """Return the accuracies of a logistic regression on the votes it was fitted to, [V, M] and [V], and on the test
+    votes.
 
     One regression a factor against the rest, with the library's penalty: its defaults at the time of the tables.
     """

@@ -15,7 +15,7 @@ _KEYS = ("published_dci", "published_dci_accuracy_per_factor")
 
 
 def boosted(task: Task, code: Columns, seed: int) -> tuple[Floats, float]:
-    """The importance of every variable, [P], and the accuracy on the test rows, of gradient boosted trees."""
+    """Return the importance of every variable, [P], and the accuracy on the test rows, of gradient boosted trees."""
     # A second to import.
     from sklearn.ensemble import GradientBoostingClassifier
 
@@ -61,5 +61,5 @@ def published_dci(subject: Subject, *, train_rows: Count, test_rows: Count) -> R
 
 
 def concentrated(importance: Floats) -> float:
-    """The rows' 1 − H_B, weighted by their share of all importance [A, B], B ≥ 2; 0 where there is none."""
+    """Return the rows' 1 − H_B, weighted by their share of all importance [A, B], B ≥ 2; 0 where there is none."""
     return disentanglement(importance) or 0.0

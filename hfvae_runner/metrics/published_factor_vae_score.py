@@ -16,7 +16,8 @@ _KEYS = ("published_factor_vae_score", "published_factor_vae_score_train", "publ
 
 
 def accuracy(train: Integers, votes: Integers) -> float:
-    """The share of the votes [K, P] whose variable stands for their factor: the one of most training votes [K, P].
+    """Return the share of the votes [K, P] whose variable stands for their factor: the one of most training votes [K,
+    P].
 
     Of as many, and of none at all, the first factor counts.
     """

@@ -41,12 +41,13 @@ class Thresholds(NamedTuple):
     classes: Integers
 
     def predict(self, numbers: Floats) -> Integers:
-        """The class of each number, [n]."""
+        """Return the class of each number, [n]."""
         return self.classes[np.searchsorted(self.cuts, numbers, side="right")]
 
 
 def best_thresholds(numbers: Floats, classes: Integers, intervals: int) -> Thresholds:
-    """The cut into at most so many intervals that has the most balanced accuracy on these numbers: none is better.
+    """Return the cut into at most so many intervals that has the most balanced accuracy on these numbers: none is
+    better.
 
     numbers, classes: [N] each, the latter 0 … C−1, all of which occur. A class may have several intervals, or none.
     """
@@ -61,7 +62,7 @@ def best_thresholds(numbers: Floats, classes: Integers, intervals: int) -> Thres
 
 
 def _best_intervals(group: Integers, label: Integers, gain: Floats, intervals: int) -> tuple[Integers, Integers]:
-    """The first group of every interval and its class, for the most gain: by dynamic programming, exact.
+    """Return the first group of every interval and its class, for the most gain: by dynamic programming, exact.
 
     A group has the examples of one number. group, label, gain: [I], sorted by group and then by label: what an interval
     of that class gains by the group's examples of it.
@@ -100,20 +101,23 @@ def _best_intervals(group: Integers, label: Integers, gain: Floats, intervals: i
 
 
 def _running_argmax(values: Floats) -> Integers:
-    """The place of the largest value so far, the first of equal ones, [I]."""
+    """Return the place of the largest value so far, the first of equal ones, [I]."""
     before = np.concatenate([[-np.inf], np.maximum.accumulate(values)[:-1]])
     return np.maximum.accumulate(np.where(values > before, np.arange(len(values)), 0))
 
 
 def balanced_accuracy(predicted: Integers, classes: Integers) -> float:
-    """The mean over the classes that occur, 0 … C−1, of the share of their examples that are predicted, [n] each."""
+    """Return the mean over the classes that occur, 0 … C−1, of the share of their examples that are predicted, [n]
+    each.
+    """
     counts = np.bincount(classes)
     right = np.bincount(classes, predicted == classes)
     return float(np.mean(right[counts > 0] / counts[counts > 0]))
 
 
 def predictability(train: Floats, train_values: Integers, test: Floats, test_values: Integers) -> float:
-    """The balanced accuracy on test rows of the classifier of one variable that has the most on the training rows.
+    """Return the balanced accuracy on test rows of the classifier of one variable that has the most on the training
+    rows.
 
     train, test: the variable's columns, [N, 1] or [N, K]. One column is cut by one threshold less than there are
     classes. The most likely category of several stands for the class of which it has the largest share.
@@ -175,7 +179,7 @@ def sap(
 
 
 def _regressed(code: Columns, factor: Truth) -> Floats | None:
-    """The score of every variable, [P]; None for a factor without two values."""
+    """Return the score of every variable, [P]; None for a factor without two values."""
     known = factor.values != UNKNOWN
     values = factor.magnitudes[known]
     if len(values) == 0 or np.ptp(values) == 0:
@@ -184,7 +188,7 @@ def _regressed(code: Columns, factor: Truth) -> Floats | None:
 
 
 def _classified(code: Columns, factor: Truth, train: slice, test: slice) -> Floats | None:
-    """The score of every variable, [P]; None for a factor without two values to fit on, or any to score on."""
+    """Return the score of every variable, [P]; None for a factor without two values to fit on, or any to score on."""
     fitted, scored = (np.flatnonzero(factor.values[part] != UNKNOWN) + part.start for part in (train, test))
     values, truth = factor.values[fitted], factor.values[scored]
     if len(scored) == 0 or len(fitted) == 0 or np.ptp(values) == 0:

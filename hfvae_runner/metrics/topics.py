@@ -13,7 +13,7 @@ Floats = NDArray[np.floating[Any]]
 
 
 def top_words(weights: Floats, count: int = 10) -> NDArray[np.int64]:
-    """The numbers of the words that each topic makes most likely, the likeliest first, [T, count].
+    """Return the numbers of the words that each topic makes most likely, the likeliest first, [T, count].
 
     weights: [T, V], of each word in each topic: logits or probabilities. Equal words come in the vocabulary's order.
     A topic of a linear decoder has a second side, the words that it makes less likely where it is large (HFVAE, D.2):
@@ -59,7 +59,8 @@ class GroupCorrelation(NamedTuple):
 
 
 def group_correlation(correlation: Floats, sizes: Sequence[int]) -> GroupCorrelation:
-    """How strongly topics correlate inside the groups and across them, 0..1; HFVAE's two groups: little, and more.
+    """Return how strongly topics correlate inside the groups and across them, 0..1; HFVAE's two groups: little, and
+    more.
 
     correlation: [T, T], see `activation_correlation`; pairs that are NaN are left out.
     sizes: how many topics each group has, [G], in order. Raises ValueError if they do not add up to T.
@@ -78,7 +79,7 @@ def group_correlation(correlation: Floats, sizes: Sequence[int]) -> GroupCorrela
 
 
 def most_correlated(correlation: Floats, count: int) -> list[int]:
-    """The topics of the most strongly correlated pairs, at most ``count``, in the order in which they turn up.
+    """Return the topics of the most strongly correlated pairs, at most ``count``, in the order in which they turn up.
 
     correlation: [T, T], see `activation_correlation`. HFVAE's Fig. 6 shows the three most correlated topics.
     """

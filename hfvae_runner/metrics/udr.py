@@ -21,7 +21,7 @@ def udr(
     least_kl: float = 0.01,
     penalty: float = 0.1,
 ) -> list[float]:
-    """Every model's score, 0..1: the median over its partners of how well the two agree.
+    """Return every model's score, 0..1: the median over its partners of how well the two agree.
 
     Args:
         means: of each model the posterior means of the same examples, [N, D]; two models or more.
@@ -52,7 +52,7 @@ def udr(
 
 
 def agreement(table: Floats) -> float:
-    """How far each latent of either of two models has a single one for it, from R [D, D'] ≥ 0, 0..1 where R is.
+    """Return how far each latent of either of two models has a single one for it, from R [D, D'] ≥ 0, 0..1 where R is.
 
     A latent that nothing corresponds to counts as 0, and so do two models of which one has no latent at all.
     """

@@ -33,7 +33,7 @@ class Linear(nn.Linear):
 
 
 def is_onednns(x: Tensor, weight: Tensor) -> bool:
-    """Whether x [B, I] times weight [O, I], and the products of the backward pass, are oneDNN's."""
+    """Return whether x [B, I] times weight [O, I], and the products of the backward pass, are oneDNN's."""
     return (
         _HAS_ONEDNN
         and x.ndim == 2

@@ -25,12 +25,12 @@ class VAE(nn.Module):
         self.likelihood = likelihood
 
     def encode(self, x: Tensor) -> Posterior:
-        """The posterior parameters of every block, [B, P_g] each."""
+        """Return the posterior parameters of every block, [B, P_g] each."""
         raw: Tensor = self.encoder(x).to(x.dtype)
         return torch.split(raw, [block.n_parameters for block in self.latents.blocks], dim=1)
 
     def decode(self, code: Tensor) -> Tensor:
-        """The likelihood's parameters, [B, P, *]."""
+        """Return the likelihood's parameters, [B, P, *]."""
         raw: Tensor = self.decoder(code).to(code.dtype)
         return raw
 

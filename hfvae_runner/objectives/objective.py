@@ -30,7 +30,7 @@ class Penalty:
     cap: float = math.inf
 
     def target_at(self, step: int) -> float | None:
-        """The target by its schedule, kept at or below the cap."""
+        """Return the target by its schedule, kept at or below the cap."""
         return None if self.target is None else min(self.target(step), self.cap)
 
 
@@ -62,11 +62,11 @@ class Objective(nn.Module):
     def noise(
         self, batch: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
     ) -> list[Sequence[Noise]]:
-        """The random numbers of one evaluation beside the posterior's, for each penalty."""
+        """Return the random numbers of one evaluation beside the posterior's, for each penalty."""
         return [penalty.term.noise(batch, generator, dtype) for penalty in self.penalties]
 
     def parameter_groups(self) -> list[dict[str, object]]:
-        """The terms' own parameters as groups for an optimiser."""
+        """Return the terms' own parameters as groups for an optimiser."""
         groups = [
             {"params": list(penalty.term.parameters()), **penalty.term.optimizer_options} for penalty in self.penalties
         ]
@@ -75,7 +75,7 @@ class Objective(nn.Module):
     def forward(
         self, evidence: Evidence, knobs: Tensor, noise: Sequence[Sequence[Noise]]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss, a scalar in nats per example, and detached values: every term's by its penalty's name.
+        """Return the loss, a scalar in nats per example, and detached values: every term's by its penalty's name.
 
         The fit loss of a penalty ``NAME`` that has one stands under ``NAME_fit``.
         """
@@ -94,7 +94,7 @@ class Objective(nn.Module):
 
 
 def build(specs: Mapping[str, PenaltySpec], estimator: Estimator, latents: Latents) -> Objective:
-    """The objective that a config spells out, checked against the latents.
+    """Return the objective that a config spells out, checked against the latents.
 
     A term whose weight is 0 at every step is left out, so that nothing is asked of the prior for its sake.
 

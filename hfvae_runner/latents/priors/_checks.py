@@ -6,42 +6,42 @@ from hfvae_runner.errors import ConfigError
 
 
 def at_least(key: str, value: object, least: int) -> int:
-    """The value, a whole number from ``least`` on; ConfigError otherwise."""
+    """Return the value, a whole number from ``least`` on; ConfigError otherwise."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ConfigError(f"{key}={value!r}: expected a whole number from {least} on")
     return value
 
 
 def finite(key: str, value: object) -> float:
-    """The value, a finite number; ConfigError otherwise."""
+    """Return the value, a finite number; ConfigError otherwise."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         raise ConfigError(f"{key}={value!r}: expected a number")
     return float(value)
 
 
 def positive(key: str, value: object) -> float:
-    """The value, a finite number above 0; ConfigError otherwise."""
+    """Return the value, a finite number above 0; ConfigError otherwise."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf:
         raise ConfigError(f"{key}={value!r}: expected a number above 0")
     return float(value)
 
 
 def share(key: str, value: object) -> float:
-    """The value, a number from 0 to 1; ConfigError otherwise."""
+    """Return the value, a number from 0 to 1; ConfigError otherwise."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
         raise ConfigError(f"{key}={value!r}: expected a number from 0 to 1")
     return float(value)
 
 
 def flag(key: str, value: object) -> bool:
-    """The value, true or false; ConfigError otherwise."""
+    """Return the value, true or false; ConfigError otherwise."""
     if not isinstance(value, bool):
         raise ConfigError(f"{key}={value!r}: expected true or false")
     return value
 
 
 def entries(key: str, value: object, count: int, of_what: str) -> list[object]:
-    """The value, a list with one entry for each of ``count`` things; ConfigError otherwise."""
+    """Return the value, a list with one entry for each of ``count`` things; ConfigError otherwise."""
     if not isinstance(value, list | tuple) or len(value) != count:
         raise ConfigError(f"{key}={value!r}: expected a list of {count} numbers, one for each {of_what}")
     return list(value)

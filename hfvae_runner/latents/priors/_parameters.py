@@ -40,12 +40,12 @@ class Bounded(nn.Module):
         self.raw = nn.Parameter((excess + torch.log(-torch.expm1(-excess))).float())
 
     def forward(self) -> Tensor:
-        """The numbers, of the shape in which they were given."""
+        """Return the numbers, of the shape in which they were given."""
         return self.bound + softplus(self.raw) if self.learned else self.fixed
 
 
 def plain(values: Tensor) -> float | list[float]:
-    """A number or a vector for JSON, to the seven digits that single precision holds."""
+    """Return a number or a vector for JSON, to the seven digits that single precision holds."""
     numbers = values.detach().double().cpu()
     if numbers.ndim == 0:
         return float(f"{numbers.item():.7g}")

@@ -46,7 +46,7 @@ class DiagonalNormal(FactorialPrior):
             self.register_buffer("theta", theta)
 
     def log_scale(self) -> Tensor:
-        """The log standard deviations, [D]."""
+        """Return the log standard deviations, [D]."""
         return 0.5 * (self.log_total + torch.log_softmax(self.theta, 0))
 
     def factors(self, sample: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ def anisotropic(
 
 
 def _singular_values(examples: Examples, count: int) -> Tensor:
-    """The largest singular values of the centred data [N, *], float64 [count], in falling order.
+    """Return the largest singular values of the centred data [N, *], float64 [count], in falling order.
 
     Of at most 20,000 examples, which depend on the data set alone and not on the run's seed.
     """

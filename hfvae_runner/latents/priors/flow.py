@@ -45,7 +45,7 @@ class PlanarFlow(FactorialPrior):
 
     @torch.no_grad()
     def settings(self) -> dict[str, object]:
-        """The means and standard deviations of the factors, by quadrature over the base's quantiles."""
+        """Return the means and standard deviations of the factors, by quadrature over the base's quantiles."""
         levels = (torch.arange(_QUANTILES, device=self.u.device, dtype=self.u.dtype) + 0.5) / _QUANTILES
         base = torch.special.ndtri(levels)[:, None].expand(-1, self.block.size)
         z = planar.inverse(base, self.u, self.w, self.b)

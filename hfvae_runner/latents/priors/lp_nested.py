@@ -52,7 +52,7 @@ class Exponents(nn.Module):
         return exponents
 
     def settings(self) -> dict[str, object]:
-        """Every exponent, the scale, and whether the exponents below the root are learned."""
+        """Return every exponent, the scale, and whether the exponents below the root are learned."""
         return {
             "root_exponent": plain(self.root),
             "exponents": plain(self()),
@@ -199,7 +199,9 @@ def latents_of(tree: Tree, shared: Exponents, fixed: Sequence[float | None], roo
 
 
 def _parts(tree: Tree, fixed: Sequence[float | None], root: float) -> Iterator[tuple[int, Tree | None, int]]:
-    """Each block's number of leaves, its tree or None where its factors are independent, and its first exponent."""
+    """Yield each block's number of leaves, its tree or None where its factors are independent, and its first
+    exponent.
+    """
     first = 0
     for number, child in tree.runs:
         if child.is_leaf:

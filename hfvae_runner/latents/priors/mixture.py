@@ -123,7 +123,7 @@ def mixture(
 
 
 def axis_points(size: int, count: int, radius: float) -> list[list[float]]:
-    """The first ``count`` of r·e_1, −r·e_1, r·e_2, −r·e_2, …, ``size`` coordinates each.
+    """Return the first ``count`` of r·e_1, −r·e_1, r·e_2, −r·e_2, …, ``size`` coordinates each.
 
     Any two are at least r·√2 apart. All four in the plane, at r = 1, are the means of the pinwheel's prior (α-β paper,
     its authors' code).

@@ -23,7 +23,7 @@ FAMILIES: tuple[type[Likelihood], ...] = (
 
 
 def fitting(values: Values) -> tuple[str, ...]:
-    """The names of the families that can score such values."""
+    """Return the names of the families that can score such values."""
     return tuple(family.name for family in FAMILIES if family.fits(values))
 
 

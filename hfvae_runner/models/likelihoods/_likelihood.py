@@ -29,7 +29,7 @@ class Likelihood(nn.Module, ABC):
 
     @classmethod
     def fits(cls, values: Values) -> bool:
-        """Whether it can score such values: a density over all real numbers scores those from 0 to 1, too."""
+        """Return whether it can score such values: a density over all real numbers scores those from 0 to 1, too."""
         return values == cls.support or (cls.support, values) == ("real", "unit_interval")
 
     @abstractmethod
@@ -41,5 +41,5 @@ class Likelihood(nn.Module, ABC):
         """E[x|z], for figures: raw [B, P, *] -> [B, *]."""
 
     def settings(self) -> dict[str, float]:
-        """Its numbers beside the decoder's, fixed or learned, for metrics.json."""
+        """Return its numbers beside the decoder's, fixed or learned, for metrics.json."""
         return {}

@@ -17,5 +17,7 @@ class CategoricalLikelihood(Likelihood):
         return multinomial.log_prob_words(x.flatten(1), raw[:, 0].flatten(1))
 
     def mean(self, raw: Tensor) -> Tensor:
-        """The expected share of each word, raw [B, 1, *] -> [B, *]: the decoder does not know how many there are."""
+        """Return the expected share of each word, raw [B, 1, *] -> [B, *]: the decoder does not know how many there
+        are.
+        """
         return torch.softmax(raw[:, 0].flatten(1), dim=1).view_as(raw[:, 0])

@@ -15,7 +15,7 @@ from hfvae_runner.models.likelihoods import Likelihood
 
 
 def channels_of(model: str, side: int, input_shape: tuple[int, ...], likelihood: Likelihood) -> int:
-    """The channels of images of side × side: 1 grey, 3 in colour.
+    """Return the channels of images of side × side: 1 grey, 3 in colour.
 
     Raises:
         ConfigError: the data are not such images.
@@ -68,7 +68,8 @@ def up(channels: Sequence[int], *, batch_norm: bool = False) -> list[nn.Module]:
 
 
 def to_pixels(inputs: int, channels: int, likelihood: Likelihood, *, bias: bool = True) -> list[nn.Module]:
-    """The last doubling, to the likelihood's parameters of every pixel: [B, inputs, H, W] -> [B, P, channels, 2H, 2W].
+    """Return the last doubling, to the likelihood's parameters of every pixel: [B, inputs, H, W] -> [B, P, channels,
+    2H, 2W].
 
     Nothing follows, since the likelihood takes logits where the papers end in a sigmoid.
     """

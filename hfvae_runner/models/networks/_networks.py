@@ -39,7 +39,9 @@ def fully_connected(sizes: Sequence[int], activation: type[nn.Module]) -> list[n
 
 
 def to_values(inputs: int, input_shape: tuple[int, ...], likelihood: Likelihood) -> list[nn.Module]:
-    """The decoder's last linear layer, to the likelihood's parameters of every value: [B, inputs] -> [B, P, *]."""
+    """Return the decoder's last linear layer, to the likelihood's parameters of every value: [B, inputs] -> [B, P,
+    *].
+    """
     per_value = likelihood.parameters_per_value
     return [Linear(inputs, math.prod(input_shape) * per_value), nn.Unflatten(1, (per_value, *input_shape))]
 

@@ -39,7 +39,7 @@ class TopicDecoder(nn.Module):
         return logits[:, None]
 
     def word_weights(self) -> Tensor:
-        """What one unit more of a topic adds to each word's logit, before ``after``; [T, V], detached.
+        """Return what one unit more of a topic adds to each word's logit, before ``after``; [T, V], detached.
 
         The largest values of a row are the topic's top words. Where a topic may be negative (NVDM), the smallest ones
         are the top words of its other end.
@@ -47,7 +47,8 @@ class TopicDecoder(nn.Module):
         return self.words.weight.detach().T
 
     def topics(self) -> Tensor:
-        """Each topic as a distribution over the words, the softmax of its row of ``word_weights``; [T, V], detached.
+        """Return each topic as a distribution over the words, the softmax of its row of ``word_weights``; [T, V],
+        detached.
 
         Rows stand in the order of the code's columns: for normal blocks that is ``latents.factor_names``. What the
         words have in common (the bias, the batch normalisation) is left out, as in Srivastava and Sutton's own lists.

@@ -19,7 +19,7 @@ from hfvae_runner.models.networks._networks import LinearHeads, Networks, fully_
 def conv_joint32(
     *, channels: Sequence[int], input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood
 ) -> Networks:
-    """The pair of networks for images of 32×32.
+    """Return the pair of networks for images of 32×32.
 
     Args:
         channels: of the encoder's three convolutions. The decoder has 64, 32, 32 whatever they are.
@@ -52,7 +52,7 @@ def conv_joint32(
 
 
 def _three(channels: object) -> tuple[int, int, int]:
-    """The option ``model.channels``.
+    """Return the option ``model.channels``.
 
     Raises:
         ConfigError: not three whole numbers from 1 on.

@@ -13,7 +13,7 @@ from hfvae_runner.models.networks._networks import LinearHeads, Networks, fully_
 
 
 def conv_joint64(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
-    """The pair of networks for images of 64×64.
+    """Return the pair of networks for images of 64×64.
 
     Raises:
         ConfigError: the data are not images of 64×64.

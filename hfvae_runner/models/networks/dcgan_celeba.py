@@ -16,7 +16,7 @@ from hfvae_runner.models.networks._networks import LinearHeads, Networks
 
 
 def dcgan_celeba(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
-    """The pair of networks for images of 64×64. Batch normalisation keeps running means, which a step updates.
+    """Return the pair of networks for images of 64×64. Batch normalisation keeps running means, which a step updates.
 
     Raises:
         ConfigError: the data are not images of 64×64.

@@ -14,7 +14,7 @@ from hfvae_runner.models.networks._networks import LinearHeads, Networks, fully_
 
 
 def mlp_1200(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
-    """The pair of networks; with 64×64 inputs and Normal 10 it has 6,381,620 + 7,814,896 parameters."""
+    """Return the pair of networks; with 64×64 inputs and Normal 10 it has 6,381,620 + 7,814,896 parameters."""
     encoder = nn.Sequential(
         nn.Flatten(),
         *fully_connected((math.prod(input_shape), 1200, 1200), nn.ReLU),

@@ -14,7 +14,9 @@ from hfvae_runner.models.networks._networks import BranchedHeads, Networks, full
 
 
 def mlp_dsprites(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
-    """The pair of networks; with 64×64 inputs, Normal 10 and Concrete 3 it has 7,330,023 + 6,847,296 parameters."""
+    """Return the pair of networks; with 64×64 inputs, Normal 10 and Concrete 3 it has 7,330,023 + 6,847,296
+    parameters.
+    """
     encoder = nn.Sequential(
         nn.Flatten(),
         *fully_connected((math.prod(input_shape), 1200, 1200), nn.ReLU),

@@ -14,7 +14,7 @@ from hfvae_runner.models.networks._networks import BranchedHeads, Networks, full
 
 
 def mlp_mnist(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
-    """The pair of networks; with 28×28 inputs, Normal 10 and Concrete 10 it has 482,430 + 398,984 parameters."""
+    """Return the pair of networks; with 28×28 inputs, Normal 10 and Concrete 10 it has 482,430 + 398,984 parameters."""
     encoder = nn.Sequential(
         nn.Flatten(),
         *fully_connected((math.prod(input_shape), 400), nn.ReLU),

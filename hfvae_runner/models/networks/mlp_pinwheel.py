@@ -9,7 +9,7 @@ from hfvae_runner.models.networks._networks import LinearHeads, Networks, fully_
 
 
 def mlp_pinwheel(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
-    """The pair of networks for vectors.
+    """Return the pair of networks for vectors.
 
     Raises:
         ConfigError: the data are not vectors.

@@ -14,7 +14,8 @@ from hfvae_runner.models.networks._words import TopicDecoder, vocabulary_of
 
 
 def nvdm(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
-    """The pair of networks for bags of words; the decoder is a ``TopicDecoder``, each of whose factors has two ends.
+    """Return the pair of networks for bags of words; the decoder is a ``TopicDecoder``, each of whose factors has two
+    ends.
 
     Every normal posterior starts with σ = 1, as in NVDM's code (ysmiao/nvdm): counts are not bounded, and where log σ
     grows with them from the first step on, a document of thousands of words takes σ beyond the largest float.

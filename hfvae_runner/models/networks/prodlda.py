@@ -47,7 +47,7 @@ def prodlda(
     learned_scale: bool,
     log_counts: bool,
 ) -> Networks:
-    """The pair of networks for bags of words; the decoder is a ``TopicDecoder`` with a topic for each factor.
+    """Return the pair of networks for bags of words; the decoder is a ``TopicDecoder`` with a topic for each factor.
 
     Args:
         dropout: the share of units that is left out, in the encoder and of the topics' shares.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def mean(name: str) -> "MeanTerm":
-    """The built-in term called ``name``, one that is a mean over examples."""
+    """Return the built-in term called ``name``, one that is a mean over examples."""
     from hfvae_runner.objectives.terms._term import MeanTerm
 
     kind = getattr(import_module(f"{__name__}.{name}"), name)
@@ -25,7 +25,7 @@ def mean(name: str) -> "MeanTerm":
 
 
 def bind(name: str, latents: "Latents", options: Mapping[str, object]) -> "Term":
-    """The built-in term called ``name``, with its options, for these latents.
+    """Return the built-in term called ``name``, with its options, for these latents.
 
     Raises:
         ConfigError: an option's value is not of the kind that the term takes, or does not fit the latents.

@@ -6,7 +6,7 @@ from hfvae_runner.latents.latents import Latents
 
 
 def chosen_for_draws(latents: Latents, blocks: Blocks) -> tuple[int, ...]:
-    """The indices of the named blocks, whose prior's draws must carry gradients to what the prior learns.
+    """Return the indices of the named blocks, whose prior's draws must carry gradients to what the prior learns.
 
     Raises:
         ConfigError: a prior is learned and its draws do not.

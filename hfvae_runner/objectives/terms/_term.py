@@ -29,15 +29,17 @@ class Term(nn.Module, ABC):
     optimizer_options: Mapping[str, object] = {}
 
     def noise(self, batch: int, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Sequence[Noise]:
-        """The random numbers of one evaluation, drawn outside of the step; most terms need none."""
+        """Return the random numbers of one evaluation, drawn outside of the step; most terms need none."""
         return ()
 
     @abstractmethod
     def forward(self, evidence: Evidence, noise: Sequence[Noise]) -> Tensor:
-        """The term, a scalar."""
+        """Return the term, a scalar."""
 
     def fit(self, evidence: Evidence, noise: Sequence[Noise]) -> Tensor | None:
-        """The loss, a scalar, that trains the term's own parameters and nothing else; None without such parameters."""
+        """Return the loss, a scalar, that trains the term's own parameters and nothing else; None without such
+        parameters.
+        """
         return None
 
 
@@ -57,7 +59,7 @@ class _MeanOf(Term):
         return value.mean()
 
     def _without(self, evidence: Evidence, named: Any) -> Tensor:
-        """The term over all blocks but the supervised one, [B]; 0 where none is left."""
+        """Return the term over all blocks but the supervised one, [B]; 0 where none is left."""
         assert evidence.supervised is not None
         blocks = [evidence.latents.blocks[g].name for g in evidence.latents.select(named)]
         others = [name for name in blocks if name != evidence.supervised.block]
@@ -83,7 +85,7 @@ class MeanTerm:
     sign: int = 1
 
     def bind(self, options: Mapping[str, object]) -> Term:
-        """The term with its options."""
+        """Return the term with its options."""
         return _MeanOf(self.per_example, self.sign, options)
 
 

@@ -60,13 +60,13 @@ class CriticTotalCorrelation(Term):
         return cross_entropy(self.critic(z), torch.full((len(z),), kind, device=z.device))
 
     def _code(self, evidence: Evidence) -> Tensor:
-        """The chosen blocks' code, [B, C], in the critic's own precision."""
+        """Return the chosen blocks' code, [B, C], in the critic's own precision."""
         code = [evidence.latents.blocks[g].code(evidence.sample[g]) for g in self.chosen]
         return torch.cat(code, dim=1).to(next(self.critic.parameters()).dtype)
 
 
 def _columns_per_factor(block: Block) -> list[int]:
-    """A column for each factor of a normal block; those of one discrete variable move together."""
+    """Return a column for each factor of a normal block; those of one discrete variable move together."""
     n_factors = len(block.factor_names)
     return [block.n_code // n_factors] * n_factors
 

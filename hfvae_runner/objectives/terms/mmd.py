@@ -36,7 +36,7 @@ class MaximumMeanDiscrepancy(Term):
         return mmd_squared(x, y, kernel=self.kernel, statistic=self.statistic)
 
     def _code(self, latents: Latents, sample: Sample) -> Tensor:
-        """The chosen blocks' code, [B, C]."""
+        """Return the chosen blocks' code, [B, C]."""
         return torch.cat([latents.blocks[g].code(sample[g]) for g in self.chosen], dim=1)
 
 
