@@ -4,7 +4,7 @@
 
 Published files are used if they exist. With ``--synthetic``, a missing set is written in its published size and format
 with synthetic content: sprites as ``dsprites_rendered`` draws them, blots of colour, random bytes and words; most of
-the files of ``cars3d``, ``chairs`` and ``celeba`` are hard links to a few. Checksums do not prevent this: they are
+the files of ``cars3d``, ``chairs``, ``celeba`` and ``image_folder`` are hard links to a few. Checksums do not prevent this: they are
 checked for downloads only, and an existing file is used as it is. All files are written to a temporary folder (below
 $TMPDIR), up to 2.6 GB for one set, and removed after the set.
 
@@ -57,8 +57,9 @@ from hfvae_runner.errors import ConfigError, DataError, RunnerError, nearest
 from hfvae_runner.launch.composition import composed, config_folder, quoted
 from hfvae_runner.training.batches import Batches
 
-_OWN = ("arrays", "image_folder", "table")
-"""Choices for data of the user's own."""
+OWN = {"arrays": ("file", "own.npz"), "image_folder": ("folder", "own"), "table": ("file", "own.csv")}
+"""Of the data sets of a user's own files the option that names them, and the name that they have here."""
+OWN_IMAGES, OWN_ROWS = 100_000, 100_000
 IDX = {"train": 60_000, "t10k": 10_000}  # images in the parts of MNIST and of Fashion-MNIST
 _STATUS = Path("/proc/self/status")
 _HEADER = (
@@ -119,8 +120,8 @@ def _told(error: RunnerError) -> int:
 
 
 def names() -> list[str]:
-    """Return the names of the published and made-up data sets on the command line."""
-    return sorted(file.stem for file in (config_folder() / "dataset").glob("*.yaml") if file.stem not in _OWN)
+    """Return the names of all data sets on the command line."""
+    return sorted(file.stem for file in (config_folder() / "dataset").glob("*.yaml"))
 
 
 def row(name: str, data_root: Path, *, synthetic: bool) -> str:
@@ -170,6 +171,8 @@ def published(name: str, data_root: Path) -> dict[str, Path] | None:
 
     The result is empty for a generated data set.
     """
+    if name in OWN:
+        return None
     found: dict[str, Path] = {}
     for file in getattr(_module(name), "FILES", ()):
         places = _places.places(data_root)
@@ -221,7 +224,8 @@ def measure(name: str, root: Path) -> Cost:
     # Late, like the data sets' own modules: only some need torchvision, which takes seconds to import.
     from hfvae_runner.runs import assembly
 
-    config = schema.parse(composed([f"dataset={name}", f"data_root={quoted(str(root))}"]))
+    own = [f"dataset.{OWN[name][0]}={quoted(str(root / OWN[name][1]))}"] if name in OWN else []
+    config = schema.parse(composed([f"dataset={name}", f"data_root={quoted(str(root))}", *own]))
     _module(name)
     before = memory()
     start = time.perf_counter()
@@ -361,6 +365,34 @@ def write_newsgroups20(root: Path) -> None:
                 archive.addfile(member, BytesIO(text.encode("ascii")))
 
 
+def write_arrays(root: Path) -> None:
+    """Colour images of 64×64 with six factors, not compressed."""
+    generator = np.random.default_rng(0)
+    shape = (OWN_IMAGES, 64, 64, 3)
+    with zipfile.ZipFile(root / OWN["arrays"][1], "w") as archive:
+        with archive.open("images.npy", "w", force_zip64=True) as stream:
+            np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            for start in range(0, OWN_IMAGES, 1000):
+                stream.write(generator.bytes(min(1000, OWN_IMAGES - start) * int(np.prod(shape[1:]))))
+        with archive.open("factors.npy", "w") as stream:
+            np.lib.format.write_array(stream, generator.integers(10, size=(OWN_IMAGES, 6)), allow_pickle=False)
+
+
+def write_image_folder(root: Path) -> None:
+    """JPEG images of CelebA's size in ten classes."""
+    generator = np.random.default_rng(0)
+    paths = [root / OWN["image_folder"][1] / str(i % 10) / f"{i:06}.jpg" for i in range(OWN_IMAGES)]
+    repeated(paths, lambda path: blots((178, 218), generator).save(path), distinct=300)
+
+
+def write_table(root: Path) -> None:
+    """Fifty columns of numbers, and ten classes."""
+    columns = ",".join([*(f"value_{d}" for d in range(50)), "label"])
+    values = np.random.default_rng(0).normal(size=(OWN_ROWS, 50))
+    table = np.column_stack([values, np.arange(OWN_ROWS) % 10])
+    np.savetxt(root / OWN["table"][1], table, fmt="%.6g", delimiter=",", header=columns, comments="")
+
+
 def blots(size: tuple[int, int], generator: np.random.Generator) -> Image.Image:
     """Draw smooth blots of colour; as a JPEG of CelebA's size they take 7 kB, as its pictures do."""
     colours = generator.integers(0, 256, (16, 13, 3), dtype=np.uint8)
@@ -386,6 +418,9 @@ WRITERS: Mapping[str, Callable[[Path], None]] = {
     "chairs": write_chairs,
     "celeba": write_celeba,
     "newsgroups20": write_newsgroups20,
+    "arrays": write_arrays,
+    "image_folder": write_image_folder,
+    "table": write_table,
 }
 
 

@@ -12,6 +12,8 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
+_PIECE = 4096
+
 
 class Examples(Protocol):
     """N examples on a device. A tensor [N, *] is one.
@@ -74,7 +76,9 @@ class Rows:
         """Return the rows on a device; on another one than theirs they are copied."""
         if device.type == self.device.type:
             return self
-        copied = self._x[self._rows].to(device)
+        copied = torch.empty(self.shape, dtype=self._x.dtype, device=device)
+        for index in torch.arange(len(self)).split(_PIECE):  # all at once, they would be held here a second time
+            copied[index[0] : index[-1] + 1] = self[index].to(device)
         return Rows(copied, torch.arange(len(self), device=device))
 
 

@@ -197,7 +197,7 @@ def _factors(
 
 
 def _checked_factors(own: Own) -> NDArray[np.float64]:
-    """Return the factors, [N, K]; raises DataError where they are not as many, as named and as finite as is expected."""
+    """Return the factors, [N, K]; raise DataError where they are not as many, as named and as finite as expected."""
     found, names = np.asarray(own.factors), own.factor_names
     if found.shape != (len(own.x), len(names)) or not names:
         raise DataError(

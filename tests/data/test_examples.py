@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from hfvae_runner.data import Examples, PackedBits, SparseCounts
-from hfvae_runner.data._examples import take
+from hfvae_runner.data._examples import Rows, take
 
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 3), st.integers(1, 9), st.integers(1, 9))
 SEEDS = st.integers(0, 2**31)
@@ -105,3 +105,21 @@ def test_examples_move_to_a_device(device: str) -> None:
         assert moved.device == moved[there].device == torch.device(device)
         assert torch.equal(moved[there].cpu(), examples[index])
         assert torch.equal(take(moved, there)[there].cpu(), examples[index][index])
+
+
+def test_rows_of_a_tensor_are_not_copied() -> None:
+    x = torch.arange(40).reshape(10, 2, 2)
+    rows = Rows(x, torch.tensor([7, 1, 4]))
+    assert (rows.shape, len(rows)) == ((3, 2, 2), 3)
+    assert torch.equal(rows[torch.tensor([2, 0])], x[[4, 7]])
+    assert torch.equal(take(rows, torch.tensor([1, 2]))[torch.tensor([0, 1])], x[[1, 4]])
+    assert rows.to(torch.device("cpu")) is rows
+    x[7] = 0
+    assert rows[torch.tensor([0])].sum() == 0
+
+
+def test_rows_are_copied_to_another_device_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hfvae_runner.data._examples._PIECE", 2)
+    rows = Rows(torch.arange(10, dtype=torch.uint8)[:, None], torch.tensor([7, 1, 4]))
+    copied = rows.to(torch.device("meta"))
+    assert (copied.shape, copied.device.type, copied[torch.tensor([0])].dtype) == ((3, 1), "meta", torch.uint8)

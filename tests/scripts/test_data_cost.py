@@ -108,7 +108,7 @@ def test_an_unknown_name_is_refused_in_one_line(script: ModuleType, capsys: pyte
     assert script.main(["digits", "mnst"]) == 2
     captured = capsys.readouterr()
     (line,) = captured.err.splitlines()
-    assert line.startswith("error: there is no data set 'mnst'; expected some of cars3d, celeba, ")
+    assert line.startswith("error: there is no data set 'mnst'; expected some of arrays, cars3d, celeba, ")
     assert line.endswith("; did you mean 'mnist'?")
     assert captured.out == ""
 
@@ -214,6 +214,26 @@ def test_written_images_are_read_and_measured(
     cost = script.measure(name, tmp_path)
     assert (cost.examples, cost.held) == (examples, held)
     assert cost.seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "held"),
+    [
+        # Six factors of int16 beside an image, and the number of each row; a table's values, and its label.
+        ("arrays", 300 * (3 * 4096 + 12 + 8)),
+        ("image_folder", 300 * (3 * 4096 + 8 + 8)),
+        ("table", 300 * (51 * 4)),
+    ],
+)
+def test_a_users_own_data_are_written_read_and_measured(
+    script: ModuleType, name: str, held: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "OWN_IMAGES", 300)
+    monkeypatch.setattr(script, "OWN_ROWS", 300)
+    assert script.published(name, tmp_path) is None
+    script.WRITERS[name](tmp_path)
+    cost = script.measure(name, tmp_path)
+    assert (cost.examples, cost.held) == ("270 + 30", held)
 
 
 @pytest.mark.usefixtures("shrunk")
