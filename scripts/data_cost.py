@@ -4,9 +4,10 @@
 
 Published files are used where they are. With ``--synthetic`` a set that is not here is written at its published size,
 in its published format and with content of ours: sprites as ``dsprites_rendered`` draws them, blots of colour, random
-bytes and words; of the many files of ``cars3d``, ``chairs``, ``celeba`` and ``image_folder`` most are hard links to a few. No set has
-to be left out for its checksum: those that publishers name are for downloads, and a file under its own name is taken
-as it is. All is written to a temporary folder (below $TMPDIR), up to 2.6 GB for one set, and removed after the set.
+bytes and words; of the many files of ``cars3d``, ``chairs``, ``celeba`` and ``image_folder`` most are hard links to a
+few. No set has to be left out for its checksum: those that publishers name are for downloads, and a file under its own
+name is taken as it is. A user's own data, 100,000 images or rows, are always
+written. All goes to a temporary folder (below $TMPDIR), up to 2.6 GB for one set, and is removed after the set.
 
 Every number is from a fresh process. ``cold`` has the published files alone, and converts them; ``warm`` finds what
 ``cold`` has converted. The files are mostly in the system's cache of the disk by then, in either state.
