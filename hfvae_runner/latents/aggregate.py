@@ -1,4 +1,4 @@
-"""The aggregate posterior q(z) = 1/N Σ_n q(z|x_n), evaluated at samples: from a batch, or exactly.
+"""The aggregate posterior q(z) = 1/N Σ_n q(z|x_n), evaluated at samples, estimated from a batch or computed exactly.
 
 Shapes: S samples, M mixture components, F factors, G blocks. Log-densities are in nats.
 Levels: ``joint`` log q(z) [S]; ``block`` log q(z_g) [S, G]; ``factor`` log q(z_gd) [S, F].
@@ -21,35 +21,36 @@ from hfvae_runner.latents.blocks import Posterior, Sample
 from hfvae_runner.latents.estimators import log_weights
 from hfvae_runner.latents.latents import Latents
 
-# A tile of the exact aggregate, whose tables stay below 10 MB where there are tables.
+# Size of one tile of the exact aggregate. Where tables are used, each stays below 10 MB.
 _TILE_SAMPLES, _TILE_COMPONENTS = 256, 8192
-# Numbers in the tables of one part of a batch, S·M·F; of more the backward pass would keep too much.
+# Maximum number of table entries for one part of a batch, S·M·F. It limits the memory of the backward pass.
 _TABLE_SIZE = {"cpu": 2**22, "cuda": 2**27}
 
 
 class Aggregate(Protocol):
-    """Protocol: log q(z) at one fixed set of samples, the components' own draws in the same order."""
+    """Protocol of log q(z) at a fixed set of S samples, where sample s was drawn from component s."""
 
     @property
     def own_log_weight(self) -> float:
-        """The log-weight of each sample's own component."""
+        """Log-weight of the component from which a sample was drawn, the same for all samples."""
 
     def log_prob(self, level: Level, blocks: Sequence[int]) -> Tensor:
-        """log q at ``level``, over the blocks with these indices only: [S], [S, G] or [S, F]."""
+        """Return log q at ``level`` for the blocks with these indices: [S], [S, G] or [S, F], in nats."""
 
 
 class MixtureAggregate:
-    """log Σ_m exp(w_sm) q(z_s|x_m) with given log-weights, differentiable, in memory that does not grow with S·M.
+    """Differentiable mixture log Σ_m exp(w_sm) q(z_s|x_m) with given log-weights w.
 
-    Fused where there is a kernel (see ``fused_mixture``), else through tables: of some samples after others, computed
-    anew for the backward pass, where one table of all would be large.
+    Memory does not grow with S·M. A fused kernel computes the mixture where one exists (see ``fused_mixture``).
+    Otherwise tables [S, M] are used. Large tables are split by samples and recomputed in the backward pass.
 
     Args:
-        posterior: the components' parameters, [M, P_g] a block.
-        query: the samples' own posterior parameters, [S, P_g] a block; read by enumerated blocks only, which average
-            over their categories with weights q(k|x_s).
-        sample: [S, C_g] a block.
-        weights: of the components.
+        latents: the blocks.
+        posterior: parameters of the components, [M, P_g] for each block.
+        query: posterior parameters of the samples' own examples, [S, P_g] for each block. Only enumerated blocks read
+            them: they average over their categories with the weights q(k|x_s).
+        sample: [S, C_g] for each block.
+        weights: log-weights of the components.
     """
 
     def __init__(
@@ -60,8 +61,8 @@ class MixtureAggregate:
         self.query = query
         self.sample = sample
         self.weights = weights
-        # Each serves up to three levels. (No functools.cache: its cycle through self would keep the tables of many
-        # steps alive until the garbage collector comes by.)
+        # Up to three levels share each entry. functools.cache is not used: its reference cycle through self would keep
+        # the tables of many steps in memory until a garbage collection.
         self._products: dict[tuple[int, ...], Product | None] = {}
         self._tables: _Tables | None = None
 
@@ -103,7 +104,12 @@ class MixtureAggregate:
 
 
 class _Tables:
-    """The mixture of some samples, from ``first`` on, through one table [S, M] for each factor."""
+    """Mixture at S consecutive samples of the batch, computed from one table [S, M] for each factor.
+
+    Args:
+        latents, posterior, query, sample, weights: as in ``MixtureAggregate``.
+        first: index in the batch of the first of these samples.
+    """
 
     def __init__(
         self,
@@ -141,8 +147,8 @@ class _Tables:
     def _block_table(self, g: int) -> Tensor:
         if g not in self._block_tables:
             first, *rest = [self._factor_table(g, d) for d in range(len(self.latents.blocks[g].factor_names))]
-            # Factors are independent given x, so log q(z_g|x) is their sum. The log-weights are not part of it:
-            # added to each factor, they would count D times.
+            # Factors are independent given x, so log q(z_g|x) is the sum over factors. The log-weights are added
+            # later: added to each factor, they would be counted D times.
             self._block_tables[g] = sum(rest, start=first)
         return self._block_tables[g]
 
@@ -154,7 +160,7 @@ class _Tables:
         return torch.stack([mixture.log_prob(table, self.weights) for table in tables], dim=1)
 
     def _mixture(self, blocks: tuple[int, ...]) -> Tensor:
-        """log q̂ of the blocks together, [S]; averaged over the categories of enumerated ones."""
+        """Return the joint log q̂ of the blocks, [S], averaged over the categories of enumerated blocks."""
         sampled = [self._block_table(g) for g in blocks if not self.latents.blocks[g].enumerated]
         enumerated = [g for g in blocks if self.latents.blocks[g].enumerated]
         if not enumerated:
@@ -162,16 +168,16 @@ class _Tables:
         component = _product_probs([self.posterior[g] for g in enumerated])
         query = _product_probs([self.query[g] for g in enumerated])
         table = sum(sampled, start=self.weights)
-        # log q̂(z_s, k) = log Σ_m exp(table_sm) q(k|x_m), as one [S, M]·[M, K] product of numbers between 0 and 1.
+        # log q̂(z_s, k) = log Σ_m exp(table_sm) q(k|x_m), computed as one product [S, M]·[M, K] with entries in [0, 1].
         peak = table.amax(dim=1, keepdim=True).detach()
         density = torch.exp(table - peak) @ component
-        # Where every product underflows, q(k|x_s) is at most as small, so the floor's size does not matter.
+        # Where every product underflows, q(k|x_s) is negligible too, so the value of the floor has no effect.
         log_mixture = density.clamp_min(torch.finfo(density.dtype).tiny).log() + peak
         return (query * log_mixture).sum(1)
 
 
 def _product_probs(logits: Sequence[Tensor]) -> Tensor:
-    """Probabilities of every combination of several independent categorical variables, [M, ΠK]."""
+    """Return the probability of every combination of several independent categorical variables, [M, ΠK]."""
     probs = logits[0].new_ones((len(logits[0]), 1))
     for each in logits:
         probs = (probs[:, :, None] * categorical.log_probs(each).exp()[:, None, :]).flatten(1)
@@ -181,11 +187,17 @@ def _product_probs(logits: Sequence[Tensor]) -> Tensor:
 def from_batch(
     latents: Latents, posterior: Posterior, sample: Sample, *, estimator: Estimator, n_data: int
 ) -> MixtureAggregate:
-    """Return the estimate of a data set's aggregate posterior from one batch, whose samples are its own components'
-    draws.
+    """Return an estimate of a data set's aggregate posterior from one batch.
 
     Args:
-        n_data: N, the size of the data set that the batch was drawn from.
+        latents: the blocks.
+        posterior: posterior parameters of the batch, [B, P_g] for each block.
+        sample: one sample per example, [B, C_g] for each block. Sample b is drawn from component b.
+        estimator: name of the minibatch estimator, see ``log_weights``.
+        n_data: N, the size of the data set from which the batch was drawn.
+
+    Raises:
+        ValueError: B = 1 and N > 1, or B > N.
     """
     batch = len(posterior[0])
     weights = log_weights(estimator, batch, n_data)
@@ -193,7 +205,17 @@ def from_batch(
 
 
 class ExactAggregate:
-    """log 1/N Σ_n q(z_s|x_n) over a whole data set, streamed in tiles; no gradient, no enumerated blocks."""
+    """Exact aggregate log 1/N Σ_n q(z_s|x_n) over a whole data set, computed in tiles and without a gradient.
+
+    Args:
+        latents: the blocks.
+        posterior: posterior parameters of the data set, [N, P_g] for each block.
+        sample: [S, C_g] for each block.
+        show_progress: whether to show a progress bar.
+
+    Raises:
+        ValueError: a block is enumerated.
+    """
 
     def __init__(self, latents: Latents, posterior: Posterior, sample: Sample, *, show_progress: bool = False) -> None:
         if any(block.enumerated for block in latents.blocks):
@@ -213,7 +235,7 @@ class ExactAggregate:
 
     @torch.no_grad()
     def _stream(self, blocks: tuple[int, ...]) -> dict[Level, Tensor]:
-        """Return all three levels in one pass, since they share the table."""
+        """Compute all three levels in one pass, because they share the table."""
         tiles = list(zip(*(torch.split(z, _TILE_SAMPLES) for z in self.sample), strict=True))
         rows = [
             self._stream_rows(z, blocks) for z in progress(tiles, "aggregate posterior", wanted=self._show_progress)

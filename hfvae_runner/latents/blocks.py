@@ -1,8 +1,9 @@
 """Blocks of the latent vector: named groups of factors, each with its posterior family.
 
-Shapes: B batch; S samples and M mixture components where a table pairs them; D the factors (scalar latents) of one
-block; K categories. A Concrete block is one factor.
-A *posterior* is the encoder's output, one [B, P_g] tensor of parameters a block; a *sample*, one [B, C_g] tensor each.
+Shapes: B batch; S samples and M mixture components of a table; D factors (scalar latents) of one block; K categories.
+A Concrete block has one factor.
+A *posterior* is the encoder's output: one tensor [B, P_g] of parameters for each block. A *sample* is one tensor
+[B, C_g] for each block.
 """
 
 from collections.abc import Sequence
@@ -34,41 +35,48 @@ class Block(Protocol):
 
     @property
     def factor_names(self) -> tuple[str, ...]:
-        """D names: ``style[0]`` … for a vector, the block's own name for a Concrete variable."""
+        """D names: ``style[0]`` … for a normal block, the block's own name for a Concrete block."""
 
     @property
     def n_parameters(self) -> int:
-        """P_g, the encoder outputs per example."""
+        """P_g, the number of encoder outputs per example."""
 
     @property
     def n_code(self) -> int:
-        """C_g, the decoder inputs per example."""
+        """C_g, the number of decoder inputs per example."""
 
     def noise(self, batch: int, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
-        """Parameter-free noise [B, C_g] on the generator's device."""
+        """Return parameter-free noise [B, C_g] on the generator's device."""
 
     def sample(self, parameters: Tensor, noise: Tensor, *, hard: bool) -> Tensor:
-        """Return the reparameterised sample [B, C_g]; ``hard`` draws categories instead of relaxing them."""
+        """Return a reparameterised sample [B, C_g]; ``hard`` draws categories instead of relaxing them."""
 
     def mode(self, parameters: Tensor) -> Tensor:
-        """Return the sample without noise [B, C_g]: the mean, or the most probable category."""
+        """Return the sample without noise, [B, C_g]: the mean, or the most probable category."""
 
     def code(self, sample: Tensor) -> Tensor:
-        """Return what the decoder reads, [B, C_g]."""
+        """Return the decoder's input, [B, C_g]."""
 
     def log_prob(self, parameters: Tensor, sample: Tensor) -> Tensor:
-        """log q(z_d|x) of each example's own sample, [B, D]; its expectation where the block is enumerated."""
+        """Return log q(z_d|x) of each example's own sample, [B, D], in nats.
+
+        An enumerated block returns the expectation of log q(z_d|x) over all categories.
+        """
 
     def log_prob_table(self, parameters: Tensor, sample: Tensor, factor: int) -> Tensor:
-        """log q(z_s,d | x_m) of factor d for every sample and component, [S, M]. Not for enumerated blocks."""
+        """Return log q(z_s,d | x_m) of factor d for every sample and component, [S, M], in nats.
+
+        Raises:
+            ValueError: the block is enumerated.
+        """
 
     def factors(self, parameters: Tensor, sample: Tensor) -> Factors | None:
-        """Return the same pairs for the fused kernel; None where they are neither normal nor categorical."""
+        """Return samples and components for the fused kernel, or None if they are neither normal nor categorical."""
 
 
 @dataclass(frozen=True)
 class NormalBlock:
-    """D normal factors, q(z_d|x) = N(mean_d, scale_d²).
+    """Block of D normal factors, q(z_d|x) = N(mean_d, scale_d²).
 
     Parameters [B, 2·D]: the means, then the log standard deviations.
     """
@@ -116,14 +124,14 @@ class NormalBlock:
 
 @dataclass(frozen=True)
 class ConcreteBlock:
-    """One variable over K categories, relaxed in training.
+    """Block of one variable over K categories, relaxed in training.
 
-    Parameters [B, K]: logits. A sample is log y on the simplex (see ``distributions/concrete.py``).
+    Parameters [B, K]: logits. A sample is log y with y on the simplex (see ``distributions/concrete.py``).
 
-    ``density`` names the log-probability that stands for the variable in every sampled term:
+    ``density`` selects the log-probability of the variable in every sampled term:
 
     - ``argmax``: the categorical pmf at the sample's largest coordinate (the HFVAE authors' choice). It is constant
-      under the relaxed sample's reparameterisation and E[∇ log q(k)] = 0, so it presses on no logit in expectation.
+      under the relaxed sample's reparameterisation and E[∇ log q(k)] = 0, so its expected gradient is 0 for all logits.
     - ``enumerate``: the expectation over all categories, the exact gradient.
     - ``concrete``: the density of the relaxed sample, with the same temperature in posterior and prior.
     """

@@ -1,7 +1,7 @@
-"""Log-densities of one batch, each computed lazily and at most once. Terms are functions of these.
+"""Log-densities of one batch, each computed lazily and at most once. The objectives' terms are functions of them.
 
-Shapes: B batch; F factors; G blocks. Everything is in nats per example.
-Levels: ``joint`` [B], ``block`` [B, G], ``factor`` [B, F]; with ``blocks=…`` over the named blocks only.
+Shapes: B batch; F factors; G blocks. All values are in nats per example.
+Levels: ``joint`` [B], ``block`` [B, G], ``factor`` [B, F]. With ``blocks=…``, G and F count the named blocks only.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -22,15 +22,15 @@ Blocks = Annotated[Sequence[str], MinLen(1), expected("a list of block names")] 
 
 
 class Evidence:
-    """log p(x|z), log q(z|x), log q(z) and log p(z) of one batch and one sample per example.
+    """Log-densities log p(x|z), log q(z|x), log q(z) and log p(z) of one batch, at one sample per example.
 
     Args:
         latents: the blocks and their priors.
-        posterior: the encoder's output, [B, P_g] a block.
-        sample: one sample per example, [B, C_g] a block.
+        posterior: the encoder's output, [B, P_g] for each block.
+        sample: one sample per example, [B, C_g] for each block.
         log_px: log p(x|z) of that sample, [B].
-        aggregate: log q(z) at the samples, from the batch or exact.
-        supervised: the examples whose discrete variable is given by their label; None where there are none.
+        aggregate: log q(z) at the samples, estimated from the batch or exact.
+        supervised: the examples whose discrete variable is given by their label, or None if there are none.
     """
 
     def __init__(
@@ -51,38 +51,51 @@ class Evidence:
         self._known: dict[Hashable, Tensor] = {}
 
     def log_qz_x(self, level: Level, blocks: Blocks = None) -> Tensor:
-        """log q(z|x) of each example's own sample."""
+        """Return log q(z|x) of each example's own sample.
+
+        Raises:
+            ConfigError: a name in ``blocks`` matches no block.
+        """
         return self._log_qz_x(level, self.latents.select(blocks))
 
     def log_pz(self, level: Level, blocks: Blocks = None) -> Tensor:
-        """log p(z); raises ConfigError where the prior has no marginals at that level."""
+        """Return log p(z).
+
+        Raises:
+            ConfigError: the prior has no marginals at that level, or a name in ``blocks`` matches no block.
+        """
         chosen = self.latents.select(blocks)
         return self._once(("log_pz", level, chosen), lambda: self.latents.log_prior(level, self.sample, chosen))
 
     def log_qz(self, level: Level, blocks: Blocks = None) -> Tensor:
-        """log q(z), the aggregate posterior, by the evidence's estimator."""
+        """Return log q(z) of the aggregate posterior, as ``aggregate`` computes it.
+
+        Raises:
+            ConfigError: a name in ``blocks`` matches no block.
+        """
         chosen = self.latents.select(blocks)
         return self._once(("log_qz", level, chosen), lambda: self.aggregate.log_prob(level, chosen))
 
     def kl(self, level: Level, blocks: Blocks = None) -> Tensor:
-        """KL(q(z|x) ‖ p(z)) per example: closed form where a prior has one, else log q(z|x) − log p(z).
+        """Return KL(q(z|x) ‖ p(z)): the closed form where a prior has one, otherwise log q(z|x) − log p(z).
 
-        Raises ConfigError where the prior has no marginals at that level.
+        Raises:
+            ConfigError: the prior has no marginals at that level, or a name in ``blocks`` matches no block.
         """
         chosen = self.latents.select(blocks)
         return self._once(("kl", level, chosen), lambda: self._make_kl(level, chosen))
 
     def own_share(self) -> Tensor | None:
-        """Return the share of q̂(z) from the component that the sample was drawn from, [B]; None before q̂(z) is known.
+        """Return the fraction of q̂(z) due to the sample's own component, [B], or None if q̂(z) is not yet computed.
 
-        Where it is near 1, a batch holds nothing like the sample, and log q̂(z) says log q(z|x) − log N whatever the
-        rest of the data are: with B ≪ N the stratified estimator degenerates (α-β paper, App. C).
+        Near 1, no other component of the batch has density at the sample. Then log q̂(z) ≈ log q(z|x) − log N, whatever
+        the rest of the data are: for B ≪ N the stratified estimator degenerates (α-β paper, App. C).
         """
         joint = self._known.get(("log_qz", "joint", self.latents.select(None)))
         return None if joint is None else (self.aggregate.own_log_weight + self.log_qz_x("joint") - joint).exp()
 
     def _log_qz_x(self, level: Level, chosen: Sequence[int]) -> Tensor:
-        """Return values per factor [B, D] a block, summed to the level."""
+        """Return log q(z|x) per factor, [B, D] for each block, summed to the level."""
         return summed([self._log_qz_x_of(g) for g in chosen], level)
 
     def _log_qz_x_of(self, g: int) -> Tensor:

@@ -1,7 +1,8 @@
 """The latent vector: its blocks, and the priors over them.
 
-Shapes: B batch; S draws; D the factors (scalar latents) of one block; F those of all blocks; G blocks.
-Levels: ``joint`` [B], ``block`` [B, G], ``factor`` [B, F]; over some of the blocks, over those only. Nats.
+Shapes: B batch; S draws; D factors (scalar latents) of one block; F factors of all blocks; G blocks.
+Levels: ``joint`` [B], ``block`` [B, G], ``factor`` [B, F]. Where some blocks are chosen, G and F count those only.
+Log-densities and divergences are in nats per example.
 """
 
 from abc import ABC, abstractmethod
@@ -18,12 +19,12 @@ from hfvae_runner.latents.blocks import Block, Noise, Posterior, Sample
 
 
 class Prior(nn.Module, ABC):
-    """The prior of one or more blocks, independent of all other blocks; a module, since it may have parameters.
+    """Prior of one or more blocks, independent of all other blocks. It is a module because it may have parameters.
 
     Attributes:
-        blocks: what it is the prior of.
-        finest: the finest level at which it has marginals.
-        reparameterised: whether its draws carry gradients to its parameters.
+        blocks: the blocks of this prior.
+        finest: the finest level at which the prior has marginals.
+        reparameterised: whether gradients pass through its draws to its parameters.
     """
 
     finest: Level = "factor"
@@ -35,32 +36,36 @@ class Prior(nn.Module, ABC):
 
     @abstractmethod
     def log_prob(self, level: Level, sample: Sample, chosen: Sequence[int]) -> Tensor:
-        """log p at a level that it has.
+        """Return log p at a level not finer than ``finest``.
 
         Args:
-            sample: [B, C_g] for each of its blocks.
-            chosen: which of its blocks; the others are integrated out.
+            level: ``joint``, ``block`` or ``factor``.
+            sample: [B, C_g] for each block of the prior.
+            chosen: indices among the prior's blocks; the others are integrated out.
         """
 
     def kl(self, level: Level, posterior: Posterior, chosen: Sequence[int]) -> Tensor | None:
-        """KL(q(z|x) ‖ p(z)) at a level in closed form, or None where there is none."""
+        """Return KL(q(z|x) ‖ p(z)) at a level in closed form, or None if it has no closed form."""
         return None
 
     @abstractmethod
     def noise(self, draws: int, generator: torch.Generator, dtype: torch.dtype) -> Noise:
-        """Return what ``sample`` makes draws of, on the generator's device: free of parameters if reparameterised."""
+        """Return the input of ``sample`` for S draws, on the generator's device.
+
+        It does not depend on the parameters if the prior is reparameterised; otherwise it is the draws themselves.
+        """
 
     @abstractmethod
     def sample(self, noise: Noise, *, hard: bool = False) -> Sample:
-        """Draws from the prior, [S, C_g] a block; ``hard`` draws categories instead of relaxing them."""
+        """Return draws from the prior, [S, C_g] for each block; ``hard`` draws categories instead of relaxing them."""
 
     @property
     def learned(self) -> bool:
-        """Whether it has parameters that are trained."""
+        """Whether the prior has trained parameters."""
         return any(parameter.requires_grad for parameter in self.parameters())
 
     def settings(self) -> dict[str, object]:
-        """Return its parameters, learned or fixed, as plain numbers and lists for metrics.json."""
+        """Return the parameters, learned or fixed, as plain numbers and lists for metrics.json."""
         return {}
 
     def with_density(self, density: DiscreteDensity) -> "Prior":
@@ -69,7 +74,7 @@ class Prior(nn.Module, ABC):
 
 
 class BlockPrior(Prior):
-    """The prior of a single block: ``joint`` is all that there must be, ``factors`` where it has them."""
+    """Prior of a single block. Subclasses must define ``joint``, and ``factors`` if the marginals are known."""
 
     def __init__(self, block: Block) -> None:
         super().__init__((block,))
@@ -77,10 +82,14 @@ class BlockPrior(Prior):
 
     @abstractmethod
     def joint(self, sample: Tensor) -> Tensor:
-        """log p(z_g), [B, C_g] -> [B]."""
+        """Return log p(z_g), [B, C_g] -> [B]."""
 
     def factors(self, sample: Tensor) -> Tensor:
-        """log p(z_gd) of each factor's marginal, [B, C_g] -> [B, D]."""
+        """Return log p(z_gd) of each factor's marginal, [B, C_g] -> [B, D].
+
+        Raises:
+            ValueError: the prior has no marginals per factor.
+        """
         raise ValueError(f"{type(self).__name__} has no marginals per factor")
 
     def log_prob(self, level: Level, sample: Sample, chosen: Sequence[int]) -> Tensor:
@@ -95,14 +104,14 @@ class BlockPrior(Prior):
 
 
 class FactorialPrior(BlockPrior):
-    """The prior of a single block whose factors are independent."""
+    """Prior of a single block whose factors are independent."""
 
     @abstractmethod
     def factors(self, sample: Tensor) -> Tensor:
-        """log p(z_gd), [B, C_g] -> [B, D]."""
+        """Return log p(z_gd), [B, C_g] -> [B, D]."""
 
     def factor_kl(self, parameters: Tensor) -> Tensor | None:
-        """KL(q(z_gd|x) ‖ p(z_gd)) in closed form, [B, P_g] -> [B, D], or None where there is none."""
+        """Return KL(q(z_gd|x) ‖ p(z_gd)) in closed form, [B, P_g] -> [B, D], or None if it has no closed form."""
         return None
 
     def joint(self, sample: Tensor) -> Tensor:
@@ -118,11 +127,12 @@ class FactorialPrior(BlockPrior):
 
 @dataclass(frozen=True)
 class Piece:
-    """The chosen blocks of one prior.
+    """Chosen blocks of one prior.
 
     Attributes:
-        own: where all of the prior's blocks stand among those of the latents.
-        chosen: which of the prior's blocks are meant.
+        prior: the prior.
+        own: indices of all the prior's blocks among the blocks of the latents.
+        chosen: indices of the chosen blocks among the prior's blocks.
     """
 
     prior: Prior
@@ -131,11 +141,11 @@ class Piece:
 
     @property
     def blocks(self) -> tuple[int, ...]:
-        """Where the chosen blocks stand among those of the latents."""
+        """Indices of the chosen blocks among the blocks of the latents."""
         return tuple(self.own[g] for g in self.chosen)
 
     def log_prob(self, level: Level, sample: Sample) -> Tensor:
-        """log p of the chosen blocks.
+        """Return log p of the chosen blocks.
 
         Raises:
             ConfigError: the prior has no marginals at that level.
@@ -149,15 +159,15 @@ class Piece:
         return self.prior.log_prob(level, [sample[g] for g in self.own], self.chosen)
 
     def kl(self, level: Level, posterior: Posterior) -> Tensor | None:
-        """KL(q(z|x) ‖ p(z)) of the chosen blocks in closed form, or None where there is none."""
+        """Return KL(q(z|x) ‖ p(z)) of the chosen blocks in closed form, or None if it has no closed form."""
         return self.prior.kl(level, [posterior[g] for g in self.own], self.chosen)
 
 
 class Latents(nn.Module):
-    """All blocks of the latent vector, in the order in which the decoder reads them, and their priors.
+    """Blocks of the latent vector, in the order in which the decoder reads them, and their priors.
 
     Args:
-        priors: their blocks, one prior's after the other's, are those of the latent vector.
+        priors: the priors. The latent vector consists of their blocks, concatenated in this order.
     """
 
     def __init__(self, priors: Sequence[Prior]) -> None:
@@ -167,27 +177,29 @@ class Latents(nn.Module):
 
     @property
     def factor_names(self) -> tuple[str, ...]:
-        """F names."""
+        """Names of all F factors."""
         return tuple(name for block in self.blocks for name in block.factor_names)
 
     @property
     def finest(self) -> Level:
-        """The finest level at which all of the prior has marginals."""
+        """The finest level at which every prior has marginals."""
         known = {prior.finest for prior in self._priors()}
-        # Not by min() with a key, which torch.compile has not always known.
+        # Some versions of torch.compile do not support min() with a key.
         return next(level for level in levels_to("factor") if level in known)
 
     @property
     def n_code(self) -> int:
-        """The decoder's inputs per example."""
+        """Number of decoder inputs per example, Σ C_g."""
         return sum(block.n_code for block in self.blocks)
 
     def select(self, names: Sequence[str] | None) -> tuple[int, ...]:
-        """Return the indices of the named blocks; ``continuous`` and ``discrete`` name all of a kind, None all there
-        are.
+        """Return the sorted indices of the named blocks.
+
+        Args:
+            names: names of blocks. ``continuous`` and ``discrete`` select all of a kind, None selects all blocks.
 
         Raises:
-            ConfigError: a name that no block has, or a kind of which there is none.
+            ConfigError: no block has a name or kind in ``names``.
         """
         if names is None:
             return tuple(range(len(self.blocks)))
@@ -206,7 +218,7 @@ class Latents(nn.Module):
         return tuple(sorted(chosen))
 
     def pieces(self, chosen: Sequence[int]) -> list[Piece]:
-        """Return the chosen blocks, by the priors that they belong to; in their order."""
+        """Return the chosen blocks, grouped by prior, in the order of the latent vector."""
         pieces, start = [], 0
         for prior in self._priors():
             own = tuple(range(start, start + len(prior.blocks)))
@@ -217,32 +229,32 @@ class Latents(nn.Module):
         return pieces
 
     def factor_slices(self) -> list[slice]:
-        """Where each block's factors stand among the F of all."""
+        """Return the slice of each block's factors among all F factors."""
         return _slices(len(block.factor_names) for block in self.blocks)
 
     def code_slices(self) -> list[slice]:
-        """Where each block's columns stand in the code."""
+        """Return the slice of each block's columns in the code [B, Σ C_g]."""
         return _slices(block.n_code for block in self.blocks)
 
     def noise(self, batch: int, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Noise:
-        """Parameter-free noise for a batch of posterior samples, one [B, C_g] tensor a block."""
+        """Return parameter-free noise for a batch of posterior samples, one tensor [B, C_g] for each block."""
         return [block.noise(batch, generator, dtype) for block in self.blocks]
 
     def sample(self, posterior: Posterior, noise: Noise, *, hard: bool = False) -> Sample:
-        """Return the reparameterised sample of every block."""
+        """Return a reparameterised sample of every block, [B, C_g] each; ``hard`` draws categories unrelaxed."""
         triples = zip(self.blocks, posterior, noise, strict=True)
         return [block.sample(parameters, noise_g, hard=hard) for block, parameters, noise_g in triples]
 
     def mode(self, posterior: Posterior) -> Sample:
-        """Means and most probable categories."""
+        """Return the mean or the most probable category of every block, [B, C_g] each."""
         return [block.mode(parameters) for block, parameters in zip(self.blocks, posterior, strict=True)]
 
     def code(self, sample: Sample) -> Tensor:
-        """Return what the decoder reads, [B, Σ C_g]."""
+        """Return the decoder's input, [B, Σ C_g]."""
         return torch.cat([block.code(z) for block, z in zip(self.blocks, sample, strict=True)], dim=1)
 
     def log_prior(self, level: Level, sample: Sample, chosen: Sequence[int] | None = None) -> Tensor:
-        """log p(z) at a level; of the chosen blocks, None being all.
+        """Return log p(z) at a level, for the chosen blocks or, with None, for all blocks.
 
         Raises:
             ConfigError: a prior has no marginals at that level.
@@ -254,11 +266,11 @@ class Latents(nn.Module):
     def prior_noise(
         self, draws: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
     ) -> list[list[Tensor]]:
-        """Return what ``prior_sample`` makes draws of, one list a prior."""
+        """Return the input of ``prior_sample`` for S draws, one list of tensors for each prior."""
         return [list(prior.noise(draws, generator, dtype)) for prior in self._priors()]
 
     def prior_sample(self, noise: Sequence[Noise], *, hard: bool = False) -> Sample:
-        """Draws from the prior, [S, C_g] a block."""
+        """Return draws from the prior, [S, C_g] for each block; ``hard`` draws categories instead of relaxing them."""
         pairs = zip(self._priors(), noise, strict=True)
         return [z for prior, own in pairs for z in prior.sample(own, hard=hard)]
 
@@ -267,7 +279,7 @@ class Latents(nn.Module):
         return {key: value for prior in self._priors() for key, value in prior.settings().items()}
 
     def with_density(self, density: DiscreteDensity) -> "Latents":
-        """Return the same priors, parameters shared, with another log-probability for the discrete blocks."""
+        """Return the same priors, with shared parameters, and another log-probability for the discrete blocks."""
         return Latents([prior.with_density(density) for prior in self._priors()])
 
     def _priors(self) -> Iterator[Prior]:
@@ -277,7 +289,7 @@ class Latents(nn.Module):
 
 
 def summed(factors: Sequence[Tensor], level: Level) -> Tensor:
-    """Return values per factor, [B, D] for each of G blocks, brought to a level at which they add up."""
+    """Return values per factor, [B, D] for each of G blocks, summed to a level: [B], [B, G] or [B, F]."""
     match level:
         case "factor":
             return torch.cat(list(factors), dim=1)

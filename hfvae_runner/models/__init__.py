@@ -1,5 +1,5 @@
-"""The VAE: encoders and decoders, likelihoods, and the precision and layout of their products.
+"""The VAE: encoders and decoders, likelihoods, and the precision and layout of their matrix products.
 
-May import `latents` and what lies below. A paper's network is a file in `models/networks`, a likelihood one in
-`models/likelihoods`.
+May import `latents` and the layers below it. Each paper's network is a file in `models/networks`, each likelihood a
+file in `models/likelihoods`.
 """

@@ -1,8 +1,8 @@
-"""Linear layers whose float32 products oneDNN takes on a CPU, which can be faster there than what torch asks (MKL).
+"""Linear layers whose float32 products on a CPU use oneDNN, which can be faster than torch's default (MKL).
 
-How much so depends on the processor: ``scripts/bench_train.py`` has a line for the products of either.
+The gain depends on the processor: ``scripts/bench_train.py`` prints a line for the products of each library.
 
-Shapes: B examples; I inputs and O outputs of a layer. R layers at once, under ``torch.vmap``.
+Shapes: B examples; I inputs and O outputs of a layer; R layers at once under ``torch.vmap``.
 """
 
 import platform
@@ -12,18 +12,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Other processors' builds of oneDNN are other programs, which nobody here has measured.
+# Only x86-64: builds of oneDNN for other processors have different kernels, which are not measured here.
 _HAS_ONEDNN = (
     platform.machine().lower() in ("x86_64", "amd64")
     and torch.backends.mkldnn.is_available()
     and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 )
-# Below, the call costs more than it saves.
+# Minimum sizes: for smaller products, the call's overhead exceeds the gain.
 _LEAST_SIDE, _LEAST_SIZE = 32, 10**7
 
 
 class Linear(nn.Linear):
-    """``nn.Linear``, and nothing else to whoever uses it."""
+    """Drop-in replacement for ``nn.Linear``: x [B, I] -> [B, O]."""
 
     def forward(self, input: Tensor) -> Tensor:
         if not is_onednns(input, self.weight):
@@ -33,7 +33,7 @@ class Linear(nn.Linear):
 
 
 def is_onednns(x: Tensor, weight: Tensor) -> bool:
-    """Return whether x [B, I] times weight [O, I], and the products of the backward pass, are oneDNN's."""
+    """Return whether oneDNN computes x [B, I] times weight [O, I] and the products of the backward pass."""
     return (
         _HAS_ONEDNN
         and x.ndim == 2
@@ -46,19 +46,19 @@ def is_onednns(x: Tensor, weight: Tensor) -> bool:
 
 
 def times_transposed(left: Tensor, right: Tensor, bias: Tensor | None = None) -> Tensor:
-    """left [M, K], right [N, K], bias [N] -> left rightᵀ + bias [M, N], by oneDNN, without a gradient."""
+    """Return left rightᵀ + bias, computed by oneDNN without a gradient: [M, K], [N, K], [N] -> [M, N]."""
     product: Tensor = torch.ops.hfvae_runner.times_transposed(left, right, bias)
     return product
 
 
 def weight_gradient(gradient: Tensor, x: Tensor) -> Tensor:
-    """gradient [B, O], x [B, I] -> gradientᵀ x [O, I], by oneDNN."""
-    # One transposition by hand: oneDNN takes longer to do both.
+    """Return gradientᵀ x, computed by oneDNN: gradient [B, O], x [B, I] -> [O, I]."""
+    # One explicit transposition: oneDNN takes longer if it transposes both.
     return times_transposed(gradient.T.contiguous(), x.T)
 
 
 class _Product(torch.autograd.Function):
-    """x [B, I], weight [O, I], bias [O] or None -> x Wᵀ + b [B, O]."""
+    """Differentiable product x Wᵀ + b: x [B, I], weight [O, I], bias [O] or None -> [B, O]."""
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -83,7 +83,7 @@ class _Product(torch.autograd.Function):
     def vmap(
         info: Any, in_dims: tuple[int | None, ...], x: Tensor, weight: Tensor, bias: Tensor | None
     ) -> tuple[Tensor, int]:
-        """R products at once are torch's: oneDNN's call is for one."""
+        """Compute R products at once with torch, because oneDNN's call computes only one."""
 
         def fronted(each: Tensor, place: int | None) -> Tensor:
             return each.expand(info.batch_size, *each.shape) if place is None else each.movedim(place, 0)
@@ -94,7 +94,7 @@ class _Product(torch.autograd.Function):
         return torch.baddbmm(fronted(bias, in_dims[2])[:, None], xs, weights), 0
 
 
-# An operator of our own around torch's, which torch.compile takes for frozen weights alone.
+# A custom operator around torch's operator, which torch.compile supports for frozen weights only.
 torch.library.define("hfvae_runner::times_transposed", "(Tensor left, Tensor right, Tensor? bias) -> Tensor")
 
 

@@ -1,4 +1,4 @@
-"""In which arithmetic the products of matrices are taken; densities, sums and parameters are float32 throughout."""
+"""The arithmetic of matrix products. Densities, sums and parameters are always float32."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -12,7 +12,7 @@ _OLDEST = 8  # compute capability of the first NVIDIA GPUs with tf32 and bf16
 
 
 def check(precision: Precision, device: torch.device) -> None:
-    """Raises ConfigError where the device lacks the arithmetic."""
+    """Raise ConfigError if the device does not support the arithmetic."""
     if precision == "tf32" and device.type != "cuda":
         raise ConfigError(f"precision=tf32: device {device} has no such arithmetic; expected fp32 or bf16")
     if precision != "fp32" and device.type == "cuda" and torch.cuda.get_device_capability(device)[0] < _OLDEST:
@@ -21,16 +21,17 @@ def check(precision: Precision, device: torch.device) -> None:
 
 
 def networks_in(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """Where an encoder or decoder runs: with ``bf16`` its products, and what they give, are bfloat16 (autocast)."""
+    """Return the context for an encoder or decoder; with ``bf16``, products and results are bfloat16 (autocast)."""
     return torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
 @contextmanager
 def step_in(precision: Precision) -> Iterator[None]:
-    """Where forward and backward pass run: with ``tf32`` a GPU rounds the factors of every product to 10 bits.
+    """Set the arithmetic of the forward and backward pass.
 
-    Outside, and with the other precisions, float32 products are exact ones, convolutions included (for which a GPU
-    would else take tf32 of itself).
+    With ``tf32``, a GPU rounds the factors of every product to 10 bits. Outside of the context, and with the
+    other precisions, float32 products have full precision. This includes convolutions, for which a GPU uses tf32 by
+    default.
     """
     _round(precision == "tf32")
     try:

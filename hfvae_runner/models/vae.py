@@ -1,4 +1,4 @@
-"""The variational autoencoder: encoder, decoder, and the latents and likelihood that give them a meaning."""
+"""The variational autoencoder: encoder, decoder, latents and likelihood."""
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,13 @@ from hfvae_runner.models.precision import networks_in
 
 
 class VAE(nn.Module):
-    """q(z|x) and p(x|z) with their latents and likelihood. Shapes: B batch; * the shape of one example."""
+    """Variational autoencoder, q(z|x) and p(x|z). Shapes: B batch; * the shape of one example.
+
+    Args:
+        networks: encoder and decoder.
+        latents: the blocks of z and their priors.
+        likelihood: the likelihood p(x|z).
+    """
 
     def __init__(self, networks: Networks, latents: Latents, likelihood: Likelihood) -> None:
         super().__init__()
@@ -25,12 +31,12 @@ class VAE(nn.Module):
         self.likelihood = likelihood
 
     def encode(self, x: Tensor) -> Posterior:
-        """Return the posterior parameters of every block, [B, P_g] each."""
+        """Return the posterior parameters of every block: [B, *] -> [B, P_g] each."""
         raw: Tensor = self.encoder(x).to(x.dtype)
         return torch.split(raw, [block.n_parameters for block in self.latents.blocks], dim=1)
 
     def decode(self, code: Tensor) -> Tensor:
-        """Return the likelihood's parameters, [B, P, *]."""
+        """Return the likelihood's parameters: [B, Σ C_g] -> [B, P, *]."""
         raw: Tensor = self.decoder(code).to(code.dtype)
         return raw
 
@@ -44,15 +50,18 @@ class VAE(nn.Module):
         supervised: Supervised | None = None,
         precision: Precision = "fp32",
     ) -> Evidence:
-        """One reparameterised sample per example and its log-densities.
+        """Draw one reparameterised sample per example and return its log-densities, which are evaluated lazily.
 
         Args:
             x: [B, *].
-            noise: from ``latents.noise``.
-            estimator: of the aggregate posterior.
+            noise: noise from ``latents.noise``, [B, C_g] for each block.
+            estimator: estimator of the aggregate posterior.
             n_data: N, the training set's size.
-            supervised: the examples whose label the decoder is given in place of the discrete variable's sample.
-            precision: of the networks' products.
+            supervised: the examples for which the decoder reads the label in place of the discrete variable's sample.
+            precision: arithmetic of the networks' products.
+
+        Raises:
+            ValueError: B = 1 and N > 1, or B > N.
         """
         with networks_in(precision, x.device):
             posterior = self.encode(x)

@@ -1,4 +1,5 @@
-"""Objectives: terms, each a file in `objectives/terms`, and their weighted sum.
+"""Objectives: terms, one per file in `objectives/terms`, and their weighted sum.
 
-May import `models` and what lies below. A new objective is a YAML file in conf/objective; only a new term needs code.
+May import `models` and the layers below it. To add an objective, add a YAML file to conf/objective. Only a new term
+requires code.
 """

@@ -1,4 +1,4 @@
-"""An objective: weights, and targets if any, on named terms. The papers' objectives are YAML files of such sums."""
+"""An objective: a weighted sum of named terms, with optional targets. The papers' objectives are YAML files."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from hfvae_runner.objectives.terms._term import Term
 
 @dataclass(frozen=True)
 class Penalty:
-    """weight·term, or weight·|term − target| with both already means over the batch."""
+    """One summand of the loss: weight·term, or weight·|term − target|, where the term is already a batch mean."""
 
     name: str
     term: Term
@@ -30,18 +30,18 @@ class Penalty:
     cap: float = math.inf
 
     def target_at(self, step: int) -> float | None:
-        """Return the target by its schedule, kept at or below the cap."""
+        """Return the scheduled target at an optimiser step, at most ``cap``, or None without a target."""
         return None if self.target is None else min(self.target(step), self.cap)
 
 
 class Objective(nn.Module):
-    """loss = Σ weight·term, rewards subtracted; terms with a target enter as weight·|term − target|.
+    """Loss Σ weight·term, from which rewards are subtracted. A term with a target enters as weight·|term − target|.
 
-    A term with parameters of its own (a critic) adds the loss that fits them, which moves nothing else.
+    A term with parameters of its own (a critic) adds a loss that trains these parameters only.
 
     Args:
-        penalties: in the order of the config.
-        estimator: of the aggregate posterior, for the terms that need one.
+        penalties: the summands, in the order of the config.
+        estimator: estimator of the aggregate posterior, for the terms that need one.
     """
 
     def __init__(self, penalties: tuple[Penalty, ...], estimator: Estimator) -> None:
@@ -51,9 +51,9 @@ class Objective(nn.Module):
         self.terms = nn.ModuleList(penalty.term for penalty in penalties)
 
     def knobs(self, step: int, device: torch.device) -> Tensor:
-        """Weights (row 0) and targets (row 1, 0 where there is none) at an optimiser step, [2, penalties].
+        """Return weights (row 0) and targets (row 1; 0 if a penalty has none) at an optimiser step, [2, penalties].
 
-        A tensor, so that a compiled or captured step need not be made anew when a schedule moves.
+        They are a tensor so that a compiled or captured step is not rebuilt when a schedule changes a value.
         """
         weights = [penalty.weight(step) for penalty in self.penalties]
         targets = [penalty.target_at(step) or 0.0 for penalty in self.penalties]
@@ -62,11 +62,11 @@ class Objective(nn.Module):
     def noise(
         self, batch: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
     ) -> list[Sequence[Noise]]:
-        """Return the random numbers of one evaluation beside the posterior's, for each penalty."""
+        """Return each penalty's random numbers for one evaluation. The posterior's noise is not included."""
         return [penalty.term.noise(batch, generator, dtype) for penalty in self.penalties]
 
     def parameter_groups(self) -> list[dict[str, object]]:
-        """Return the terms' own parameters as groups for an optimiser."""
+        """Return the terms' own parameters as parameter groups for an optimiser."""
         groups = [
             {"params": list(penalty.term.parameters()), **penalty.term.optimizer_options} for penalty in self.penalties
         ]
@@ -75,9 +75,14 @@ class Objective(nn.Module):
     def forward(
         self, evidence: Evidence, knobs: Tensor, noise: Sequence[Sequence[Noise]]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss, a scalar in nats per example, and detached values: every term's by its penalty's name.
+        """Return the loss, a scalar in nats per example, and the detached value of every term by its penalty's name.
 
-        The fit loss of a penalty ``NAME`` that has one stands under ``NAME_fit``.
+        If the term of penalty ``NAME`` has a fit loss, the values include it as ``NAME_fit``.
+
+        Args:
+            evidence: the log-densities of one batch.
+            knobs: weights and targets from ``knobs``, [2, penalties].
+            noise: random numbers from ``noise``, one entry for each penalty.
         """
         parts: list[Tensor] = []
         values: dict[str, Tensor] = {}
@@ -94,13 +99,14 @@ class Objective(nn.Module):
 
 
 def build(specs: Mapping[str, PenaltySpec], estimator: Estimator, latents: Latents) -> Objective:
-    """Return the objective that a config spells out, checked against the latents.
+    """Build the objective of a config and check it against the latents.
 
-    A term whose weight is 0 at every step is left out, so that nothing is asked of the prior for its sake.
+    A term other than ``reconstruction`` whose weight is 0 at every step is omitted, so that it does not require
+    anything of the prior.
 
     Raises:
-        ConfigError: a block that the prior lacks, an option's value that the term does not know, a cap without
-            discrete blocks, a density finer than the prior's marginals.
+        ConfigError: the prior lacks a named block, an option's value is invalid for its term, a cap is set with blocks
+            that are not all discrete, or a term requires a density at a finer level than the prior's marginals.
     """
     asked = [spec for spec in specs.values() if not (always_zero(spec.weight) and spec.term != "reconstruction")]
     penalties = tuple(_penalty(spec, latents) for spec in asked)
@@ -128,7 +134,11 @@ def _penalty(spec: PenaltySpec, latents: Latents) -> Penalty:
 
 @torch.no_grad()
 def _try(penalty: Penalty, estimator: Estimator, latents: Latents) -> None:
-    """Evaluates the term once on two made-up examples: what it needs of the prior shows by itself."""
+    """Evaluate the term once on two artificial examples, to check that the prior has the densities that it requires.
+
+    Raises:
+        ConfigError: the evaluation raised one; the penalty's name is added to its message.
+    """
     generator = torch.Generator().manual_seed(0)
     posterior = [torch.zeros(2, block.n_parameters) for block in latents.blocks]
     sample = latents.sample(posterior, latents.noise(2, generator))

@@ -1,4 +1,4 @@
-"""Numbers that a prior learns or holds fixed."""
+"""Parameters of priors, learned or fixed."""
 
 from collections.abc import Sequence
 
@@ -10,16 +10,16 @@ from hfvae_runner.errors import ConfigError
 
 
 class Bounded(nn.Module):
-    """Numbers above a bound: fixed, or learned as bound + softplus(raw), which optimisation cannot carry over it.
+    """Fixed numbers, or learned numbers bound + softplus(raw), which stay above the bound during training.
 
     Args:
-        key: the config's name for them, for messages.
-        value: one number or several; where learned, the start.
-        learned: whether they are trained.
-        bound: what learned ones stay above.
+        key: their name in the config, for messages.
+        value: one number or several; the initial values if learned.
+        learned: whether the numbers are trained.
+        bound: lower bound of learned numbers.
 
     Raises:
-        ConfigError: a learned one starts at its bound or below.
+        ConfigError: the initial value of a learned number is not above the bound.
     """
 
     raw: Tensor
@@ -36,16 +36,16 @@ class Bounded(nn.Module):
         if not bool((start > bound).all()):
             raise ConfigError(f"{key}={value!r}: expected a start above {bound:g}, which the learned one stays above")
         excess = start - bound
-        # The inverse of softplus, without an exponential that could overflow.
+        # Inverse of softplus, in a form that does not overflow.
         self.raw = nn.Parameter((excess + torch.log(-torch.expm1(-excess))).float())
 
     def forward(self) -> Tensor:
-        """Return the numbers, of the shape in which they were given."""
+        """Return the numbers, in the shape of ``value``."""
         return self.bound + softplus(self.raw) if self.learned else self.fixed
 
 
 def plain(values: Tensor) -> float | list[float]:
-    """Return a number or a vector for JSON, to the seven digits that single precision holds."""
+    """Return a scalar or vector as a float or a list for JSON, rounded to the seven digits of single precision."""
     numbers = values.detach().double().cpu()
     if numbers.ndim == 0:
         return float(f"{numbers.item():.7g}")

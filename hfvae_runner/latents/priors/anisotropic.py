@@ -1,5 +1,6 @@
-"""A diagonal normal prior whose variances differ: fixed, taken from the data's principal components, or learned
-(α-β paper, Sec. 6.1 and App. B).
+"""A diagonal normal prior with a variance for each factor (α-β paper, Sec. 6.1 and App. B).
+
+The variances are fixed, derived from the data's principal components, or learned.
 
 Shapes: N examples, P values of an example, D factors.
 """
@@ -23,11 +24,13 @@ _MOST_EXAMPLES = 20_000
 
 
 class DiagonalNormal(FactorialPrior):
-    """var_d = scale·D·softmax(θ)_d: the variances' mean is ``scale`` whatever θ is, so that β keeps its meaning.
+    """Diagonal normal prior with the variances var_d = scale·D·softmax(θ)_d.
+
+    The mean variance is ``scale`` for every θ, so that the meaning of β does not change with θ.
 
     Args:
-        block: of D factors.
-        variances: [D]; the variances are these, up to a common factor.
+        block: a block of D factors.
+        variances: [D], initial variances up to a common factor.
         scale: the mean variance.
         learned: whether θ is trained.
     """
@@ -77,19 +80,19 @@ def anisotropic(
     learned: bool,
     examples: Examples,
 ) -> Latents:
-    """``prior=anisotropic``: one normal block ``z`` with a variance for each factor.
+    """Build the latents of ``prior=anisotropic``: one normal block ``z`` with a variance for each factor.
 
     Args:
         size: the number of factors.
         variances: None: all equal; a list: in these proportions; ``pca``: from the training set's largest singular
-            values. Where learned, the start.
+            values. Initial values if learned.
         pca_as: the singular values are proportional to the ``deviations`` (the paper) or ``variances`` (its code).
         scale: the mean variance.
         learned: whether the proportions are trained.
         examples: the training set, [N, *], as stored.
 
     Raises:
-        ConfigError: a value out of range, or data with fewer principal components than factors.
+        ConfigError: a value is out of range, or the data have fewer principal components than factors.
     """
     block = NormalBlock("z", at_least("prior.size", size, 1))
     if pca_as not in _POWERS:
@@ -108,11 +111,14 @@ def anisotropic(
 
 
 def _singular_values(examples: Examples, count: int) -> Tensor:
-    """Return the largest singular values of the centred data [N, *], float64 [count], in falling order.
+    """Return the largest singular values of the centred data [N, *], float64 [count], in descending order.
 
-    Of at most 20,000 examples, which depend on the data set alone and not on the run's seed.
+    At most 20,000 examples are used. Their choice depends on the data set alone, not on the run's seed.
+
+    Raises:
+        ConfigError: the data have fewer than ``count`` principal components.
     """
-    # A second to import.
+    # The import takes a second.
     from sklearn.decomposition import PCA
 
     chosen = torch.arange(len(examples))

@@ -1,4 +1,4 @@
-"""A factorial prior by a learned planar flow per factor (β-TCVAE's ablation: 32 steps per dimension)."""
+"""A factorial prior with a learned planar flow for each factor (β-TCVAE's ablation: 32 steps per dimension)."""
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +13,13 @@ _QUANTILES = 999
 
 
 class PlanarFlow(FactorialPrior):
-    """Independent factors in one block, each a standard normal variable seen through K increasing planar steps.
+    """Prior of independent factors in one block, each a standard normal variable under K increasing planar steps.
 
-    The flow runs from z to the base, so that the density is explicit and a draw is found by bisection. It starts as
+    The flow maps z to the base, so that the density is explicit; a draw is computed by bisection. The initial flow is
     the identity: p(z) = N(0, I).
 
     Args:
-        block: of D factors.
+        block: a block of D factors.
         steps: K.
     """
 
@@ -29,7 +29,7 @@ class PlanarFlow(FactorialPrior):
         super().__init__(block)
         shape = (block.size, steps)
         self.u = nn.Parameter(torch.zeros(shape))
-        # Not 0: steps that start alike and at the same place would stay alike.
+        # Not 0: steps with equal initial values would stay equal.
         self.w = nn.Parameter(torch.randn(shape))
         self.b = nn.Parameter(torch.randn(shape))
 
@@ -53,14 +53,14 @@ class PlanarFlow(FactorialPrior):
 
 
 def flow(*, size: int, steps: int) -> Latents:
-    """``prior=flow``: one block ``z`` of independent factors, each of a learned density.
+    """Build the latents of ``prior=flow``: one block ``z`` of independent factors, each with a learned density.
 
     Args:
         size: the number of factors.
         steps: planar steps per factor.
 
     Raises:
-        ConfigError: a number out of range.
+        ConfigError: a number is out of range.
     """
     block = NormalBlock("z", at_least("prior.size", size, 1))
     return Latents([PlanarFlow(block, at_least("prior.steps", steps, 1))])

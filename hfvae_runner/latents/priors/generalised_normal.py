@@ -10,11 +10,14 @@ from hfvae_runner.latents.priors._checks import at_least, flag, positive
 from hfvae_runner.latents.priors._parameters import Bounded, plain
 
 LEAST_EXPONENT = 1.0
-"""What learned exponents stay above: the density is proper below 1 too, but its slope at z = 0 is not bounded there."""
+"""Lower bound of learned exponents: below 1 the density is proper too, but its slope at z = 0 is unbounded."""
 
 
 class GeneralisedNormal(FactorialPrior):
-    """Independent factors in one block with one exponent for all; no closed-form divergence."""
+    """Prior of independent generalised normal factors in one block, with one exponent for all.
+
+    The KL divergence has no closed form.
+    """
 
     block: NormalBlock
     reparameterised = False
@@ -40,16 +43,16 @@ class GeneralisedNormal(FactorialPrior):
 
 
 def generalised_normal(*, size: int, exponent: float, scale: float, learned: bool) -> Latents:
-    """``prior=generalised_normal``: one block ``z``, p(z) ∝ ∏_d exp(−|z_d|^p/s).
+    """Build the latents of ``prior=generalised_normal``: one block ``z``, p(z) ∝ ∏_d exp(−|z_d|^p/s).
 
     Args:
         size: the number of factors.
-        exponent: p; where learned, the start, above 1.
+        exponent: p; if learned, its initial value, above 1.
         scale: s.
         learned: whether p is trained; it stays above 1.
 
     Raises:
-        ConfigError: a value out of range.
+        ConfigError: a value is out of range.
     """
     block = NormalBlock("z", at_least("prior.size", size, 1))
     start = positive("prior.exponent", exponent)

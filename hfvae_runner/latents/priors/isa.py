@@ -1,10 +1,10 @@
 """The prior of ISA-VAE: independent subspaces, dependent factors within each (Eq. 9–11).
 
-An Lp-nested tree of depth two. In a subspace of n factors with exponent p every factor has the variance
+The prior is an Lp-nested tree of depth two. In a subspace of n factors with exponent p, every factor has the variance
 
-    s^(2/p₀) · Γ((n+2)/p₀)/Γ(n/p₀) · Γ(3/p)·Γ(n/p)/(Γ(1/p)·Γ((n+2)/p)),
+    s^(2/p₀) · c  with  c = Γ((n+2)/p₀)/Γ(n/p₀) · Γ(3/p)·Γ(n/p)/(Γ(1/p)·Γ((n+2)/p)).
 
-so s is that product without its first part to the power −p₀/2 where variance 1 is wanted: 2 for p₀ = p = 2.
+For variance 1, set s = c^(−p₀/2); this is 2 for p₀ = p = 2.
 """
 
 from collections.abc import Sequence
@@ -25,18 +25,19 @@ def isa(
     scale: float,
     learned: bool,
 ) -> Latents:
-    """``prior=isa``: one block per subspace, ``subspace_1`` …, or ``z`` where there is one.
+    """Build the latents of ``prior=isa``: a block for each subspace, ``subspace_1`` …, or ``z`` if there is only one.
 
     Args:
         size: the number of factors.
-        subspaces: how many factors each subspace has: one number for all, or a list.
+        subspaces: the number of factors of each subspace: one number for all, or a list.
         root_exponent: p₀.
-        exponents: p₁ …, one number for all subspaces or a list. That of a subspace of one factor has no effect.
+        exponents: p₁ …, one number for all subspaces or a list. The exponent of a subspace of one factor has no effect.
         scale: s.
-        learned: whether p₁ … are trained, from ``exponents`` on and above 1.
+        learned: whether p₁ … are trained; they start at ``exponents`` and stay above 1.
 
     Raises:
-        ConfigError: a value out of range, or subspaces that are not of ``size`` factors in all.
+        ConfigError: a value is out of range, the subspaces' sizes do not sum to ``size``, or ``learned`` is set and no
+            subspace has two factors.
     """
     sizes = _sizes(at_least("prior.size", size, 1), subspaces)
     below = positives("prior.exponents", exponents, len(sizes), "subspace")

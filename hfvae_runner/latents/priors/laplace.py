@@ -14,7 +14,7 @@ from hfvae_runner.latents.priors._parameters import Bounded, plain
 
 
 class Laplace(FactorialPrior):
-    """Independent Laplace factors around 0 in one block, with one scale b for all."""
+    """Prior of independent Laplace factors with location 0 in one block, with one scale b for all."""
 
     block: NormalBlock
 
@@ -27,7 +27,7 @@ class Laplace(FactorialPrior):
 
     def factor_kl(self, parameters: Tensor) -> Tensor:
         mean, log_scale = parameters.chunk(2, dim=1)
-        # E|z| for z ~ N(mean, σ²), the mean of the folded normal distribution (Leone et al. 1961).
+        # ``magnitude``: E|z| for z ~ N(mean, σ²), the mean of the folded normal distribution (Leone et al. 1961).
         ratio = mean * torch.exp(-log_scale)
         peak = math.sqrt(2 / math.pi) * torch.exp(log_scale - 0.5 * ratio.square())
         magnitude = peak + mean * torch.erf(ratio / math.sqrt(2))
@@ -47,15 +47,15 @@ class Laplace(FactorialPrior):
 
 
 def laplace(*, size: int, scale: float, learned: bool) -> Latents:
-    """``prior=laplace``: one block ``z``, ∏_d exp(−|z_d|/b)/(2b).
+    """Build the latents of ``prior=laplace``: one block ``z``, p(z) = ∏_d exp(−|z_d|/b)/(2b).
 
     Args:
         size: the number of factors.
-        scale: b; where learned, the start.
+        scale: b; its initial value if learned.
         learned: whether b is trained.
 
     Raises:
-        ConfigError: a value out of range.
+        ConfigError: a value is out of range.
     """
     block = NormalBlock("z", at_least("prior.size", size, 1))
     start = positive("prior.scale", scale)

@@ -1,10 +1,10 @@
-"""Lp-nested priors of any tree (ISA-VAE Sec. 3.2, Eq. 6–11; Sinz & Bethge 2010).
+"""Lp-nested priors with any tree (ISA-VAE Sec. 3.2, Eq. 6–11; Sinz & Bethge 2010).
 
-f(z) is a tree of Lp norms; with the radial density of Eq. 11 the root's children are independent, whatever is below
-them. They are the blocks; each has a closed-form marginal, and its factors have none unless they are independent too:
-leaves of the root, or a child whose exponents are the root's.
+f(z) is a tree of Lp norms. With the radial density of Eq. 11, the root's children are independent, whatever their
+subtrees are. They are the blocks, and each block has a closed-form marginal. The factors of a block have one only if
+they are independent too: if they are leaves of the root, or if all exponents of their subtree equal the root's.
 
-Shapes: B batch; S draws; n leaves of one subspace; I inner nodes of one subspace; G subspaces of one shape.
+Shapes: B batch; S draws; n leaves of one subspace; I inner nodes of one subspace; G subspaces of the same shape.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,16 +26,16 @@ from hfvae_runner.latents.priors.generalised_normal import LEAST_EXPONENT
 
 
 class Exponents(nn.Module):
-    """The parameters that all blocks of one tree share.
+    """Parameters shared by all blocks of one tree.
 
     Args:
         root: p₀, never learned (ISA-VAE, App. A.2).
-        below: of the inner nodes below the root, in the order in which the tree is written.
+        below: exponents of the inner nodes below the root, in the order in which the tree is written.
         scale: s of the radial density.
-        learned: whether those below the root are trained; they stay above 1.
+        learned: whether the exponents below the root are trained; they stay above 1.
 
     Raises:
-        ConfigError: a learned exponent starts at 1 or below.
+        ConfigError: the initial value of a learned exponent is not above 1.
     """
 
     root: Tensor
@@ -47,7 +47,7 @@ class Exponents(nn.Module):
         self.scale = scale
 
     def forward(self) -> Tensor:
-        """Those below the root, one after the other."""
+        """Return the exponents below the root, in the order of ``below``."""
         exponents: Tensor = self.below()
         return exponents
 
@@ -62,7 +62,10 @@ class Exponents(nn.Module):
 
 
 class IndependentLeaves(FactorialPrior):
-    """Leaves directly below the root, or below nodes that change nothing: p(z_d) ∝ exp(−|z_d|^p₀/s)."""
+    """Prior of independent leaves, p(z_d) ∝ exp(−|z_d|^p₀/s).
+
+    The leaves are children of the root, or of nodes that have no effect: nodes of one leaf, or with the exponent p₀.
+    """
 
     block: NormalBlock
     reparameterised = False
@@ -87,13 +90,13 @@ class IndependentLeaves(FactorialPrior):
 
 
 class Subspaces(Prior):
-    """Neighbouring children of the root that have one shape, G independent blocks, computed at once.
+    """Prior of G independent blocks: neighbouring children of the root with the same shape, computed at once.
 
     Args:
-        blocks: of n factors each.
-        tree: the shape that they share.
-        exponents: those of the whole tree.
-        first: where those of these subspaces begin among the exponents below the root.
+        blocks: G blocks of n factors each.
+        tree: the subtree of each block.
+        exponents: the parameters of the whole tree.
+        first: index of these blocks' first exponent among the exponents below the root.
     """
 
     finest: Level = "block"
@@ -106,7 +109,7 @@ class Subspaces(Prior):
         self.own = slice(first, first + len(blocks) * tree.n_inner)
 
     def _own_exponents(self) -> Tensor:
-        """[G, I]."""
+        """Return the exponents of these blocks, [G, I]."""
         own: Tensor = self.exponents()[self.own].unflatten(0, (len(self.blocks), self.tree.n_inner))
         return own
 
@@ -117,7 +120,7 @@ class Subspaces(Prior):
         own = self._own_exponents().to(z.dtype)
         exponents = torch.stack([own[g] for g in chosen])
         root = self.exponents.root.to(z.dtype)
-        # Eq. 10: each subspace has the radial density's p₀ and s.
+        # Eq. 10: every subspace uses p₀ and s of the radial density.
         per_block = family.log_prob(self.tree, z, exponents, root, self.exponents.scale)
         return per_block.sum(1) if level == "joint" else per_block
 
@@ -144,20 +147,22 @@ def lp_nested(
     scale: float,
     learned: bool,
 ) -> Latents:
-    """``prior=lp_nested``: the root's children are the blocks ``subspace_1`` …, or ``z`` where there is one.
+    """Build the latents of ``prior=lp_nested``: a block for each child of the root.
 
-    Neighbouring leaves of the root make one block.
+    The blocks are ``subspace_1`` …, or ``z`` if there is only one. Neighbouring leaves of the root form one block.
 
     Args:
-        size: the number of factors, which is that of the tree's leaves.
-        tree: a number k stands for k leaves, a list for an inner node; [1, [2]] is Eq. 6.
+        size: the number of factors, equal to the number of leaves of the tree.
+        tree: a number k means k leaves, a list means an inner node; [1, [2]] is Eq. 6.
         root_exponent: p₀.
-        exponents: of the inner nodes below the root in the order in which they are written; or one number for all.
+        exponents: exponents of the inner nodes below the root in the order in which they are written; or one number
+            for all.
         scale: s.
-        learned: whether ``exponents`` are trained, from there on and above 1.
+        learned: whether ``exponents`` are trained; they start at the given values and stay above 1.
 
     Raises:
-        ConfigError: a value out of range, or a tree of another size.
+        ConfigError: a value is out of range, the tree does not have ``size`` leaves, or ``learned`` is set and the tree
+            has no inner node below the root.
     """
     try:
         parsed = family.parse(tree)
@@ -177,12 +182,14 @@ def lp_nested(
 
 
 def latents_of(tree: Tree, shared: Exponents, fixed: Sequence[float | None], root: float) -> Latents:
-    """One block for every inner child of the root and every run of leaves, each under the finest prior there is.
+    """Build a block for every inner child of the root and for every run of leaves.
+
+    A block gets ``IndependentLeaves`` if its factors are independent, otherwise ``Subspaces``.
 
     Args:
-        tree: the whole one.
-        shared: its parameters.
-        fixed: the exponents below the root as numbers; None where learned.
+        tree: the whole tree.
+        shared: the tree's parameters.
+        fixed: the exponents below the root as numbers; None for a learned one.
         root: p₀ as a number.
     """
     parts = list(_parts(tree, fixed, root))
@@ -199,8 +206,9 @@ def latents_of(tree: Tree, shared: Exponents, fixed: Sequence[float | None], roo
 
 
 def _parts(tree: Tree, fixed: Sequence[float | None], root: float) -> Iterator[tuple[int, Tree | None, int]]:
-    """Yield each block's number of leaves, its tree or None where its factors are independent, and its first
-    exponent.
+    """Yield for each block the number of leaves, its tree (None if its factors are independent) and first exponent.
+
+    The first exponent is given as an index among the exponents below the root.
     """
     first = 0
     for number, child in tree.runs:

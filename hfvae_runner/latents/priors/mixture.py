@@ -1,6 +1,6 @@
 """A mixture of normal distributions over one block (α-β paper, Eq. 9).
 
-Shapes: S draws, C components, D factors.
+Shapes: B batch, S draws, C components, D factors.
 """
 
 import math
@@ -18,16 +18,17 @@ from hfvae_runner.latents.priors._parameters import plain
 
 
 class NormalMixture(BlockPrior):
-    """Σ_c π_c ∏_d N(z_d; μ_cd, σ_cd²). The factors depend on each other; each one's marginal is a mixture as well.
+    """Normal mixture prior Σ_c π_c ∏_d N(z_d; μ_cd, σ_cd²) of one block.
 
-    Where it is learned, means and variances are trained. The weights stay: no gradient passes through the choice of a
-    draw's component, so that terms that draw from the prior could not train them.
+    The factors are dependent. The marginal of each factor is a mixture too. A learned prior trains the means and
+    variances. The weights are fixed: no gradient passes through the choice of a draw's component, so terms that draw
+    from the prior could not train them.
 
     Args:
-        block: of D factors.
-        means: [C, D]; where learned, the start.
-        variance: σ_cd² of every component and factor; where learned, the start.
-        weights: [C], all above 0, of sum 1.
+        block: a block of D factors.
+        means: [C, D], the initial values if learned.
+        variance: σ_cd² of every component and factor; the initial value if learned.
+        weights: [C], all above 0, with sum 1.
         learned: whether means and variances are trained.
     """
 
@@ -54,7 +55,7 @@ class NormalMixture(BlockPrior):
         return torch.logsumexp(self._components(sample) + self.log_weights[:, None], dim=1)
 
     def _components(self, sample: Tensor) -> Tensor:
-        """log N(z_d; μ_cd, σ_cd²), [B, C, D]."""
+        """Return log N(z_d; μ_cd, σ_cd²), [B, C, D]."""
         return normal.log_prob(sample[:, None], self.means, self.log_scales)
 
     def noise(self, draws: int, generator: torch.Generator, dtype: torch.dtype) -> Noise:
@@ -63,7 +64,7 @@ class NormalMixture(BlockPrior):
 
     def sample(self, noise: Noise, *, hard: bool = False) -> Sample:
         uniform, standard = noise
-        edges = self.log_weights.exp().cumsum(0)[:-1].to(uniform.dtype).contiguous()  # also for many runs at once
+        edges = self.log_weights.exp().cumsum(0)[:-1].to(uniform.dtype).contiguous()  # needed for several runs at once
         component = torch.bucketize(uniform, edges, right=True)
         return [normal.sample(self.means[component], self.log_scales[component], standard)]
 
@@ -86,20 +87,21 @@ def mixture(
     weights: Sequence[float] | None,
     learned: bool,
 ) -> Latents:
-    """``prior=mixture``: one block ``z`` under a normal mixture.
+    """Build the latents of ``prior=mixture``: one block ``z`` with a normal mixture prior.
 
     Args:
         size: the number of factors, D.
-        components: C, from 1 to 2·D, of means on the axes (``axis_points``). None: 2·D, one in both directions of
-            every axis.
+        components: C, from 1 to 2·D: the number of means on the axes (``axis_points``). None: 2·D, one in both
+            directions of every axis.
         radius: the distance of these means from 0. None: 1.
-        means: of the components, ``size`` numbers each, in place of ``components`` and ``radius``. None: those.
-        variance: of every component in every direction; where learned, the start.
-        weights: of the components, of sum 1; None: all equal.
+        means: means of the components, ``size`` numbers each, in place of ``components`` and ``radius``. None: the
+            means on the axes.
+        variance: variance of every component in every direction; the initial value if learned.
+        weights: weights of the components, with sum 1; None: all equal.
         learned: whether means and variances are trained.
 
     Raises:
-        ConfigError: a value out of range, or options that exclude each other.
+        ConfigError: a value is out of range, or two options exclude each other.
     """
     block = NormalBlock("z", at_least("prior.size", size, 1))
     if means is None:
@@ -123,10 +125,10 @@ def mixture(
 
 
 def axis_points(size: int, count: int, radius: float) -> list[list[float]]:
-    """Return the first ``count`` of r·e_1, −r·e_1, r·e_2, −r·e_2, …, ``size`` coordinates each.
+    """Return the first ``count`` points of r·e_1, −r·e_1, r·e_2, −r·e_2, …, with ``size`` coordinates each.
 
-    Any two are at least r·√2 apart. All four in the plane, at r = 1, are the means of the pinwheel's prior (α-β paper,
-    its authors' code).
+    The distance between any two points is at least r·√2. The four points for ``size`` 2 and r = 1 are the means of the
+    pinwheel's prior (α-β paper, its authors' code).
     """
     return [[(radius if c % 2 == 0 else -radius) if d == c // 2 else 0.0 for d in range(size)] for c in range(count)]
 
@@ -143,7 +145,7 @@ def _components(count: int | None, size: int) -> int:
 
 
 def _given(means: Sequence[Sequence[float]], size: int) -> list[list[float]]:
-    """Points [C, ``size``] from the config."""
+    """Return the points [C, ``size``] given in the config; raise ConfigError if they are not such a list."""
     if not isinstance(means, list | tuple) or not means:
         raise ConfigError(f"prior.means={means!r}: expected a list of points, as in [[0, 1], [0, -1]], or null")
     for place, point in enumerate(means):

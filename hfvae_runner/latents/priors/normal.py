@@ -10,7 +10,7 @@ from hfvae_runner.latents.priors._checks import at_least
 
 
 class StandardNormal(FactorialPrior):
-    """Independent standard normal factors in one block."""
+    """Prior of independent standard normal factors in one block."""
 
     block: NormalBlock
 
@@ -32,9 +32,9 @@ class StandardNormal(FactorialPrior):
 
 
 def normal(*, size: int) -> Latents:
-    """``prior=normal``: one block ``z`` of ``size`` factors.
+    """Build the latents of ``prior=normal``: one block ``z`` of ``size`` factors.
 
     Raises:
-        ConfigError: a number out of range.
+        ConfigError: ``size`` is not a whole number from 1 on.
     """
     return Latents([StandardNormal(NormalBlock("z", at_least("prior.size", size, 1)))])

@@ -1,4 +1,4 @@
-"""A normal block and discrete variables under uniform priors (HFVAE Table 2; JointVAE)."""
+"""A normal block, and discrete variables with uniform priors (HFVAE Table 2; JointVAE)."""
 
 import math
 from collections.abc import Sequence
@@ -17,9 +17,10 @@ from hfvae_runner.latents.priors.normal import StandardNormal
 
 
 class UniformConcrete(FactorialPrior):
-    """Every category of one variable as likely as the next; a Concrete variable with equal weights where relaxed.
+    """Uniform prior over the categories of one variable; for the relaxed density, a Concrete prior with equal weights.
 
-    The closed-form KL is the categorical's to the uniform, whatever the block's density (JointVAE Sec. 3).
+    The closed-form KL is from the categorical to the uniform distribution, for every ``density`` of the block (JointVAE
+    Sec. 3).
     """
 
     block: ConcreteBlock
@@ -49,14 +50,14 @@ class UniformConcrete(FactorialPrior):
 def normal_concrete(
     *, continuous: int, categories: int | Sequence[int] | None, temperature: float, n_classes: int | None
 ) -> Latents:
-    """``prior=normal_concrete``: a normal block ``style``, and a Concrete block ``class`` or several.
+    """Build the latents of ``prior=normal_concrete``: a normal block ``style`` and one or more Concrete blocks.
 
     Args:
         continuous: the size of ``style``.
-        categories: K of ``class``; None takes as many as the data set has classes. A list gives one variable each,
-            ``class_1``, ``class_2`` and so on.
-        temperature: of the relaxation, in posterior and prior.
-        n_classes: what the data set says; None if it has no labels.
+        categories: K of the Concrete block ``class``; None: the data set's number of classes. A list gives one variable
+            for each entry: ``class_1``, ``class_2`` and so on.
+        temperature: temperature of the relaxation, in posterior and prior.
+        n_classes: number of classes of the data set; None if it has no labels.
 
     Raises:
         ConfigError: K is neither given nor known, or a number is out of range.

@@ -12,12 +12,12 @@ from hfvae_runner.latents.priors._checks import at_least, positive, share
 
 
 class SpikeAndSlab(FactorialPrior):
-    """∏_d (1−γ)·N(z_d; 0, 1) + γ·N(z_d; 0, σ₀²); no closed-form divergence.
+    """Spike-and-slab prior ∏_d [(1−γ)·N(z_d; 0, 1) + γ·N(z_d; 0, σ₀²)]. The KL divergence has no closed form.
 
     Args:
-        block: of the factors.
-        gamma: γ, the weight of the narrow part.
-        sigma: σ₀, its standard deviation.
+        block: a block of D factors.
+        gamma: γ, the weight of the narrow component.
+        sigma: σ₀, the standard deviation of the narrow component.
     """
 
     block: NormalBlock
@@ -46,15 +46,15 @@ class SpikeAndSlab(FactorialPrior):
 
 
 def sparse(*, size: int, gamma: float, sigma: float) -> Latents:
-    """``prior=sparse``: one block ``z``, each factor a mixture of N(0, 1) and N(0, σ₀²).
+    """Build the latents of ``prior=sparse``: one block ``z``, each factor a mixture of N(0, 1) and N(0, σ₀²).
 
     Args:
         size: the number of factors.
-        gamma: γ, the weight of the narrow part, from 0 (the standard normal prior) to 1.
-        sigma: σ₀, the narrow part's standard deviation.
+        gamma: γ, the weight of the narrow component, from 0 (the standard normal prior) to 1.
+        sigma: σ₀, the standard deviation of the narrow component.
 
     Raises:
-        ConfigError: a value out of range.
+        ConfigError: a value is out of range.
     """
     block = NormalBlock("z", at_least("prior.size", size, 1))
     return Latents([SpikeAndSlab(block, share("prior.gamma", gamma), positive("prior.sigma", sigma))])

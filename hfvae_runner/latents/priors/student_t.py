@@ -9,13 +9,16 @@ from hfvae_runner.latents.latents import FactorialPrior, Latents
 from hfvae_runner.latents.priors._checks import at_least, flag, positive
 from hfvae_runner.latents.priors._parameters import Bounded, plain
 
-# Learned degrees of freedom stay above those of Cauchy's distribution: the density is proper below 1 too, but draws
-# leave single precision's range, and its curvature at 0, (ν+1)/ν, grows without bound.
+# Lower bound of learned degrees of freedom, the value of the Cauchy distribution. The density is proper below 1 too,
+# but draws exceed the range of single precision, and the curvature at 0, (ν+1)/ν, is unbounded.
 _LEAST_NU = 1.0
 
 
 class StudentT(FactorialPrior):
-    """Independent t-distributed factors in one block, with one ν for all; no closed-form divergence."""
+    """Prior of independent t-distributed factors in one block, with one ν for all.
+
+    The KL divergence has no closed form.
+    """
 
     block: NormalBlock
     reparameterised = False
@@ -40,15 +43,15 @@ class StudentT(FactorialPrior):
 
 
 def student_t(*, size: int, nu: float, learned: bool) -> Latents:
-    """``prior=student_t``: one block ``z``, ∏_d t(z_d; ν).
+    """Build the latents of ``prior=student_t``: one block ``z``, p(z) = ∏_d t(z_d; ν).
 
     Args:
         size: the number of factors.
-        nu: ν, the degrees of freedom; where learned, the start, above 1.
+        nu: ν, the degrees of freedom; if learned, the initial value, above 1.
         learned: whether ν is trained; it stays above 1.
 
     Raises:
-        ConfigError: a value out of range.
+        ConfigError: a value is out of range.
     """
     block = NormalBlock("z", at_least("prior.size", size, 1))
     freedom = positive("prior.nu", nu)

@@ -1,7 +1,7 @@
-"""Two normal blocks whose factors are correlated in pairs (HFVAE Sec. 3; with ρ = 0 that of Sec. 5.2).
+"""Two normal blocks whose factors are correlated in pairs (HFVAE Sec. 3; with ρ = 0 the prior of Sec. 5.2).
 
-Dimension i of one block and dimension i of the other are normal with unit variances and correlation ρ, so that
-p(z) ≠ ∏_g p(z_g) while every factor's marginal stays N(0, 1): the prior's part of group_tc (HFVAE Fig. 3, A) is not 0.
+Dimension i of one block and dimension i of the other are normal with unit variances and correlation ρ. Then
+p(z) ≠ ∏_g p(z_g), while every factor's marginal is N(0, 1): the prior's part of group_tc (HFVAE Fig. 3, A) is not 0.
 """
 
 import math
@@ -20,7 +20,7 @@ from hfvae_runner.latents.priors.normal import StandardNormal
 
 
 class PairedNormal(Prior):
-    """Two standard normal blocks of one size; ``correlation`` is that of each pair of factors."""
+    """Prior of two standard normal blocks of equal size; ``correlation`` is the correlation of each pair of factors."""
 
     def __init__(self, first: NormalBlock, second: NormalBlock, correlation: float) -> None:
         super().__init__((first, second))
@@ -64,14 +64,14 @@ class PairedNormal(Prior):
 
 
 def two_groups(*, sizes: Sequence[int], correlation: float) -> Latents:
-    """``prior=two_groups``: normal blocks ``group_1`` and ``group_2``.
+    """Build the latents of ``prior=two_groups``: normal blocks ``group_1`` and ``group_2``.
 
     Args:
-        sizes: of the two; equal unless ``correlation`` is 0.
-        correlation: ρ of dimension i of both, between −1 and 1.
+        sizes: sizes of the two blocks; they must be equal unless ``correlation`` is 0.
+        correlation: ρ, the correlation of dimension i of both blocks, between −1 and 1.
 
     Raises:
-        ConfigError: a number out of range, or sizes that do not pair.
+        ConfigError: a number is out of range, or the sizes differ and ``correlation`` is not 0.
     """
     if not isinstance(sizes, list | tuple) or len(sizes) != 2:
         raise ConfigError(f"prior.sizes={sizes!r}: expected two whole numbers, as in [25, 25]")

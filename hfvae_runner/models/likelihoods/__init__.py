@@ -1,6 +1,7 @@
-"""What a decoder's output means: the likelihoods p(x|z), one family per file.
+"""The likelihoods p(x|z), one family per file. A likelihood defines the meaning of the decoder's output.
 
-Which of them fit a data set follows from what its values are (``Dataset.values``). A new family is a file here.
+The kind of a data set's values (``Dataset.values``) determines which families fit. To add a family, add a file to this
+folder.
 """
 
 from hfvae_runner.config.names import Values
@@ -23,7 +24,7 @@ FAMILIES: tuple[type[Likelihood], ...] = (
 
 
 def fitting(values: Values) -> tuple[str, ...]:
-    """Return the names of the families that can score such values."""
+    """Return the names of the families that are defined for values of this kind."""
     return tuple(family.name for family in FAMILIES if family.fits(values))
 
 

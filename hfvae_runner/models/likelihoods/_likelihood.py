@@ -1,6 +1,6 @@
-"""What every likelihood is.
+"""The base class of the likelihoods.
 
-Shapes, here and in the families: B batch; * the shape of one example; P decoder outputs per value of x.
+Shapes, also in the families: B batch; * the shape of one example; P decoder outputs per value of x.
 """
 
 from abc import ABC, abstractmethod
@@ -12,11 +12,11 @@ from hfvae_runner.config.names import Values
 
 
 class Likelihood(nn.Module, ABC):
-    """p(x|z) of one example, given the decoder's output.
+    """Likelihood p(x|z), with parameters from the decoder's output.
 
     Attributes:
-        name: its choice in the group ``likelihood``.
-        support: the values that it is a likelihood of.
+        name: the name in the config group ``likelihood``.
+        support: the kind of values on which it is a distribution.
         parameters_per_value: P.
     """
 
@@ -29,17 +29,17 @@ class Likelihood(nn.Module, ABC):
 
     @classmethod
     def fits(cls, values: Values) -> bool:
-        """Return whether it can score such values: a density over all real numbers scores those from 0 to 1, too."""
+        """Return whether the likelihood is defined for such values; a density on the reals also covers [0, 1]."""
         return values == cls.support or (cls.support, values) == ("real", "unit_interval")
 
     @abstractmethod
     def log_prob(self, x: Tensor, raw: Tensor) -> Tensor:
-        """log p(x|z), summed over the example's values: x [B, *], raw [B, P, *] -> [B], nats."""
+        """Return log p(x|z) summed over the example's values: x [B, *], raw [B, P, *] -> [B], in nats."""
 
     @abstractmethod
     def mean(self, raw: Tensor) -> Tensor:
-        """E[x|z], for figures: raw [B, P, *] -> [B, *]."""
+        """Return E[x|z], for figures: raw [B, P, *] -> [B, *]."""
 
     def settings(self) -> dict[str, float]:
-        """Return its numbers beside the decoder's, fixed or learned, for metrics.json."""
+        """Return the likelihood's own parameters, fixed or learned, for metrics.json."""
         return {}

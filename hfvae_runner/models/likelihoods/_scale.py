@@ -1,4 +1,4 @@
-"""Likelihoods with a location and a scale, and where the scale comes from."""
+"""Likelihoods with a location and a scale, and the sources of the scale."""
 
 import math
 from abc import abstractmethod
@@ -13,14 +13,14 @@ _WORDS = ("predicted", "learned")
 
 
 class Scale(nn.Module):
-    """log σ, from one of three sources.
+    """Log scale log σ from one of three sources.
 
     Args:
-        scale: ``predicted``: the decoder's second output for each value; ``learned``: one number for all values,
-            a parameter that starts at σ = 1; or a number, which is σ.
+        scale: ``predicted``: the decoder's second output for each value; ``learned``: one trained number for all
+            values, initially σ = 1; or a number above 0, which is σ.
 
     Attributes:
-        parameters_per_value: P, the decoder's outputs per value, the location among them.
+        parameters_per_value: P, the number of decoder outputs per value: 1 (location), or 2 if the scale is predicted.
 
     Raises:
         ConfigError: the scale is none of these.
@@ -45,21 +45,21 @@ class Scale(nn.Module):
             )
 
     def forward(self, raw: Tensor) -> Tensor:
-        """log σ, [B, *] or one number, from raw [B, P, *]."""
+        """Return log σ for raw [B, P, *]: [B, *] if predicted, otherwise a scalar."""
         return raw[:, 1] if self.shared is None else self.shared
 
     def settings(self) -> dict[str, float]:
-        """σ where it is one number."""
+        """Return σ as ``scale`` if it is one number for all values, otherwise an empty dictionary."""
         if self._fixed is not None:
             return {"scale": self._fixed}
         return {} if self.shared is None else {"scale": math.exp(self.shared.item())}
 
 
 class LocationScaleLikelihood(Likelihood):
-    """Independent real values, each with a location from the decoder and a scale as in ``Scale``.
+    """Likelihood of independent real values, each with a location from the decoder and a scale as in ``Scale``.
 
     Raises:
-        ConfigError: the scale is not one that ``Scale`` knows.
+        ConfigError: ``Scale`` does not accept the scale.
     """
 
     support = "real"
@@ -71,7 +71,7 @@ class LocationScaleLikelihood(Likelihood):
 
     @abstractmethod
     def log_density(self, x: Tensor, location: Tensor, log_scale: Tensor) -> Tensor:
-        """log p of each value, elementwise; the arguments broadcast. Nats."""
+        """Return log p of each value in nats, elementwise. The arguments are broadcast."""
 
     def log_prob(self, x: Tensor, raw: Tensor) -> Tensor:
         return self.log_density(x, raw[:, 0], self.scale(raw)).flatten(1).sum(1)

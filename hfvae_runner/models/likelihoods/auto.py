@@ -1,4 +1,4 @@
-"""The likelihood that fits the values of a data set, where a choice of data set leaves them open."""
+"""The default likelihood for the kind of a data set's values, for data sets whose kind of values is not fixed."""
 
 from hfvae_runner.config.names import Values
 from hfvae_runner.models.likelihoods._likelihood import Likelihood
@@ -8,14 +8,14 @@ from hfvae_runner.models.likelihoods.multinomial import MultinomialLikelihood
 
 
 def auto(*, values: Values, scale: float | str) -> Likelihood:
-    """Return the likelihood that is usual for such values.
+    """Return the usual likelihood for a kind of values: Bernoulli, normal or multinomial.
 
     Args:
-        values: of the data set.
-        scale: of the normal distribution for real numbers, as in ``GaussianLikelihood``; others have none.
+        values: kind of the data set's values.
+        scale: scale of the normal distribution for real values, as in ``GaussianLikelihood``; unused for other values.
 
     Raises:
-        ConfigError: the scale is not one that ``GaussianLikelihood`` knows.
+        ConfigError: ``GaussianLikelihood`` does not accept the scale.
     """
     gaussian = GaussianLikelihood(scale=scale)
     return {"unit_interval": BernoulliLikelihood, "real": lambda: gaussian, "counts": MultinomialLikelihood}[values]()

@@ -1,4 +1,4 @@
-"""Pixels as Bernoulli variables; the decoder gives logits."""
+"""The Bernoulli likelihood of pixels; the decoder returns logits."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,10 @@ from hfvae_runner.models.likelihoods._likelihood import Likelihood
 
 
 class BernoulliLikelihood(Likelihood):
-    """∏ p^x (1−p)^(1−x); of grey values the cross entropy, which is normalised for black and white alone."""
+    """Bernoulli likelihood ∏ p^x (1−p)^(1−x).
+
+    For grey values log p(x|z) is the negative cross entropy; it is normalised only for binary values.
+    """
 
     name = "bernoulli"
     support = "unit_interval"

@@ -1,4 +1,4 @@
-"""A bag of words as words drawn one by one; the decoder gives a logit for each word of the vocabulary."""
+"""The likelihood of a bag of words as a sequence of words; the decoder returns a logit for each vocabulary word."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from hfvae_runner.models.likelihoods._likelihood import Likelihood
 
 
 class CategoricalLikelihood(Likelihood):
-    """∏ p_v^count_v: the probability of the words in one order, as text models count it for the perplexity."""
+    """Categorical likelihood ∏ p_v^count_v: the probability of the words in one order, as used for the perplexity."""
 
     name = "categorical"
     support = "counts"
@@ -17,7 +17,5 @@ class CategoricalLikelihood(Likelihood):
         return multinomial.log_prob_words(x.flatten(1), raw[:, 0].flatten(1))
 
     def mean(self, raw: Tensor) -> Tensor:
-        """Return the expected share of each word, raw [B, 1, *] -> [B, *]: the decoder does not know how many there
-        are.
-        """
+        """Return the expected share of each word, raw [B, 1, *] -> [B, *]. The decoder does not model their number."""
         return torch.softmax(raw[:, 0].flatten(1), dim=1).view_as(raw[:, 0])

@@ -1,4 +1,4 @@
-"""Grey values as continuous Bernoulli variables (Loaiza-Ganem & Cunningham 2019); the decoder gives logits."""
+"""The continuous Bernoulli likelihood of grey values (Loaiza-Ganem & Cunningham 2019); the decoder returns logits."""
 
 from torch import Tensor
 
@@ -7,7 +7,7 @@ from hfvae_runner.models.likelihoods._likelihood import Likelihood
 
 
 class ContinuousBernoulliLikelihood(Likelihood):
-    """The Bernoulli cross entropy, normalised over the values from 0 to 1."""
+    """Continuous Bernoulli likelihood: ∏ p^x (1−p)^(1−x), normalised over x from 0 to 1."""
 
     name = "continuous_bernoulli"
     support = "unit_interval"

@@ -1,4 +1,4 @@
-"""Values as normal variables; the decoder gives means, and log standard deviations too where they are predicted."""
+"""The normal likelihood of real values; the decoder returns means and, if predicted, log standard deviations."""
 
 from torch import Tensor
 
@@ -7,10 +7,12 @@ from hfvae_runner.models.likelihoods._scale import LocationScaleLikelihood
 
 
 class GaussianLikelihood(LocationScaleLikelihood):
-    """∏ N(x; mean, scale²), the scale as in ``Scale``; predicted, it is the α-β paper's (Table 1b, App. B).
+    """Normal likelihood ∏ N(x; mean, scale²), with the scale as in ``Scale``.
+
+    With a predicted scale it is the likelihood of the α-β paper (Table 1b, App. B).
 
     Raises:
-        ConfigError: the scale is not one that ``Scale`` knows.
+        ConfigError: ``Scale`` does not accept the scale.
     """
 
     name = "gaussian"

@@ -1,4 +1,4 @@
-"""Values as Laplace variables; the decoder gives locations, and the logs of the scales too where they are predicted."""
+"""The Laplace likelihood of real values; the decoder returns locations and, if predicted, log scales."""
 
 from torch import Tensor
 
@@ -7,12 +7,12 @@ from hfvae_runner.models.likelihoods._scale import LocationScaleLikelihood
 
 
 class LaplaceLikelihood(LocationScaleLikelihood):
-    """∏ exp(−|x − location| / scale) / (2·scale), the scale as in ``Scale``.
+    """Laplace likelihood ∏ exp(−|x − location| / scale) / (2·scale), with the scale as in ``Scale``.
 
-    The α-β paper's authors have it with the fixed scale 0.1 for Fashion-MNIST.
+    The α-β paper's authors use it with the fixed scale 0.1 for Fashion-MNIST.
 
     Raises:
-        ConfigError: the scale is not one that ``Scale`` knows.
+        ConfigError: ``Scale`` does not accept the scale.
     """
 
     name = "laplace"

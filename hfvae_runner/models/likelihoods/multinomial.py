@@ -1,4 +1,4 @@
-"""A bag of words as a multinomial variable, its length given; the decoder gives a logit for each word."""
+"""The multinomial likelihood of a bag of words, given its length; the decoder returns a logit for each word."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from hfvae_runner.models.likelihoods._likelihood import Likelihood
 
 
 class MultinomialLikelihood(Likelihood):
-    """n!/∏ count_v! · ∏ p_v^count_v: the probability of the bag itself, whatever the words' order."""
+    """Multinomial likelihood n!/∏ count_v! · ∏ p_v^count_v: the probability of the bag, for any word order."""
 
     name = "multinomial"
     support = "counts"
@@ -18,7 +18,5 @@ class MultinomialLikelihood(Likelihood):
         return multinomial.log_coefficient(counts) + multinomial.log_prob_words(counts, raw[:, 0].flatten(1))
 
     def mean(self, raw: Tensor) -> Tensor:
-        """Return the expected share of each word, raw [B, 1, *] -> [B, *]: the decoder does not know how many there
-        are.
-        """
+        """Return the expected share of each word, raw [B, 1, *] -> [B, *]. The decoder does not model their number."""
         return torch.softmax(raw[:, 0].flatten(1), dim=1).view_as(raw[:, 0])

@@ -1,7 +1,7 @@
 """Encoders and decoders, one paper's table per file.
 
-A model factory takes the data set's ``input_shape``, the ``latents`` and the ``likelihood``, and returns ``Networks``;
-whatever else it takes comes from the model's YAML. A new paper's network is a file here.
+A model factory takes the data set's ``input_shape``, the ``latents`` and the ``likelihood``, and returns ``Networks``.
+Its other arguments come from the model's YAML file. To add a network, add a file to this folder.
 """
 
 from hfvae_runner.models.networks._networks import Networks

@@ -1,8 +1,8 @@
-"""What the networks for images share: the check of the data's shape, and convolutions that halve or double the side.
+"""Shared parts of the networks for images: a check of the data's shape, and convolutions that halve or double the side.
 
-Every convolution of the papers' tables is 4×4 with stride 2 unless it says otherwise. Where a table is silent about the
-padding, it is the one pixel that makes the sides come out. No layer in front of a batch normalisation has a bias, which
-the normalisation would take away again.
+Every convolution of the papers' tables is 4×4 with stride 2 unless stated otherwise. Where a table does not state the
+padding, it is one pixel, which gives the sides of the table. A layer before a batch normalisation has no bias, because
+the normalisation would remove it.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,16 @@ from hfvae_runner.models.likelihoods import Likelihood
 
 
 def channels_of(model: str, side: int, input_shape: tuple[int, ...], likelihood: Likelihood) -> int:
-    """Return the channels of images of side × side: 1 grey, 3 in colour.
+    """Return the number of channels of images of side × side pixels: 1 for grey images, 3 for colour images.
+
+    Args:
+        model: name of the model, for the message.
+        side: required side in pixels.
+        input_shape: shape of one example.
+        likelihood: the likelihood; its support distinguishes bags of words from vectors in the message.
 
     Raises:
-        ConfigError: the data are not such images.
+        ConfigError: the data are not images of side × side pixels.
     """
     if len(input_shape) != 3:
         words = likelihood.support == "counts"
@@ -35,12 +41,12 @@ def channels_of(model: str, side: int, input_shape: tuple[int, ...], likelihood:
 
 
 def down(channels: Sequence[int], *, batch_norm: bool = False, slope: float = 0.0) -> list[nn.Module]:
-    """Convolutions from each number of channels to the next, each halving the side.
+    """Return convolutions from each number of channels to the next, each of which halves the side.
 
     Args:
-        channels: the input's first.
-        batch_norm: normalise between convolution and activation.
-        slope: of the activation below 0; with 0 it is a ReLU.
+        channels: numbers of channels, beginning with the input's.
+        batch_norm: whether to normalise between convolution and activation.
+        slope: slope of the activation below 0; 0 gives a ReLU.
     """
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(channels):
@@ -52,11 +58,13 @@ def down(channels: Sequence[int], *, batch_norm: bool = False, slope: float = 0.
 
 
 def up(channels: Sequence[int], *, batch_norm: bool = False) -> list[nn.Module]:
-    """Transposed convolutions from each number of channels to the next, each doubling the side and followed by a ReLU.
+    """Return transposed convolutions from each number of channels to the next, each followed by a ReLU.
+
+    Each of them doubles the side.
 
     Args:
-        channels: the input's first.
-        batch_norm: normalise between convolution and activation.
+        channels: numbers of channels, beginning with the input's.
+        batch_norm: whether to normalise between convolution and activation.
     """
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(channels):
@@ -68,10 +76,10 @@ def up(channels: Sequence[int], *, batch_norm: bool = False) -> list[nn.Module]:
 
 
 def to_pixels(inputs: int, channels: int, likelihood: Likelihood, *, bias: bool = True) -> list[nn.Module]:
-    """Return the last doubling, to the likelihood's parameters of every pixel: [B, inputs, H, W] -> [B, P, channels,
-    2H, 2W].
+    """Return the last layers, from hidden channels to the likelihood's parameters of all pixels.
 
-    Nothing follows, since the likelihood takes logits where the papers end in a sigmoid.
+    [B, inputs, H, W] -> [B, P, channels, 2H, 2W]. There is no activation: the likelihood takes logits where the papers'
+    decoders end with a sigmoid.
     """
     per_value = likelihood.parameters_per_value
     return [

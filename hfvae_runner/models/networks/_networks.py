@@ -1,6 +1,6 @@
-"""What the model factories share: the pair that they return, fully connected layers, and heads.
+"""Shared parts of the model factories: their return type, fully connected layers, and heads.
 
-Heads turn hidden units into posterior parameters.
+Heads map hidden units to posterior parameters.
 """
 
 import math
@@ -19,10 +19,10 @@ from hfvae_runner.models.linear import Linear
 
 @dataclass(frozen=True)
 class Networks:
-    """What a model factory returns.
+    """Encoder and decoder, the result of a model factory.
 
     Attributes:
-        encoder: x [B, *] -> all posterior parameters side by side, [B, Σ P_g].
+        encoder: x [B, *] -> all posterior parameters, concatenated, [B, Σ P_g].
         decoder: code [B, Σ C_g] -> the likelihood's parameters, [B, P, *].
     """
 
@@ -31,7 +31,7 @@ class Networks:
 
 
 def fully_connected(sizes: Sequence[int], activation: type[nn.Module]) -> list[nn.Module]:
-    """Linear layers from each size to the next, each followed by the activation. The first size is the input's."""
+    """Return linear layers from each size to the next, each followed by the activation; the first is the input's."""
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
         layers += [Linear(inputs, outputs), activation()]
@@ -39,15 +39,13 @@ def fully_connected(sizes: Sequence[int], activation: type[nn.Module]) -> list[n
 
 
 def to_values(inputs: int, input_shape: tuple[int, ...], likelihood: Likelihood) -> list[nn.Module]:
-    """Return the decoder's last linear layer, to the likelihood's parameters of every value: [B, inputs] -> [B, P,
-    *].
-    """
+    """Return the decoder's last linear layer, to the likelihood's parameters of x: [B, inputs] -> [B, P, *]."""
     per_value = likelihood.parameters_per_value
     return [Linear(inputs, math.prod(input_shape) * per_value), nn.Unflatten(1, (per_value, *input_shape))]
 
 
 class LinearHeads(nn.Module):
-    """All posterior parameters straight from the same hidden units, [B, H] -> [B, Σ P_g]."""
+    """One linear layer from hidden units to all posterior parameters, [B, H] -> [B, Σ P_g]."""
 
     def __init__(self, hidden: int, latents: Latents) -> None:
         super().__init__()
@@ -59,9 +57,9 @@ class LinearHeads(nn.Module):
 
 
 class BranchedHeads(nn.Module):
-    """HFVAE Table 4: mean and log σ of a normal block each from a branch of their own, logits straight from the units.
+    """Heads of HFVAE Table 4, [B, H] -> [B, Σ P_g].
 
-    [B, H] -> [B, Σ P_g].
+    The mean and log σ of a normal block each have a branch with a hidden layer. Logits are linear in the hidden units.
     """
 
     def __init__(self, hidden: int, branch: int, latents: Latents) -> None:

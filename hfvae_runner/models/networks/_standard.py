@@ -1,8 +1,9 @@
 """The convolutions of Higgins et al. (2017) and Locatello et al. (2019), for images of 64×64 and of other sides.
 
-For 64×64, encoder: convolutions with 32, 32, 64, 64 channels, stride 2 and ReLU, FC 256 ReLU, linear heads. Decoder:
-FC 256 ReLU, FC 1024 ReLU, transposed convolutions with 64, 32, 32 channels, stride 2 and ReLU, and one to the pixels.
-For other sides there are as many convolutions as bring the side to four pixels or fewer, the last two with 64 channels.
+Encoder for 64×64: convolutions with 32, 32, 64, 64 channels, stride 2 and ReLU, FC 256 ReLU, linear heads.
+Decoder for 64×64: FC 256 ReLU, FC 1024 ReLU, transposed convolutions with 64, 32, 32 channels, stride 2 and ReLU, and
+one to the pixels. For other sides, the number of convolutions is the smallest that reduces the side to four pixels or
+fewer. The last two have 64 channels.
 """
 
 from itertools import pairwise
@@ -21,14 +22,15 @@ _SMALLEST = 4
 def standard(
     channels: int, side: int, *, kernel: int, model: str, latents: Latents, likelihood: Likelihood
 ) -> Networks:
-    """Build the pair of networks for images [C, S, S].
+    """Build the encoder and decoder for images [C, S, S].
 
     Args:
-        channels, side: C and S, from 8 on.
+        channels: C.
+        side: S, in pixels.
         kernel: side of the encoder's last two convolutions, 2 or 4.
-        model: the choice, for the message.
-        latents: whose posterior parameters the encoder gives.
-        likelihood: whose parameters the decoder gives.
+        model: name of the model, for the message.
+        latents: the latents whose posterior parameters the encoder returns.
+        likelihood: the likelihood whose parameters the decoder returns.
 
     Raises:
         ConfigError: the kernel is not 2 or 4.
@@ -65,7 +67,7 @@ def _down(channels: int, widths: list[int], kernel: int) -> list[nn.Module]:
 
 
 def _up(widths: list[int], sides: list[int]) -> list[nn.Module]:
-    """Transposed convolutions through these sides; the last one has no activation, since it gives parameters."""
+    """Return transposed convolutions through these sides; the last one returns parameters and has no activation."""
     layers: list[nn.Module] = []
     for (inputs, outputs), (before, after) in zip(pairwise(widths), pairwise(sides), strict=True):
         layers.append(nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1, output_padding=after - 2 * before))

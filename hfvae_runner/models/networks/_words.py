@@ -1,6 +1,6 @@
-"""What the networks for bags of words share: the check of the data, and a decoder whose topics can be read.
+"""Shared parts of the networks for bags of words: a check of the data, and a decoder that returns its topics.
 
-Shapes: B batch; T topics, which are the decoder's inputs; V words of the vocabulary.
+Shapes: B batch; T topics, the decoder's inputs; V words of the vocabulary.
 """
 
 import torch
@@ -11,10 +11,10 @@ from hfvae_runner.models.likelihoods import Likelihood
 
 
 def vocabulary_of(model: str, input_shape: tuple[int, ...], likelihood: Likelihood) -> int:
-    """V.
+    """Return V, the size of the vocabulary.
 
     Raises:
-        ConfigError: the data are not bags of words.
+        ConfigError: the data are not bags of words. The message names ``model``.
     """
     if len(input_shape) == 1 and likelihood.support == "counts":
         return input_shape[0]
@@ -26,7 +26,7 @@ def vocabulary_of(model: str, input_shape: tuple[int, ...], likelihood: Likeliho
 
 
 class TopicDecoder(nn.Module):
-    """A linear layer from topics to words, with whatever stands before and after it: [B, T] -> logits [B, 1, V]."""
+    """Decoder with a linear layer from topics to words, and modules before and after it: [B, T] -> logits [B, 1, V]."""
 
     def __init__(self, before: nn.Module, words: nn.Linear, after: nn.Module) -> None:
         super().__init__()
@@ -39,18 +39,17 @@ class TopicDecoder(nn.Module):
         return logits[:, None]
 
     def word_weights(self) -> Tensor:
-        """Return what one unit more of a topic adds to each word's logit, before ``after``; [T, V], detached.
+        """Return the change of each word's logit, before ``after``, per unit of a topic; [T, V], detached.
 
-        The largest values of a row are the topic's top words. Where a topic may be negative (NVDM), the smallest ones
-        are the top words of its other end.
+        The largest values of a row are the topic's top words. If a topic may be negative (NVDM), the smallest values
+        are the top words of its negative direction.
         """
         return self.words.weight.detach().T
 
     def topics(self) -> Tensor:
-        """Return each topic as a distribution over the words, the softmax of its row of ``word_weights``; [T, V],
-        detached.
+        """Return each topic's distribution over the words, the softmax of its ``word_weights``; [T, V], detached.
 
-        Rows stand in the order of the code's columns: for normal blocks that is ``latents.factor_names``. What the
-        words have in common (the bias, the batch normalisation) is left out, as in Srivastava and Sutton's own lists.
+        The rows have the order of the code's columns, which for normal blocks is that of ``latents.factor_names``. The
+        bias and the batch normalisation, common to all topics, are excluded, as in Srivastava and Sutton's lists.
         """
         return torch.softmax(self.word_weights(), dim=1)

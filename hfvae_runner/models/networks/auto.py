@@ -1,4 +1,4 @@
-"""Networks that fit the data: a multilayer perceptron for vectors, the field's standard convolutions for images."""
+"""Networks chosen by the data's shape: a multilayer perceptron for vectors, standard convolutions for images."""
 
 from collections.abc import Sequence
 
@@ -22,17 +22,17 @@ def auto(
     hidden: Sequence[int] = (400, 200),
     kernel: int = 2,
 ) -> Networks:
-    """Build the pair of networks; for images of 64×64 it is that of ``conv_standard64``.
+    """Build the encoder and decoder; for images of 64×64 they equal those of ``conv_standard64``.
 
     Args:
-        input_shape: (D,) of vectors, or (C, S, S) of images with S from 16 to 256 and C from 1 to 4.
-        latents: whose posterior parameters the encoder gives.
-        likelihood: whose parameters the decoder gives.
-        hidden: units of the layers for vectors, from the data to the latents; the decoder has them in reverse.
+        input_shape: (D,) for vectors, or (C, S, S) for images with S from 16 to 256 and C from 1 to 4.
+        latents: the latents whose posterior parameters the encoder returns.
+        likelihood: the likelihood whose parameters the decoder returns.
+        hidden: units of the layers for vectors, from the data to the latents; the decoder uses the reverse order.
         kernel: side of the last two convolutions of the encoder for images, 2 or 4.
 
     Raises:
-        ConfigError: there are no such networks for the data, or an option is out of range.
+        ConfigError: the data are bags of words or images of another shape, or an option is out of range.
     """
     if likelihood.support == "counts":
         raise ConfigError("model=auto does not take bags of words; expected model=prodlda or model=nvdm")

@@ -1,10 +1,10 @@
 """HFVAE Table 6: the convolutions with batch normalisation for CelebA, images of 64×64.
 
-Encoder: convolutions with 32, 32, 64, 64 channels, each with BatchNorm and ReLU; from there the discrete logits, and
-256 ReLU each for mean and log σ. Decoder: FC 256 ReLU, FC 1024 tanh, transposed convolutions with 64, 32, 32 channels,
-each with BatchNorm and ReLU, and one to the pixels.
-The table prints a ReLU behind "FC. 2 × 20", the means and scales themselves. It would forbid negative means and, for
-log σ, any posterior narrower than the prior; Tables 4 and 5 have none there, and neither has this.
+Encoder: convolutions with 32, 32, 64, 64 channels, each with BatchNorm and ReLU, followed by the discrete logits, and
+by FC 256 ReLU each for mean and log σ. Decoder: FC 256 ReLU, FC 1024 tanh, transposed convolutions with 64, 32, 32
+channels, each with BatchNorm and ReLU, and one to the pixels.
+The table has a ReLU after "FC. 2 × 20", the means and scales themselves. It would exclude negative means and, for
+log σ, posteriors narrower than the prior. Tables 4 and 5 have no ReLU there, and it is omitted here.
 """
 
 from torch import nn
@@ -16,7 +16,7 @@ from hfvae_runner.models.networks._networks import BranchedHeads, Networks, full
 
 
 def conv_celeba(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
-    """Return the pair of networks for images of 64×64. Batch normalisation keeps running means, which a step updates.
+    """Build the encoder and decoder for images of 64×64. Every training step updates batch normalisation's statistics.
 
     Raises:
         ConfigError: the data are not images of 64×64.

@@ -1,8 +1,8 @@
-"""β-TCVAE's convolutions with batch normalisation for 3D faces, images of 64×64; from its authors' code.
+"""β-TCVAE's convolutions with batch normalisation for 3D faces, images of 64×64, from its authors' code.
 
-Encoder: convolutions with 32, 32, 64, 64 channels and a 4×4 one of stride 1 with 512, each with BatchNorm and ReLU, and
-a 1×1 one to the posterior parameters. The decoder mirrors it.
-The paper's text gives no table; rtqichen/beta-tcvae (``vae_quant.py``, ``--conv``) is the source.
+Encoder: convolutions with 32, 32, 64, 64 channels and a 4×4 convolution of stride 1 with 512 channels, each with
+BatchNorm and ReLU, and a 1×1 convolution to the posterior parameters. The decoder mirrors the encoder.
+The paper has no table of this network. Source: rtqichen/beta-tcvae (``vae_quant.py``, ``--conv``).
 """
 
 from torch import nn
@@ -14,7 +14,7 @@ from hfvae_runner.models.networks._networks import LinearHeads, Networks
 
 
 def conv_faces(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
-    """Return the pair of networks for images of 64×64. Batch normalisation keeps running means, which a step updates.
+    """Build the encoder and decoder for images of 64×64. Every training step updates batch normalisation's statistics.
 
     Raises:
         ConfigError: the data are not images of 64×64.
@@ -26,7 +26,7 @@ def conv_faces(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Li
         nn.BatchNorm2d(512),
         nn.ReLU(),
         nn.Flatten(),
-        LinearHeads(512, latents),  # a 1×1 convolution of a single place
+        LinearHeads(512, latents),  # equal to a 1×1 convolution of a single pixel
     )
     decoder = nn.Sequential(
         nn.Unflatten(1, (latents.n_code, 1, 1)),

@@ -1,8 +1,8 @@
-"""JointVAE App. B, the 32×32 pair: the table's networks without the last encoder and the first decoder convolution.
+"""JointVAE App. B, networks for 32×32: the table's networks without the last encoder and first decoder convolution.
 
-Encoder: 4×4 convolutions of stride 2 with 32, 32, 64 channels, FC 256, linear heads; the decoder mirrors it. ReLU.
-The authors' code (Schlumberger/joint-vae), and so the MNIST model that they released, has 32, 64, 64 channels in the
-encoder and the paper's 64, 32, 32 in the decoder. The decoder gives logits where the paper ends in a sigmoid.
+Encoder: 4×4 convolutions of stride 2 with 32, 32, 64 channels, FC 256, linear heads, with ReLU. The decoder mirrors it.
+The authors' code (Schlumberger/joint-vae), and therefore their released MNIST model, has 32, 64, 64 channels in the
+encoder and the paper's 64, 32, 32 in the decoder. The decoder returns logits where the paper's ends with a sigmoid.
 """
 
 from collections.abc import Sequence
@@ -19,13 +19,16 @@ from hfvae_runner.models.networks._networks import LinearHeads, Networks, fully_
 def conv_joint32(
     *, channels: Sequence[int], input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood
 ) -> Networks:
-    """Return the pair of networks for images of 32×32.
+    """Build the encoder and decoder for images of 32×32.
 
     Args:
-        channels: of the encoder's three convolutions. The decoder has 64, 32, 32 whatever they are.
+        channels: channels of the encoder's three convolutions. The decoder always has 64, 32, 32.
+        input_shape: (C, 32, 32).
+        latents: the latents whose posterior parameters the encoder returns.
+        likelihood: the likelihood whose parameters the decoder returns.
 
     Raises:
-        ConfigError: ``channels`` are not three whole numbers, or the data are not images of 32×32.
+        ConfigError: ``channels`` are not three whole numbers from 1 on, or the data are not images of 32×32.
     """
     first, second, third = _three(channels)
     if len(input_shape) != 3:
@@ -52,10 +55,10 @@ def conv_joint32(
 
 
 def _three(channels: object) -> tuple[int, int, int]:
-    """Return the option ``model.channels``.
+    """Return the option ``model.channels`` as three numbers.
 
     Raises:
-        ConfigError: not three whole numbers from 1 on.
+        ConfigError: the option is not a list of three whole numbers from 1 on.
     """
     given = channels if isinstance(channels, list | tuple) else ()
     if len(given) != 3 or not all(isinstance(each, int) and not isinstance(each, bool) and each > 0 for each in given):

@@ -1,7 +1,7 @@
 """JointVAE App. B: the table's networks, for chairs and CelebA at 64×64.
 
-Encoder: convolutions with 32, 32, 64, 64 channels, FC 256, linear heads; the decoder mirrors it. ReLU.
-The decoder gives logits where the paper ends in a sigmoid.
+Encoder: convolutions with 32, 32, 64, 64 channels, FC 256, linear heads, with ReLU. The decoder mirrors it.
+The decoder returns logits where the paper's ends with a sigmoid.
 """
 
 from torch import nn
@@ -13,7 +13,7 @@ from hfvae_runner.models.networks._networks import LinearHeads, Networks, fully_
 
 
 def conv_joint64(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
-    """Return the pair of networks for images of 64×64.
+    """Build the encoder and decoder for images of 64×64.
 
     Raises:
         ConfigError: the data are not images of 64×64.

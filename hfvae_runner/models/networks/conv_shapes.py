@@ -14,7 +14,7 @@ from hfvae_runner.models.networks._networks import LinearHeads, Networks, fully_
 
 
 def conv_shapes(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
-    """Return the pair of networks for images of 64×64.
+    """Build the encoder and decoder for images of 64×64.
 
     Raises:
         ConfigError: the data are not images of 64×64.
@@ -23,7 +23,7 @@ def conv_shapes(*, input_shape: tuple[int, ...], latents: Latents, likelihood: L
     encoder = nn.Sequential(
         *down((channels, 32, 32, 64, 64)),
         nn.Flatten(),
-        # Nothing between these two: so the table, and the authors' code.
+        # No activation between these two layers, as in the table and the authors' code.
         Linear(64 * 4 * 4, 128),
         LinearHeads(128, latents),
     )

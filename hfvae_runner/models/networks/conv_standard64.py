@@ -1,4 +1,4 @@
-"""The field's standard network for images of 64×64 (Higgins et al. 2017; Locatello et al. 2019, 12,800 models).
+"""The standard network for images of 64×64 (Higgins et al. 2017; Locatello et al. 2019, 12,800 models).
 
 Encoder: convolutions with 32, 32 (4×4), 64, 64 channels, stride 2 and ReLU, FC 256 ReLU, linear heads.
 Decoder: FC 256 ReLU, FC 1024 ReLU, transposed convolutions 4×4 with 64, 32, 32 channels and ReLU, one to the pixels.
@@ -14,14 +14,14 @@ from hfvae_runner.models.networks._standard import standard
 def conv_standard64(
     *, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood, kernel: int = 2
 ) -> Networks:
-    """Build the pair of networks.
+    """Build the encoder and decoder for images of 64×64.
 
     Args:
         input_shape: (C, 64, 64).
-        latents: whose posterior parameters the encoder gives.
-        likelihood: whose parameters the decoder gives.
-        kernel: side of the encoder's last two convolutions: 2, as in the code behind the published numbers, or 4, as in
-            the papers' tables.
+        latents: the latents whose posterior parameters the encoder returns.
+        likelihood: the likelihood whose parameters the decoder returns.
+        kernel: side of the encoder's last two convolutions: 2, as in the code of the published results, or 4, as in the
+            papers' tables.
 
     Raises:
         ConfigError: the data are not images of 64×64, or the kernel is not 2 or 4.

@@ -1,9 +1,9 @@
-"""α-β paper, Table 1c: the networks after DCGAN for CelebA, images of 64×64.
+"""α-β paper, Table 1c: DCGAN-like networks for CelebA, images of 64×64.
 
-Encoder: convolutions with 32, 64, 128, 256 channels, each with BatchNorm and LeakyReLU 0.2, and a 4×4 one of stride 1
-each for mean and scale. Decoder: a transposed 4×4 convolution of stride 1 with 256 channels, then 128, 64, 32 channels,
-each with BatchNorm and ReLU, and one to the pixels.
-The weights start as DCGAN's, N(0, 0.02²), and the last layer has no bias: both as in the authors' code for
+Encoder: convolutions with 32, 64, 128, 256 channels, each with BatchNorm and LeakyReLU 0.2, and a 4×4 convolution of
+stride 1 each for mean and scale. Decoder: a transposed 4×4 convolution of stride 1 with 256 channels, then transposed
+convolutions with 128, 64, 32 channels, each with BatchNorm and ReLU, and one to the pixels.
+The initial weights are N(0, 0.02²), as in DCGAN, and the last layer has no bias. Both follow the authors' code for
 Fashion-MNIST (iffsid/disentangling-disentanglement).
 """
 
@@ -16,7 +16,7 @@ from hfvae_runner.models.networks._networks import LinearHeads, Networks
 
 
 def dcgan_celeba(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
-    """Return the pair of networks for images of 64×64. Batch normalisation keeps running means, which a step updates.
+    """Build the encoder and decoder for images of 64×64. Every training step updates batch normalisation's statistics.
 
     Raises:
         ConfigError: the data are not images of 64×64.
@@ -25,7 +25,7 @@ def dcgan_celeba(*, input_shape: tuple[int, ...], latents: Latents, likelihood: 
     encoder = nn.Sequential(
         *down((channels, 32, 64, 128, 256), batch_norm=True, slope=0.2),
         nn.Flatten(),
-        LinearHeads(256 * 4 * 4, latents),  # 4×4 convolutions of 4×4 places
+        LinearHeads(256 * 4 * 4, latents),  # equal to 4×4 convolutions of 4×4 pixels
     )
     decoder = nn.Sequential(
         nn.Unflatten(1, (latents.n_code, 1, 1)),

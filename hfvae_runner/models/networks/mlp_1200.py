@@ -1,7 +1,7 @@
 """ISA-VAE App. A.4: the multilayer perceptron of β-TCVAE and ISA-VAE for dSprites (or any other data of a fixed size).
 
 Encoder: FC 1200 ReLU twice, FC posterior parameters. Decoder: FC 1200 tanh three times, FC pixels.
-The listing's ``conv_z``, in ISA-VAE's appendix as in β-TCVAE's code, is never called, and is left out.
+The listing's ``conv_z``, in ISA-VAE's appendix and in β-TCVAE's code, is never called and is omitted here.
 """
 
 import math
@@ -14,7 +14,7 @@ from hfvae_runner.models.networks._networks import LinearHeads, Networks, fully_
 
 
 def mlp_1200(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
-    """Return the pair of networks; with 64×64 inputs and Normal 10 it has 6,381,620 + 7,814,896 parameters."""
+    """Build the encoder and decoder; for 64×64 inputs and Normal 10 they have 6,381,620 + 7,814,896 parameters."""
     encoder = nn.Sequential(
         nn.Flatten(),
         *fully_connected((math.prod(input_shape), 1200, 1200), nn.ReLU),

@@ -1,6 +1,6 @@
 """HFVAE Table 5: the multilayer perceptron for dSprites, 64×64 binary pixels (or any other data of a fixed size).
 
-Encoder: FC 1200 ReLU twice; from there the discrete logits, and 400 ReLU each for mean and log σ.
+Encoder: FC 1200 ReLU twice, followed by the discrete logits, and by FC 400 ReLU each for mean and log σ.
 Decoder: FC 400 tanh, FC 1200 tanh twice, FC pixels.
 """
 
@@ -14,8 +14,9 @@ from hfvae_runner.models.networks._networks import BranchedHeads, Networks, full
 
 
 def mlp_dsprites(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
-    """Return the pair of networks; with 64×64 inputs, Normal 10 and Concrete 3 it has 7,330,023 + 6,847,296
-    parameters.
+    """Build the encoder and decoder.
+
+    For 64×64 inputs, Normal 10 and Concrete 3 they have 7,330,023 + 6,847,296 parameters.
     """
     encoder = nn.Sequential(
         nn.Flatten(),

@@ -1,6 +1,6 @@
 """HFVAE Table 4: the multilayer perceptron for MNIST and F-MNIST, 28×28 grey pixels (or any small image).
 
-Encoder: FC 400 ReLU; from there the discrete logits, and 200 ReLU each for mean and log σ.
+Encoder: FC 400 ReLU, followed by the discrete logits, and by FC 200 ReLU each for mean and log σ.
 Decoder: FC 200 ReLU, FC 400 ReLU, FC pixels.
 """
 
@@ -14,7 +14,10 @@ from hfvae_runner.models.networks._networks import BranchedHeads, Networks, full
 
 
 def mlp_mnist(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
-    """Return the pair of networks; with 28×28 inputs, Normal 10 and Concrete 10 it has 482,430 + 398,984 parameters."""
+    """Build the encoder and decoder.
+
+    For 28×28 inputs, Normal 10 and Concrete 10 they have 482,430 + 398,984 parameters.
+    """
     encoder = nn.Sequential(
         nn.Flatten(),
         *fully_connected((math.prod(input_shape), 400), nn.ReLU),

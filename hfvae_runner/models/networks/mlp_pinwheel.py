@@ -1,4 +1,7 @@
-"""α-β paper, Table 1b: the multilayer perceptron for pinwheel data, one hidden layer of 100 ReLU units each way."""
+"""α-β paper, Table 1b: the multilayer perceptron for pinwheel data.
+
+Encoder and decoder each have one hidden layer of 100 ReLU units.
+"""
 
 from torch import nn
 
@@ -9,7 +12,7 @@ from hfvae_runner.models.networks._networks import LinearHeads, Networks, fully_
 
 
 def mlp_pinwheel(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
-    """Return the pair of networks for vectors.
+    """Build the encoder and decoder for vectors.
 
     Raises:
         ConfigError: the data are not vectors.

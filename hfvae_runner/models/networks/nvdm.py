@@ -1,6 +1,6 @@
 """HFVAE Table 8: NVDM (Miao et al. 2016), a topic model of bags of words.
 
-Encoder: FC 500 ReLU, FC posterior parameters. Decoder: FC words; the table's softmax is the likelihood's.
+Encoder: FC 500 ReLU, FC posterior parameters. Decoder: FC words; the likelihood applies the table's softmax.
 """
 
 from torch import nn
@@ -14,11 +14,12 @@ from hfvae_runner.models.networks._words import TopicDecoder, vocabulary_of
 
 
 def nvdm(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
-    """Return the pair of networks for bags of words; the decoder is a ``TopicDecoder``, each of whose factors has two
-    ends.
+    """Build the encoder and decoder for bags of words.
 
-    Every normal posterior starts with σ = 1, as in NVDM's code (ysmiao/nvdm): counts are not bounded, and where log σ
-    grows with them from the first step on, a document of thousands of words takes σ beyond the largest float.
+    The decoder is a ``TopicDecoder``. A factor may be positive or negative, so it has top words in both directions.
+
+    Every normal posterior initially has σ = 1, as in NVDM's code (ysmiao/nvdm). Counts are unbounded: if log σ depended
+    on them from the first step, σ would exceed the largest float for a document of thousands of words.
 
     Raises:
         ConfigError: the data are not bags of words.

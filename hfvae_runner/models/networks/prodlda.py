@@ -1,12 +1,12 @@
 """HFVAE Table 7: ProdLDA (Srivastava and Sutton 2017), a topic model of bags of words.
 
 Encoder: FC 100 softplus twice, dropout, FC with BatchNorm for every mean and log σ.
-Decoder: softmax over all factors of all blocks (the topics' shares), dropout, FC words with BatchNorm. The likelihood's
-softmax over the words is the table's last: a product of experts, so that a topic's row is not a distribution itself
-(``TopicDecoder.topics`` makes it one).
+Decoder: softmax over all factors of all blocks (the topics' shares), dropout, FC words with BatchNorm. The likelihood
+applies the table's last softmax, over the words. The model is a product of experts, so a topic's row of weights is not
+a distribution; ``TopicDecoder.topics`` normalises it.
 
-Dropout draws from torch's global generator, which a checkpoint holds, and batch normalisation keeps running means: a
-step here is a function of these too, and not of its inputs alone.
+A training step depends on more than its inputs: dropout draws from torch's global generator, whose state a checkpoint
+contains, and batch normalisation has running statistics.
 """
 
 import torch
@@ -21,14 +21,14 @@ from hfvae_runner.models.networks._words import TopicDecoder, vocabulary_of
 
 
 class LogCounts(nn.Module):
-    """log(1 + x), elementwise."""
+    """Elementwise log(1 + x)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.log1p(x)
 
 
 class Shift(nn.Module):
-    """x + b, [B, n] -> [B, n]: what is left of a batch normalisation's own parameters without its scale."""
+    """Learned shift x + b, [B, n] -> [B, n], for a batch normalisation without a learned scale."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -47,15 +47,18 @@ def prodlda(
     learned_scale: bool,
     log_counts: bool,
 ) -> Networks:
-    """Return the pair of networks for bags of words; the decoder is a ``TopicDecoder`` with a topic for each factor.
+    """Build the encoder and decoder for bags of words; the decoder is a ``TopicDecoder`` with a topic for each factor.
 
     Args:
-        dropout: the share of units that is left out, in the encoder and of the topics' shares.
-        learned_scale: whether batch normalisation has a scale of its own beside its shift.
+        input_shape: (V,).
+        latents: the latents whose posterior parameters the encoder returns; all blocks must be continuous.
+        likelihood: the likelihood whose parameters the decoder returns.
+        dropout: dropout probability, in the encoder and for the topics' shares.
+        learned_scale: whether batch normalisation has a learned scale in addition to its shift.
         log_counts: whether the encoder reads log(1 + count) in place of the count.
 
     Raises:
-        ConfigError: the data are not bags of words, a factor is discrete, or ``dropout`` is not from 0 to below 1.
+        ConfigError: the data are not bags of words, a factor is discrete, or an option is out of range.
     """
     words = vocabulary_of("prodlda", input_shape, likelihood)
     if discrete := [block.name for block in latents.blocks if block.discrete]:

@@ -1,6 +1,7 @@
-"""The terms an objective may weigh, one per file; a term's name is its file's and its function's.
+"""The terms of objectives, one per file. The name of a term is the name of its file and of its function.
 
-A term is a function of one batch's ``Evidence``. A new one is a file here, and conf/objective can name it at once.
+A term is a function of one batch's ``Evidence``. To add a term, add a file to this folder; files in conf/objective can
+then use its name.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def mean(name: str) -> "MeanTerm":
-    """Return the built-in term called ``name``, one that is a mean over examples."""
+    """Return the built-in term called ``name``, which must be a mean over examples."""
     from hfvae_runner.objectives.terms._term import MeanTerm
 
     kind = getattr(import_module(f"{__name__}.{name}"), name)
@@ -25,10 +26,10 @@ def mean(name: str) -> "MeanTerm":
 
 
 def bind(name: str, latents: "Latents", options: Mapping[str, object]) -> "Term":
-    """Return the built-in term called ``name``, with its options, for these latents.
+    """Return the built-in term called ``name`` with its options, bound to the latents.
 
     Raises:
-        ConfigError: an option's value is not of the kind that the term takes, or does not fit the latents.
+        ConfigError: an option's value does not have the type that the term requires, or does not fit the latents.
     """
     from hfvae_runner.objectives.terms._term import MeanTerm
 

@@ -1,6 +1,6 @@
-"""The covariance of a batch's continuous factors, as DIP-VAE takes it (Kumar et al. 2018, Sec. 3).
+"""The covariance of a batch's continuous factors, as in DIP-VAE (Kumar et al. 2018, Sec. 3).
 
-Shapes: B batch; D the chosen factors.
+Shapes: B batch; D chosen factors.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,14 +16,16 @@ from hfvae_runner.latents.latents import Latents
 from hfvae_runner.objectives.terms._term import Term
 
 Of = Literal["means", "samples"]
-"""Of the posteriors' means, Cov[μ] (DIP-VAE-I), or of samples from q(z), Cov[μ] + diag E[σ²] (DIP-VAE-II)."""
+"""Covariance of the posterior means, Cov[μ] (DIP-VAE-I), or of samples of q(z), Cov[μ] + diag E[σ²] (DIP-VAE-II)."""
 
 
 class CovarianceTerm(Term):
-    """A function of the covariance [D, D]. Averages are over the batch, with 1/B: that is then exactly q(z)'s own.
+    """Term that is a function of the covariance [D, D].
+
+    Averages are over the batch with weights 1/B: the covariance of ``samples`` is exactly that of the batch's q(z).
 
     Raises:
-        ConfigError: a block that is discrete.
+        ConfigError: a chosen block is discrete.
     """
 
     def __init__(self, latents: Latents, blocks: Blocks, of: Of, function: Callable[[Tensor], Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""What the terms that compare q(z) with draws from the prior have in common."""
+"""Check shared by the terms that compare q(z) with draws from the prior."""
 
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.latents.evidence import Blocks
@@ -6,10 +6,10 @@ from hfvae_runner.latents.latents import Latents
 
 
 def chosen_for_draws(latents: Latents, blocks: Blocks) -> tuple[int, ...]:
-    """Return the indices of the named blocks, whose prior's draws must carry gradients to what the prior learns.
+    """Return the indices of the named blocks, and check that learned priors receive gradients through their draws.
 
     Raises:
-        ConfigError: a prior is learned and its draws do not.
+        ConfigError: a prior is learned and its draws are not reparameterised.
     """
     chosen = latents.select(blocks)
     for piece in latents.pieces(chosen):

@@ -1,8 +1,8 @@
-"""What a term is: a scalar of one batch's evidence, in nats per example.
+"""The base class of terms: a term is a scalar function of one batch's evidence, in nats per example.
 
-A term's file defines a function of its name. Either it takes the evidence and is decorated by ``batch_mean`` or
-``rewarded_batch_mean``, or it takes the latents and makes a ``Term``, which may draw noise and have parameters of its
-own. Its keyword-only arguments are the term's options in both cases.
+A term's file defines a function with the file's name. Either the function takes the evidence and is decorated with
+``batch_mean`` or ``rewarded_batch_mean``, or it takes the latents and returns a ``Term``, which may draw noise and have
+parameters of its own. In both cases its keyword-only arguments are the term's options.
 """
 
 from abc import ABC, abstractmethod
@@ -21,15 +21,16 @@ class Term(nn.Module, ABC):
     """A scalar function of one batch's evidence, bound to latents and options.
 
     Attributes:
-        sign: −1 for a reward, which the loss subtracts.
-        optimizer_options: for parameters of its own, such as ``lr``; the run's where not named.
+        sign: −1 for a reward, which the loss subtracts; otherwise 1.
+        optimizer_options: optimiser options for the term's own parameters, such as ``lr``. The run's options apply
+            where they are missing.
     """
 
     sign: int = 1
     optimizer_options: Mapping[str, object] = {}
 
     def noise(self, batch: int, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Sequence[Noise]:
-        """Return the random numbers of one evaluation, drawn outside of the step; most terms need none."""
+        """Return the random numbers of one evaluation, which are drawn outside of the step; by default none."""
         return ()
 
     @abstractmethod
@@ -37,9 +38,7 @@ class Term(nn.Module, ABC):
         """Return the term, a scalar."""
 
     def fit(self, evidence: Evidence, noise: Sequence[Noise]) -> Tensor | None:
-        """Return the loss, a scalar, that trains the term's own parameters and nothing else; None without such
-        parameters.
-        """
+        """Return the scalar loss that trains the term's own parameters only, or None if the term has none."""
         return None
 
 
@@ -53,13 +52,13 @@ class _MeanOf(Term):
     def forward(self, evidence: Evidence, noise: Sequence[Noise]) -> Tensor:
         value = self.per_example(evidence, **self.options)
         if evidence.supervised is not None and "blocks" in _keywords(self.per_example):
-            # Where the label is given, the variable that stands for it is no latent one.
+            # Where the label is given, its variable is observed and not latent.
             named = self.options.get("blocks")
             value = torch.where(evidence.supervised.given, self._without(evidence, named), value)
         return value.mean()
 
     def _without(self, evidence: Evidence, named: Any) -> Tensor:
-        """Return the term over all blocks but the supervised one, [B]; 0 where none is left."""
+        """Return the value over all chosen blocks except the supervised one, [B]; 0 if no other block is chosen."""
         assert evidence.supervised is not None
         blocks = [evidence.latents.blocks[g].name for g in evidence.latents.select(named)]
         others = [name for name in blocks if name != evidence.supervised.block]
@@ -74,26 +73,26 @@ def _keywords(function: Callable[..., object]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class MeanTerm:
-    """A kind of term that is the batch mean of a value per example.
+    """Kind of term that is the batch mean of a value per example.
 
     Attributes:
-        per_example: the same quantity before the mean, [B].
-        sign: how the term enters the loss.
+        per_example: function of the evidence and the options that returns the values before the mean, [B].
+        sign: sign of the term in the loss.
     """
 
     per_example: Callable[..., Tensor]
     sign: int = 1
 
     def bind(self, options: Mapping[str, object]) -> Term:
-        """Return the term with its options."""
+        """Return the term with these options."""
         return _MeanOf(self.per_example, self.sign, options)
 
 
 def batch_mean(per_example: Callable[..., Tensor]) -> MeanTerm:
-    """Decorator: the term that averages ``per_example`` over the batch and enters the loss with a plus."""
+    """Decorate ``per_example`` as a term: its mean over the batch, added to the loss."""
     return MeanTerm(per_example)
 
 
 def rewarded_batch_mean(per_example: Callable[..., Tensor]) -> MeanTerm:
-    """Decorator: the same, entering the loss with a minus."""
+    """Decorate ``per_example`` as a reward: its mean over the batch, subtracted from the loss."""
     return MeanTerm(per_example, sign=-1)

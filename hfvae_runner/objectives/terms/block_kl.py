@@ -8,5 +8,5 @@ from hfvae_runner.objectives.terms._term import batch_mean
 
 @batch_mean
 def block_kl(evidence: Evidence, *, blocks: Blocks = None) -> Tensor:
-    """Σ_g log q(z_g) − log p(z_g) per example, [B], nats; the sum of within_tc and dimension_kl."""
+    """Return Σ_g [log q(z_g) − log p(z_g)] per example, [B], in nats; the sum of within_tc and dimension_kl."""
     return (evidence.log_qz("block", blocks) - evidence.log_pz("block", blocks)).sum(1)

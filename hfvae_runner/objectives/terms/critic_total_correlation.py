@@ -1,6 +1,6 @@
-"""The total correlation of the aggregate posterior, as a critic sees it (FactorVAE, Kim & Mnih 2018, Eq. 3 and Alg. 2).
+"""The total correlation of the aggregate posterior, estimated by a critic (FactorVAE, Kim & Mnih 2018, Eq. 3, Alg. 2).
 
-Shapes: B batch; F the chosen factors; C the code's columns, several of which belong to one discrete factor.
+Shapes: B batch; F chosen factors; C columns of the code. A discrete factor has several columns.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _JOINT, _PERMUTED = 0, 1
 
 
 class CriticTotalCorrelation(Term):
-    """See ``critic_total_correlation``."""
+    """Term of ``critic_total_correlation``."""
 
     factor_of_column: Tensor
 
@@ -40,11 +40,11 @@ class CriticTotalCorrelation(Term):
         self.optimizer_options = {"lr": lr, "betas": (first, second)}
 
     def noise(self, batch: int, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Sequence[Noise]:
-        """One permutation of the batch for each factor, [B, F]."""
+        """Return a permutation of the batch for each factor, [B, F]."""
         return [[torch.rand(batch, self.n_factors, generator=generator, device=generator.device).argsort(0)]]
 
     def forward(self, evidence: Evidence, noise: Sequence[Noise]) -> Tensor:
-        # Constant weights: the encoder must not be served by a weaker critic.
+        # The weights are constant here: this loss must not train the critic, which it would make weaker.
         frozen = {name: parameter.detach() for name, parameter in self.critic.named_parameters()}
         logits: Tensor = functional_call(self.critic, frozen, (self._code(evidence),))
         # Kim & Mnih Eq. 3: E[log D(z) − log (1 − D(z))].
@@ -60,19 +60,26 @@ class CriticTotalCorrelation(Term):
         return cross_entropy(self.critic(z), torch.full((len(z),), kind, device=z.device))
 
     def _code(self, evidence: Evidence) -> Tensor:
-        """Return the chosen blocks' code, [B, C], in the critic's own precision."""
+        """Return the chosen blocks' code, [B, C], in the critic's dtype."""
         code = [evidence.latents.blocks[g].code(evidence.sample[g]) for g in self.chosen]
         return torch.cat(code, dim=1).to(next(self.critic.parameters()).dtype)
 
 
 def _columns_per_factor(block: Block) -> list[int]:
-    """Return a column for each factor of a normal block; those of one discrete variable move together."""
+    """Return the number of code columns of each factor of a block.
+
+    It is 1 for a factor of a normal block. All columns of a discrete variable belong to one factor, so that they are
+    permuted together.
+    """
     n_factors = len(block.factor_names)
     return [block.n_code // n_factors] * n_factors
 
 
 def _critic(inputs: int, hidden: int, layers: int) -> nn.Sequential:
-    """ISA paper, App. A.4: hidden layers with LeakyReLU 0.2, and a logit each for q(z) and for permuted codes."""
+    """Build the critic: hidden layers with LeakyReLU 0.2, and two logits, for q(z) and for permuted codes.
+
+    Source: ISA-VAE, App. A.4.
+    """
     sizes = [inputs, *[hidden] * layers]
     inner = [nn.Sequential(Linear(*pair), nn.LeakyReLU(0.2)) for pair in pairwise(sizes)]
     return nn.Sequential(*inner, Linear(hidden, 2))
@@ -87,16 +94,17 @@ def critic_total_correlation(
     lr: NonNegative = 1e-4,
     betas: Rates = (0.5, 0.9),
 ) -> Term:
-    """Mean over the batch of the critic's log-odds that z is a sample of q(z), not of Π_d q(z_d); nats.
+    """Build the term E[log D(z) − log (1 − D(z))], the critic's mean log-odds that z is a sample of q(z), in nats.
 
-    It is the total correlation once the critic knows the two apart as well as can be. The fit is the critic's
-    cross entropy between the batch's codes and the same codes permuted among the examples, each factor by itself
-    (the paper permutes a second batch). Neither loss reaches the other's parameters.
+    The alternative is a sample of Π_d q(z_d). For an optimal critic the term equals the total correlation. The fit loss
+    is the critic's cross entropy between the batch's codes and the same codes after an independent permutation of the
+    examples for each factor (the paper permutes a second batch). Each loss trains only its own parameters.
 
     Args:
+        latents: the latents to which the term is bound.
         blocks: only these blocks.
-        hidden: units a layer.
-        layers: hidden layers.
+        hidden: units per hidden layer.
+        layers: number of hidden layers.
         lr: Adam's learning rate for the critic.
         betas: Adam's decay rates for the critic.
     """

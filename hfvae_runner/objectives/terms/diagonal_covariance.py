@@ -1,4 +1,4 @@
-"""How far the factors' variances are from 1 (DIP-VAE, Kumar et al. 2018, the λ_d part of Eq. 6 and 7)."""
+"""The squared deviation of the factors' variances from 1 (DIP-VAE, Kumar et al. 2018, λ_d part of Eq. 6 and 7)."""
 
 from torch import Tensor
 
@@ -9,11 +9,17 @@ from hfvae_runner.objectives.terms._term import Term
 
 
 def diagonal_covariance(latents: Latents, *, blocks: Blocks = ("continuous",), of: Of = "means") -> Term:
-    """Σ_i (Cov_ii − 1)², without a unit. The 1 is the standard normal prior's, whatever the prior.
+    """Build the term Σ_i (Cov_ii − 1)², which has no unit.
+
+    The 1 is the variance of the standard normal prior. It is used with every prior.
 
     Args:
-        blocks: only these blocks; continuous ones.
+        latents: the latents to which the term is bound.
+        blocks: only these blocks, which must be continuous.
         of: ``means`` (DIP-VAE-I) or ``samples`` (DIP-VAE-II).
+
+    Raises:
+        ConfigError: a chosen block is discrete.
     """
     return CovarianceTerm(latents, blocks, of, _penalty)
 

@@ -8,5 +8,5 @@ from hfvae_runner.objectives.terms._term import batch_mean
 
 @batch_mean
 def dimension_kl(evidence: Evidence, *, blocks: Blocks = None) -> Tensor:
-    """Σ_gd log q(z_gd) − log p(z_gd) per example, [B], nats."""
+    """Return Σ_gd [log q(z_gd) − log p(z_gd)] per example, [B], in nats."""
     return (evidence.log_qz("factor", blocks) - evidence.log_pz("factor", blocks)).sum(1)

@@ -1,6 +1,6 @@
 """The inclusive divergence of the prior from the aggregate posterior, KL(p(z) ‖ q(z)) (α-β paper, App. B).
 
-Shapes: B examples, and as many draws from the prior.
+Shapes: B examples, and B draws from the prior.
 """
 
 import math
@@ -19,7 +19,7 @@ from hfvae_runner.objectives.terms._term import Term
 
 
 class InclusiveKL(Term):
-    """See ``inclusive_kl``."""
+    """Term of ``inclusive_kl``."""
 
     def __init__(self, latents: Latents, blocks: Blocks) -> None:
         super().__init__()
@@ -32,22 +32,26 @@ class InclusiveKL(Term):
     def forward(self, evidence: Evidence, noise: Sequence[Noise]) -> Tensor:
         latents = evidence.latents
         if any(block.enumerated for block in latents.blocks):
-            # A draw from the prior has its category, over which nothing is left to average.
+            # A draw from the prior has a category, so there is no average over categories.
             latents = latents.with_density("argmax")
         z = latents.prior_sample(noise)
         uniform = Weights.uniform(-math.log(len(evidence.log_px)))
         q_z = MixtureAggregate(latents, evidence.posterior, evidence.posterior, z, uniform)
-        # 1/B Σ_j [log p(z_j) − log 1/B Σ_i q(z_j|x_i)]; the paper prints both sums without their 1/B and 1/n.
+        # 1/B Σ_j [log p(z_j) − log 1/B Σ_i q(z_j|x_i)]. The paper's formula omits the factors 1/B and 1/n.
         return (latents.log_prior("joint", z, self.chosen) - q_z.log_prob("joint", self.chosen)).mean()
 
 
 def inclusive_kl(latents: Latents, *, blocks: Blocks = None) -> Term:
-    """Mean over B fresh draws z_j from the prior of log p(z_j) − log mean_i q(z_j|x_i), nats.
+    """Build the term 1/B Σ_j [log p(z_j) − log 1/B Σ_i q(z_j|x_i)] over B new draws z_j from the prior, in nats.
 
-    q(z) is that of the batch alone: over a part of the data set, the divergence is overestimated. Labels that are given
-    change nothing: q(y|x) stays in.
+    q(z) is that of the batch alone. If the batch is a part of the data set, the divergence is overestimated. Given
+    labels have no effect: q(y|x) is part of q(z).
+
+    Args:
+        latents: the latents to which the term is bound.
+        blocks: only these blocks, jointly.
 
     Raises:
-        ConfigError: the prior is learned and its draws carry no gradient.
+        ConfigError: the prior is learned and its draws are not reparameterised.
     """
     return InclusiveKL(latents, blocks)

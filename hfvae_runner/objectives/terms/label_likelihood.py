@@ -1,4 +1,4 @@
-"""The log-likelihood of the labels that are given, log q(y|x) (HFVAE Fig. 10: semi-supervision)."""
+"""The log-likelihood of the given labels, log q(y|x) (HFVAE Fig. 10: semi-supervision)."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from hfvae_runner.objectives.terms._term import rewarded_batch_mean
 
 @rewarded_batch_mean
 def label_likelihood(evidence: Evidence) -> Tensor:
-    """log q(y|x) per example, [B], nats; 0 where no label is given. A reward, so the loss subtracts it."""
+    """Return log q(y|x) per example, [B], in nats; 0 where no label is given. The loss subtracts this reward."""
     supervised = evidence.supervised
     if supervised is None:
         return torch.zeros_like(evidence.log_px)

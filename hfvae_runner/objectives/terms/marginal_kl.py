@@ -8,5 +8,5 @@ from hfvae_runner.objectives.terms._term import batch_mean
 
 @batch_mean
 def marginal_kl(evidence: Evidence, *, blocks: Blocks = None) -> Tensor:
-    """log q(z) − log p(z) per example, [B], nats; the sum of group_tc, within_tc and dimension_kl."""
+    """Return log q(z) − log p(z) per example, [B], in nats; the sum of group_tc, within_tc and dimension_kl."""
     return evidence.log_qz("joint", blocks) - evidence.log_pz("joint", blocks)

@@ -1,6 +1,6 @@
 """The squared maximum mean discrepancy between the aggregate posterior and the prior (α-β paper, App. B; InfoVAE; WAE).
 
-Shapes: B examples, and as many draws from the prior; C the code's columns.
+Shapes: B examples, and B draws from the prior; C columns of the code.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from hfvae_runner.objectives.terms._term import Term
 
 
 class MaximumMeanDiscrepancy(Term):
-    """See ``mmd``."""
+    """Term of ``mmd``."""
 
     def __init__(self, latents: Latents, blocks: Blocks, kernel: Kernel, statistic: Statistic) -> None:
         super().__init__()
@@ -41,16 +41,17 @@ class MaximumMeanDiscrepancy(Term):
 
 
 def mmd(latents: Latents, *, blocks: Blocks = None, kernel: Kernel = "imq", statistic: Statistic = "u") -> Term:
-    """MMD² between the samples of the batch and B fresh draws from the prior, without a unit.
+    """Build the term MMD² between the samples of the batch and B new draws from the prior, which has no unit.
 
-    A discrete variable enters by its relaxed code, a column a category, on both sides.
+    A discrete variable is represented on both sides by its relaxed code, one column for each category.
 
     Args:
-        blocks: only these blocks, together.
+        latents: the latents to which the term is bound.
+        blocks: only these blocks, jointly.
         kernel: see ``metrics.mmd``.
-        statistic: ``u`` is unbiased and may be negative, ``v`` counts each point's pair with itself.
+        statistic: ``u`` is unbiased and may be negative; ``v`` includes the pair of each point with itself.
 
     Raises:
-        ConfigError: the prior is learned and its draws carry no gradient.
+        ConfigError: the prior is learned and its draws are not reparameterised.
     """
     return MaximumMeanDiscrepancy(latents, blocks, kernel, statistic)

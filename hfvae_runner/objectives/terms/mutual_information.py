@@ -8,5 +8,5 @@ from hfvae_runner.objectives.terms._term import batch_mean
 
 @batch_mean
 def mutual_information(evidence: Evidence, *, blocks: Blocks = None) -> Tensor:
-    """log q(z|x) − log q(z) per example, [B], nats; of the named blocks together."""
+    """Return log q(z|x) − log q(z) per example, [B], in nats, for the named blocks jointly."""
     return evidence.log_qz_x("joint", blocks) - evidence.log_qz("joint", blocks)

@@ -1,4 +1,4 @@
-"""How far the factors' covariances are from 0 (DIP-VAE, Kumar et al. 2018, the λ_od part of Eq. 6 and 7)."""
+"""The sum of the factors' squared covariances (DIP-VAE, Kumar et al. 2018, the λ_od part of Eq. 6 and 7)."""
 
 import torch
 from torch import Tensor
@@ -10,11 +10,17 @@ from hfvae_runner.objectives.terms._term import Term
 
 
 def off_diagonal_covariance(latents: Latents, *, blocks: Blocks = ("continuous",)) -> Term:
-    """Σ_{i≠j} Cov_ij², each pair in both orders; without a unit. The same for DIP-VAE-I and II: given x, the factors
-    are independent, so that the posteriors' variances are on the diagonal only.
+    """Build the term Σ_{i≠j} Cov_ij², which counts each pair in both orders and has no unit.
+
+    It is the same for DIP-VAE-I and II: the factors are independent given x, so the posteriors' variances affect the
+    diagonal only.
 
     Args:
-        blocks: only these blocks, together; continuous ones.
+        latents: the latents to which the term is bound.
+        blocks: only these blocks, jointly; they must be continuous.
+
+    Raises:
+        ConfigError: a chosen block is discrete.
     """
     return CovarianceTerm(latents, blocks, "means", _penalty)
 

@@ -8,5 +8,5 @@ from hfvae_runner.objectives.terms._term import rewarded_batch_mean
 
 @rewarded_batch_mean
 def reconstruction(evidence: Evidence) -> Tensor:
-    """log p(x|z) per example, [B], summed over the example's values. Nats; a reward, so the loss subtracts it."""
+    """Return log p(x|z) per example, [B], in nats, summed over the example's values. The loss subtracts this reward."""
     return evidence.log_px
