@@ -5,8 +5,9 @@
 Published files are used if they exist. With ``--synthetic``, a missing set is written in its published size and format
 with synthetic content: sprites as ``dsprites_rendered`` draws them, blots of colour, random bytes and words; most of
 the files of ``cars3d``, ``chairs``, ``celeba`` and ``image_folder`` are hard links to a few. Checksums do not prevent
-this: they are checked for downloads only, and an existing file is used as it is. A user's own data, 100,000 images
-or rows, are always written. All files are written to a temporary folder (below $TMPDIR), up to 2.6 GB for one set, and removed after the set.
+this: they are checked for downloads only, and an existing file is used as it is. A user's own data, 100,000 images or
+rows, are always written. All files are written to a temporary folder (below $TMPDIR), up to 2.6 GB for one set, and
+removed after the set.
 
 Every number is from a new process. ``cold`` has only the published files, and converts them; ``warm`` uses the files
 that ``cold`` has converted. In both states the files are mostly in the system's disk cache.

@@ -127,7 +127,10 @@ def test_a_named_folder(build: FakeBuild, workplace: Path) -> None:
         (["objective.trms.kl=3"], ["unknown key 'trms'", "did you mean 'terms'"]),
         (["+objective.terms.group_ct=3"], ["unknown term 'group_ct'", "did you mean 'group_tc'"]),
         (["model.width=3"], ["unknown key 'width'", "(+model.width=3 for an option"]),
-        (["likelihood.scale=0.1"], ["the chosen likelihood has no 'scale'", "expected likelihood=gaussian or"]),
+        (
+            ["likelihood.scale=0.1"],
+            ["the chosen likelihood has no 'scale'", "expected likelihood=auto or likelihood=gaussian or"],
+        ),
         (["prior=normal", "prior.temperature=1"], ["the chosen prior has no 'temperature'", "prior=normal_concrete"]),
         (["seed.x=3"], ["seed.x=3: seed is a value"]),
         (["beta=four"], ["beta='four'", "a number or a schedule"]),
