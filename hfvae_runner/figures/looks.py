@@ -86,6 +86,8 @@ def panels(count: int, height: float = 3.3, sharex: bool = False) -> tuple[Figur
 
 def groups(numbers: NDArray[np.generic]) -> Iterator[tuple[Any, NDArray[np.intp]]]:
     """Yield every distinct number, ascending, and the indices at which it stands; numbers: [R]."""
+    if not len(numbers):
+        return
     order = np.argsort(numbers, kind="stable")
     different, starts = np.unique(numbers[order], return_index=True)
     yield from zip(different.tolist(), np.split(order, starts[1:]), strict=True)

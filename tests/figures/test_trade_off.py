@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
+from hfvae_runner.figures import sweep
 from hfvae_runner.figures.looks import Key
 from hfvae_runner.figures.trade_off import Axis, Panel, front, means, trade_off
 
@@ -99,3 +100,11 @@ def test_many_values_of_one_setting_keep_their_own_colours():
     assert len({to_hex(line.get_color()) for line in figure.axes[0].lines}) == 9
     assert figure.axes[0].get_xlabel() == "x"
     render(figure)
+
+
+def test_runs_of_which_none_has_both_numbers_leave_the_axes_empty() -> None:
+    nothing = np.full(3, np.nan)
+    figure = trade_off("t", [Panel(Axis("x", nothing), Axis("y", np.arange(3.0)))], [0, 1, 1])
+    assert not figure.axes[0].lines
+    against = sweep.against("t", np.arange(3.0), {"y": nothing}, [0, 0, 1])
+    assert not against.axes[0].lines
