@@ -1,10 +1,10 @@
-"""The loops that numba compiles for this machine: those of ``fused_mixture`` and ``fused_bernoulli``.
+"""Loops of ``fused_mixture`` and ``fused_bernoulli`` that numba compiles for the CPU.
 
-They are in one file because numba keeps what it compiled until that function's own file changes.
+They are in one file because numba's disk cache of a function is invalidated only when that function's own file changes.
 
-Shapes: R mixtures at once; S samples and M components of each; D normal factors; C categorical ones with K categories
-in all; G blocks of them; L columns, as in ``fused_mixture``; B examples of P pixels. The inner loops run along the last
-axis, over neighbours in memory. Of a mixture's table there are one sample's rows at a time, [M]: no more than a few.
+Shapes: R mixtures; S samples and M components of each; D normal factors; C categorical factors with K categories in
+total; G blocks; L columns, as in ``fused_mixture``; B examples of P pixels. The inner loops run along the last axis,
+which is contiguous in memory. Only a few rows [M] of a mixture's table, those of one sample, exist at a time.
 
 The results are the same for any number of threads: sums are cut into parts that depend on their length alone.
 """
@@ -22,12 +22,13 @@ from numpy.polynomial import Chebyshev, Polynomial
 
 from hfvae_runner.distributions.mixture import SMALLEST
 
-# No flag that lets the compiler round in another order: numba's code in the process that compiled it and the code that
-# other processes find on the disk were optimised differently, and a run has to go on to the bit. So a product and a sum
-# are rounded once where it says `_fma` and twice elsewhere, and sums are kept in lanes, which are added up at the end:
-# 64 of them, four vectors of 16, since each addition waits for the last one to the same lane. A maximum is exact in any
-# order, but vectors have one for numbers alone: no NaN may come into a mixture, and `fused_mixture` lets none through.
-# Infinities may. (The builtin max() of neighbours is a vector's, over a row it is not; `_larger` is.)
+# No flag allows the compiler to change the order of rounding. The code in the process that compiled it and the code
+# that other processes load from disk are optimised differently, but a resumed run must match to the bit. So a product
+# and a sum are rounded once where `_fma` is called and twice elsewhere. Sums are kept in lanes, which are added up at
+# the end. There are 64 lanes, four vectors of 16, because each addition waits for the previous one to the same lane.
+# A maximum is exact in any order, but the vector instruction is defined for numbers only. So a NaN in a mixture gives
+# undefined values here, and `fused_mixture` makes that mixture's whole result NaN. Infinities are allowed. (The builtin
+# max() is vectorised elementwise, but not when it reduces a row; `_larger` is vectorised there, too.)
 _EXACT = {"nsz"}
 _WITHOUT_NAN = {"nsz", "nnan"}
 _LANES = 64
@@ -35,28 +36,28 @@ _LANES = 64
 _FLOOR, _LOG2_E = np.float32(SMALLEST), np.float32(1.4426950408889634)
 _A3, _A5, _A7, _A9, _A11, _A13 = (np.float32(1 / n) for n in range(3, 15, 2))
 _LOWEST, _ZERO, _HALF, _ONE, _TWO = (np.float32(each) for each in (-np.inf, 0, 0.5, 1, 2))
-# 2^f for |f| ≤ 1/2 as 1 + p₁f + … + p₅f⁵, exact at 0, elsewhere within 2.1e-7.
+# 2^f for |f| ≤ 1/2 is approximated by 1 + p₁f + … + p₅f⁵: exact at 0, elsewhere within 2.1e-7.
 _P1, _P2, _P3, _P4, _P5 = (
     np.float32(each) for each in Chebyshev.interpolate(np.exp2, 5, domain=[-0.5, 0.5]).convert(kind=Polynomial).coef[1:]
 )
-# Added to a number, it leaves the number's nearest integer and the bias of a float's exponent in the last bits.
+# Adding it to a number leaves the nearest integer plus the exponent bias of a float32 (127) in the last bits.
 _ROUNDING = np.float32(1.5 * 2**23 + 127)
 _MANTISSA_BITS = np.int32(23)
 
 
 def _compiled(**options: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Compiled on the first call, and kept on disk where a place for that can be written."""
+    """Return a decorator that compiles on the first call, and caches the result where a cache folder is writable."""
 
     def compile_later(function: Callable[..., None]) -> Callable[..., None]:
         try:
             return njit(cache=True, **options)(function)  # type: ignore[no-any-return]
-        except RuntimeError:  # neither the package's folder nor the user's own can be written
+        except RuntimeError:  # neither the package's folder nor the user's cache folder is writable
             return njit(**options)(function)  # type: ignore[no-any-return]
 
     return compile_later
 
 
-# Half the time to compile them would go into what calls them from Python.
+# The wrappers for calls from Python and C would take half of the compilation time.
 _called_by_kernels = partial(njit, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
@@ -74,13 +75,16 @@ def _choose_larger(_context: Any, a: Any, b: Any) -> Any:
     return numba.float32(*[numba.float32] * 2), generate
 
 
-_fma: Any = intrinsic(_multiply_and_add)  # of float32 numbers alone
+_fma: Any = intrinsic(_multiply_and_add)  # float32 only
 _larger: Any = intrinsic(_choose_larger)
 
 
 @njit(inline="always", fastmath=_EXACT)
 def _exp(x: np.float32) -> np.float32:
-    """exp(x) of x ≤ 0, that of the floor below it; arithmetic alone, so that it runs on whole vectors."""
+    """Return exp(x) for x ≤ 0, with x clamped to ``SMALLEST``.
+
+    It uses arithmetic only, so that the compiler can vectorise it.
+    """
     bounded = max(x, _FLOOR)
     shifted = np.float32(_fma(bounded, _LOG2_E, _ROUNDING))
     f = _fma(bounded, _LOG2_E, _ROUNDING - shifted)
@@ -99,11 +103,11 @@ def _folded(lanes: Any) -> np.float32:
 
 @_called_by_kernels(fastmath=_EXACT)
 def _sum(values: Any, lanes: Any) -> np.float32:
-    """Return the sum of ``values`` in the order that the lanes make."""
+    """Return the sum of ``values`` [N], added up in ``lanes``: value i goes to lane i mod 64."""
     whole = len(values) // _LANES * _LANES
     lanes[:] = _ZERO
     for start in range(0, whole, _LANES):
-        # A view: with a sum for an index the compiler does not see that neighbours follow one another.
+        # A view, because the compiler does not recognise the index `start + lane` as contiguous access.
         some = values[start : start + _LANES]
         for lane in range(_LANES):
             lanes[lane] += some[lane]
@@ -115,7 +119,7 @@ def _sum(values: Any, lanes: Any) -> np.float32:
 
 @_called_by_kernels(fastmath=_EXACT)
 def _sum_of_exp(row: Any, largest: np.float32, lanes: Any) -> np.float32:
-    """Σ exp(entry − largest), in the same order."""
+    """Return Σ exp(entry − largest) over ``row`` [M], added up in the order of ``_sum``."""
     whole = len(row) // _LANES * _LANES
     lanes[:] = _ZERO
     for start in range(0, whole, _LANES):
@@ -130,9 +134,9 @@ def _sum_of_exp(row: Any, largest: np.float32, lanes: Any) -> np.float32:
 
 @_called_by_kernels(fastmath=_EXACT)
 def _weigh(more: Any, sample: int, weights: Any) -> None:
-    """Puts what a sample's own component and the one after it weigh more than the rest into ``more`` [M]."""
+    """Write to ``more`` [M] by how much the log-weights of a sample's own component and the next exceed the rest."""
     components = len(more)
-    more[sample % components] = weights[0]  # beyond the last one where all weights are alike: 0
+    more[sample % components] = weights[0]  # a sample's number exceeds M only where all weights are equal
     if components > 1:
         more[(sample + 1) % components] = weights[1]
 
@@ -144,7 +148,10 @@ def _size(blocks: Any, g: int) -> int:
 
 @_called_by_kernels(fastmath=_WITHOUT_NAN)
 def _normal(row: Any, onto: Any, more: Any, z: np.float32, mean: Any, precision: Any, constant: Any) -> np.float32:
-    """Fills ``row`` [M] with a normal factor's weighted log-densities, adds bare ones to ``onto``; the largest."""
+    """Fill ``row`` [M] with a normal factor's weighted log-densities, and return the largest.
+
+    The unweighted log-densities are added to ``onto`` [M].
+    """
     largest = _LOWEST
     for m in range(len(row)):
         standardised = (z - mean[m]) * precision[m]
@@ -157,7 +164,7 @@ def _normal(row: Any, onto: Any, more: Any, z: np.float32, mean: Any, precision:
 
 @_called_by_kernels(fastmath=_WITHOUT_NAN)
 def _weighted(row: Any, more: Any) -> np.float32:
-    """Adds the weights to log-densities [M]; the largest."""
+    """Add the log-weights ``more`` to the log-densities ``row`` [M] in place, and return the largest."""
     largest = _LOWEST
     for m in range(len(row)):
         row[m] += more[m]
@@ -179,12 +186,12 @@ def _add(onto: Any, row: Any) -> None:
 
 @_called_by_kernels(fastmath=_WITHOUT_NAN)
 def _score(sample: Any, components: Any, blocks: Any, more: Any, buffers: Any, peak: Any, total: Any) -> None:
-    """One sample's ``peak`` and ``total`` [L]."""
+    """Write one sample's ``peak`` and ``total`` [L]."""
     (z, index), (mean, precision, constant, log_probs), (joint, block, row, lanes) = sample, components, buffers
     joint[:] = _ZERO
     count, column = len(blocks), 1 + len(blocks)
     for g in range(count):
-        # A block alone has the joint's row, a block of one factor the factor's.
+        # A single block shares the joint's row. A block of one factor shares that factor's row.
         single, separate = _size(blocks, g) == 1, _size(blocks, g) > 1 and count > 1
         onto = block if separate else joint
         if separate:
@@ -213,14 +220,15 @@ def _score(sample: Any, components: Any, blocks: Any, more: Any, buffers: Any, p
 
 @_compiled(parallel=True, nogil=True, error_model="numpy", fastmath=_WITHOUT_NAN)
 def mixture(samples: Any, components: Any, blocks: Any, weights: Any, parts: int, peak: Any, total: Any) -> None:
-    """Each row's largest entry, and the sum of exp(entry − largest): ``peak`` and ``total`` [R, S, L].
+    """Write each row's largest entry to ``peak`` and the sum of exp(entry − largest) to ``total``, [R, S, L] each.
 
     Args:
         samples: z [R, S, D] and index [R, S, C].
         components: mean, precision and constant [R, D, M], and log_probs [R, K, M].
-        blocks: [G, 4]; of each its first normal factor and the one after its last, and its categorical ones so.
-        weights: how much more a sample's own component and the one after it weigh than the rest.
-        parts: into how many the samples are cut.
+        blocks: [G, 4]; for each block, its first normal factor and one past its last, then the same for categorical
+            factors.
+        weights: by how much the log-weights of a sample's own component and of the next one exceed the rest.
+        parts: the number of parts into which the samples are cut.
     """
     (z, index), (mean, precision, constant, log_probs) = samples, components
     for part in prange(len(z) * parts):
@@ -237,7 +245,10 @@ def mixture(samples: Any, components: Any, blocks: Any, weights: Any, parts: int
 
 @_called_by_kernels(fastmath=_EXACT)
 def _log_densities(joint: Any, block_rows: Any, sample: Any, components: Any, blocks: Any) -> None:
-    """Fills ``joint`` [M] with a sample's log-densities, ``block_rows`` [G, M] with those of blocks that need a row."""
+    """Fill ``joint`` [M] with a sample's log-densities, and ``block_rows`` [G, M] with those of blocks.
+
+    Only blocks of several factors, where there are several blocks, need a row of ``block_rows``.
+    """
     (z, index), (mean, precision, constant, log_probs) = sample, components
     joint[:] = _ZERO
     for g in range(len(blocks)):
@@ -259,7 +270,7 @@ def _log_densities(joint: Any, block_rows: Any, sample: Any, components: Any, bl
 
 @_called_by_kernels(fastmath=_EXACT)
 def _share(row: Any, base: Any, more: Any, scale: np.float32, largest: np.float32) -> None:
-    """Makes of log-densities [M] what each component has of a gradient: base + scale·exp(entry + more − largest)."""
+    """Replace log-densities [M] by each component's share of a gradient: base + scale·exp(entry + more − largest)."""
     if scale == _ZERO:
         return _copy(base, row)
     for m in range(len(row)):
@@ -270,7 +281,7 @@ def _share(row: Any, base: Any, more: Any, scale: np.float32, largest: np.float3
 def _share_normal(
     row: Any, z: np.float32, of_factor: Any, base: Any, more: Any, scale: np.float32, largest: np.float32
 ) -> None:
-    """Fills ``row`` with the same, of a normal factor's log-densities, which are computed anew."""
+    """Fill ``row`` [M] with the shares of ``_share`` for a normal factor, whose log-densities are recomputed."""
     if scale == _ZERO:
         return _copy(base, row)
     mean, precision, constant = of_factor
@@ -282,7 +293,10 @@ def _share_normal(
 
 @_called_by_kernels(fastmath=_EXACT)
 def _pull(row: Any, z: np.float32, of_factor: Any, to_mean: Any, to_log_scale: Any, lanes: Any) -> np.float32:
-    """Adds a normal factor's gradients, given each component's share in ``row`` [M], which is lost; that to z."""
+    """Add a normal factor's gradients to ``to_mean`` and ``to_log_scale`` [M], and return the gradient to z.
+
+    ``row`` [M] holds each component's share. It is overwritten.
+    """
     mean, precision, _ = of_factor
     for m in range(len(row)):
         share, precision_m = row[m], precision[m]
@@ -298,7 +312,7 @@ def _pull(row: Any, z: np.float32, of_factor: Any, to_mean: Any, to_log_scale: A
 def _differentiate(
     sample: Any, components: Any, blocks: Any, more: Any, buffers: Any, peak: Any, scale: Any, gradients: Any
 ) -> None:
-    """Adds one sample's gradients. A column whose scale is 0 costs no exponentials."""
+    """Add one sample's gradients to ``gradients``. No exponential is computed for a column whose scale is 0."""
     (z, index), (mean, precision, constant, log_probs) = sample, components
     to_z, to_mean, to_log_scale, to_log_probs = gradients
     joint, row, of_nothing, lanes, block_rows = buffers
@@ -330,13 +344,15 @@ def _differentiate(
 def mixture_backward(
     samples: Any, components: Any, blocks: Any, weights: Any, peak: Any, scale: Any, gradients: Any
 ) -> None:
-    """Gradients from scale = gradient / total [R, S, L], a column of zeros where nobody asked for one.
-
-    The scale of a block that is alone or of one factor is 0: ``fused_mixture`` adds it to that of the same column.
+    """Compute the gradients to z, mean, log_scale and log_probs.
 
     Args:
-        gradients: to z [R, S, D], and ``parts`` ones to mean and log_scale, [R, parts, D, M], and to log_probs,
-            [R, parts, K, M]; all zeros, to be filled.
+        samples, components, blocks, weights: as in ``mixture``.
+        peak: from ``mixture``, [R, S, L].
+        scale: gradient / total, [R, S, L]; 0 in a column without gradient. It is also 0 for a block that is the only
+            one or that has one factor, because ``fused_mixture`` adds it to the column with the same entries.
+        gradients: to z [R, S, D], to mean and log_scale [R, parts, D, M], and to log_probs [R, parts, K, M]. They are
+            zeros on entry and are filled in place, a slice for each part of the samples.
     """
     (z, index), (mean, precision, constant, log_probs) = samples, components
     to_z, to_mean, to_log_scale, to_log_probs = gradients
@@ -356,7 +372,7 @@ def mixture_backward(
 
 @_compiled(parallel=True, nogil=True, error_model="numpy", fastmath=_EXACT)
 def bernoulli(x: Any, logits: Any, log_density: Any) -> None:
-    """Fills ``log_density`` [B] with Σ x·l − log(1 + exp(l)) of x and l = ``logits`` [B, P]."""
+    """Fill ``log_density`` [B] with Σ x·l − log(1 + exp(l)), in nats; ``x`` and l = ``logits`` are [B, P]."""
     examples, pixels = logits.shape
     for b in prange(examples):
         row, lanes = np.empty(pixels, np.float32), np.empty(_LANES, np.float32)
@@ -364,7 +380,7 @@ def bernoulli(x: Any, logits: Any, log_density: Any) -> None:
         for i in range(pixels):
             logit = logits_b[i]
             small = _exp(-abs(logit))
-            # log(1 + e) = 2 artanh(e / (2 + e)), a quick series since e ≤ 1.
+            # log(1 + e) = 2 artanh(e / (2 + e)), whose series converges fast because e ≤ 1.
             t = small / (_TWO + small)
             square = t * t
             series = (((((_A13 * square + _A11) * square + _A9) * square + _A7) * square + _A5) * square + _A3) * square
@@ -374,7 +390,7 @@ def bernoulli(x: Any, logits: Any, log_density: Any) -> None:
 
 @_compiled(parallel=True, nogil=True, error_model="numpy", fastmath=_EXACT)
 def bernoulli_backward(x: Any, logits: Any, gradient: Any, to_logits: Any) -> None:
-    """Fills ``to_logits`` [B, P] with gradient·(x − sigmoid(l)), ``gradient`` [B]."""
+    """Fill ``to_logits`` [B, P] with gradient·(x − sigmoid(l)), where l = ``logits`` [B, P], ``gradient`` is [B]."""
     examples, pixels = logits.shape
     for b in prange(examples):
         x_b, logits_b, to_logits_b, gradient_b = x[b], logits[b], to_logits[b], gradient[b]
@@ -385,14 +401,14 @@ def bernoulli_backward(x: Any, logits: Any, gradient: Any, to_logits: Any) -> No
 
 
 def use_torch_s_threads() -> None:
-    """Gives the loops as many threads as torch has, or as many as numba has."""
+    """Set numba's number of threads to torch's, or to numba's maximum if that is smaller."""
     wanted = torch.get_num_threads()
     numba.set_num_threads(min(wanted, numba.config.NUMBA_NUM_THREADS))  # type: ignore[attr-defined]
-    # The first call starts numba's threads, and sets OpenMP's number of them, which torch takes for its own.
+    # The first call starts numba's threads and sets OpenMP's number of threads, which torch uses as its own.
     if torch.get_num_threads() != wanted:
         torch.set_num_threads(wanted)
 
 
 @_compiled()
 def wake() -> None:
-    """Nothing; but the first call of any loop lets numba import the rest of itself."""
+    """Do nothing. The first call of any compiled loop makes numba import its remaining modules."""

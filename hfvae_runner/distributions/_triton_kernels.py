@@ -1,12 +1,12 @@
-"""The loops of ``fused_mixture`` in Triton's language, for CUDA: ``_triton_mixture`` launches them.
+"""Triton kernels of ``fused_mixture`` for CUDA, which ``_triton_mixture`` launches.
 
-Shapes: R mixtures at once; S samples and M components of each; D normal factors; C categorical ones with K categories
-in all; G blocks; L columns: all factors together, each block, each factor. Here z is [R, D, S] and ``index`` [R, C, S],
-so that neighbours in memory are samples or components, and not factors. ``spans`` [L, 4] has each column's first and
-last normal factor, and its first and last categorical one; it is int64, and so are places in memory.
+Shapes: R mixtures; S samples and M components of each; D normal factors; C categorical factors with K categories in
+total; G blocks; L columns: all factors together, each block, each factor. Here z is [R, D, S] and ``index`` [R, C, S],
+so that samples or components are contiguous in memory, not factors. ``spans`` [L, 4] holds each column's first normal
+factor and one past its last, then the same for categorical factors. It is int64, and so are offsets in memory.
 
-Of a column's table there is one tile at a time, in registers; samples lie along one of its axes, components along the
-other.
+A program keeps one tile of a column's table at a time, in registers, with samples along one axis and components along
+the other.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ _FLOOR = tl.constexpr(SMALLEST)
 
 
 def _compiled(function: Callable[..., Any]) -> Any:
-    """Compiled by what calls it or launches it; not anew for each of the numbers named here."""
+    """Return the function as a Triton kernel, compiled on first use and not specialised to K, G and parts."""
     return triton.jit(function, do_not_specialize=["K", "G", "parts"])
 
 
@@ -38,7 +38,7 @@ def _of_mixture(
     M: tl.tensor,
     K: tl.tensor,
 ) -> tuple[tl.tensor, ...]:
-    """Return the program's own mixture of each tensor, from [R, …]."""
+    """Return pointers to this program's mixture in each tensor [R, …]."""
     r = tl.program_id(2).to(tl.int64)
     normal, categorical = tl.load(spans + 1), tl.load(spans + 3)
     of_normals = r * normal * M
@@ -54,14 +54,17 @@ def _of_mixture(
 
 @_compiled
 def _rows(spans: tl.tensor, S: tl.tensor, G: tl.tensor, s: tl.tensor) -> tl.tensor:
-    """Where a sample's columns begin in [R, S, L]."""
+    """Return the offset of a sample's columns in [R, S, L]."""
     columns = 1 + G + tl.load(spans + 1) + tl.load(spans + 3)
     return (tl.program_id(2).to(tl.int64) * S + s) * columns
 
 
 @_compiled
 def _added(own_more: tl.tensor, following_more: tl.tensor, M: tl.tensor, s: tl.tensor, m: tl.tensor) -> tl.tensor:
-    """Return what the weights add to entries; −∞ beyond the last component, where nothing but zeros comes on top."""
+    """Return what the log-weights add to the entries, and −∞ beyond component M − 1.
+
+    Masked loads return 0 there, so such an entry remains −∞.
+    """
     added = tl.where(m == s, own_more, 0.0) + tl.where(m == (s + 1) % M, following_more, 0.0)
     return tl.where(m < M, added, float("-inf"))
 
@@ -78,7 +81,7 @@ def _normal(
     s: tl.tensor,
     m: tl.tensor,
 ) -> tuple[tl.tensor, ...]:
-    """Of factor d: samples as the components see them, the precisions and the constants."""
+    """Return factor d's standardised samples (z − mean)·precision, its precisions and its constants."""
     place = d * M + m
     mean_d = tl.load(mean + place, mask=m < M, other=0.0)
     precision_d = tl.load(precision + place, mask=m < M, other=0.0)
@@ -99,7 +102,7 @@ def _with_normals(
     s: tl.tensor,
     m: tl.tensor,
 ) -> tl.tensor:
-    """Entries with the log-densities of a column's normal factors on top."""
+    """Return the entries plus the log-densities of a column's normal factors."""
     for d in range(tl.load(span), tl.load(span + 1)):
         standardised, _, constant_d = _normal(z, mean, precision, constant, S, M, d, s, m)
         entries += constant_d - 0.5 * standardised * standardised
@@ -117,7 +120,7 @@ def _with_categories(
     s: tl.tensor,
     m: tl.tensor,
 ) -> tl.tensor:
-    """Entries with the log-probabilities of a column's categorical factors on top."""
+    """Return the entries plus the log-probabilities of a column's categorical factors."""
     for c in range(tl.load(span + 2), tl.load(span + 3)):
         category = tl.load(index + c * S + s, mask=s < S, other=0)
         entries += tl.load(log_probs + category * M + m, mask=m < M, other=0.0)
@@ -126,7 +129,7 @@ def _with_categories(
 
 @_compiled
 def _share(entries: tl.tensor, peak: tl.tensor) -> tl.tensor:
-    """exp(entries − peak) of entries up to the peak; 1 of −∞ and −∞, too."""
+    """Return exp(entries − peak), where no entry exceeds the peak; 1 where both are −∞."""
     equal = entries == peak
     return tl.exp(tl.maximum(tl.where(equal, 0.0, entries) - tl.where(equal, 0.0, peak), _FLOOR))
 
@@ -151,7 +154,10 @@ def totals(
     BLOCK_S: tl.constexpr,
     BLOCK_M: tl.constexpr,
 ) -> None:
-    """Each row's largest entry and the sum of exp(entry − largest). Programs: tiles of samples × columns × R."""
+    """Write each row's largest entry to ``peak`` and the sum of exp(entry − largest) to ``total``, [R, S, L] each.
+
+    Programs: tiles of samples × columns × R.
+    """
     z, mean, precision, constant, index, log_probs = _of_mixture(
         z, mean, precision, constant, index, log_probs, spans, S, M, K
     )
@@ -188,14 +194,14 @@ def _weights(
 ) -> tl.tensor:
     """Return the gradient to a column's entries."""
     largest = tl.load(peak + rows + column, mask=s < S, other=0.0)
-    # None is above the peak, unless it was rounded otherwise there.
+    # An entry exceeds the peak only where the forward pass rounded it differently.
     share = tl.exp(tl.minimum(tl.maximum(entries - largest, _FLOOR), 0.0))
     return tl.load(scale + rows + column, mask=s < S, other=0.0) * share
 
 
 @_compiled
 def _part(n: tl.tensor, parts: tl.tensor, SUMMED: tl.constexpr) -> tuple[tl.tensor, ...]:
-    """From where to where in n the program adds up."""
+    """Return the start and the end of the program's part of the n terms of a sum."""
     length = tl.cdiv(tl.cdiv(n, SUMMED), parts) * SUMMED
     start = tl.program_id(1) % parts * length
     return start, tl.minimum(start + length, n)
@@ -203,7 +209,7 @@ def _part(n: tl.tensor, parts: tl.tensor, SUMMED: tl.constexpr) -> tuple[tl.tens
 
 @_compiled
 def _output(parts: tl.tensor, factors: tl.tensor, outputs: tl.tensor, row: tl.tensor, output: tl.tensor) -> tl.tensor:
-    """Places in [parts, R, factors, outputs]."""
+    """Return offsets in [parts, R, factors, outputs]."""
     part = (tl.program_id(1) % parts).to(tl.int64)
     return ((part * tl.num_programs(2) + tl.program_id(2)) * factors + row) * outputs + output
 
@@ -231,7 +237,7 @@ def to_samples(
     SUMMED: tl.constexpr,
     CHUNK: tl.constexpr,
 ) -> None:
-    """Gradients to z. Programs: tiles of samples × (chunks of factors × parts of components) × R."""
+    """Compute the gradient to z. Programs: tiles of samples × (chunks of factors × parts of components) × R."""
     z, mean, precision, constant, index, log_probs = _of_mixture(
         z, mean, precision, constant, index, log_probs, spans, S, M, K
     )
@@ -288,7 +294,10 @@ def to_normals(
     SUMMED: tl.constexpr,
     CHUNK: tl.constexpr,
 ) -> None:
-    """Gradients to mean, log_scale. Programs: tiles of components × (chunks of factors × parts of samples) × R."""
+    """Compute the gradients to mean and log_scale.
+
+    Programs: tiles of components × (chunks of factors × parts of samples) × R.
+    """
     z, mean, precision, constant, index, log_probs = _of_mixture(
         z, mean, precision, constant, index, log_probs, spans, S, M, K
     )
@@ -349,7 +358,10 @@ def to_categories(
     SUMMED: tl.constexpr,
     CHUNK: tl.constexpr,
 ) -> None:
-    """Gradients to log_probs. Programs: tiles of components × (chunks of categories × parts of samples) × R."""
+    """Compute the gradient to log_probs.
+
+    Programs: tiles of components × (chunks of categories × parts of samples) × R.
+    """
     z, mean, precision, constant, index, log_probs = _of_mixture(
         z, mean, precision, constant, index, log_probs, spans, S, M, K
     )
@@ -369,7 +381,7 @@ def to_categories(
             span = spans + 4 * g
             column = 1 + G + tl.load(span)
             for c in range(tl.load(span + 2), tl.load(span + 3)):
-                # Such a block is one factor: both columns have the same entries.
+                # A categorical block is one factor: the block's column and the factor's have the same entries.
                 category = tl.load(index + c * S + s, mask=s < S, other=0)
                 entries = added + tl.load(log_probs + category * M + m, mask=m < M, other=0.0)
                 weights = joint + _weights(entries, peak, scale, rows, g, S, s)

@@ -1,7 +1,7 @@
-"""Launches the loops of ``fused_mixture`` on CUDA; imported only where there are such tensors.
+"""Launch functions for the Triton kernels of ``fused_mixture``; imported only where tensors are on CUDA.
 
-Shapes: R mixtures at once; S samples and M components of each; D normal factors; C categorical ones with K categories
-in all; L columns: all factors together, each block, each factor.
+Shapes: R mixtures; S samples and M components of each; D normal factors; C categorical factors with K categories in
+total; L columns: all factors together, each block, each factor.
 
 Two runs agree to the bit: there are no atomic additions, and sums are cut into parts that depend on sizes alone.
 """
@@ -16,37 +16,39 @@ from torch import Tensor
 
 from hfvae_runner.distributions import _triton_kernels as kernels
 
-# Tiles: samples and components of a forward program, and its warps. A thread lies across the samples and keeps sums of
-# its own components, which meet at the end. Few samples a program: the joint column takes as long as those of all
-# factors, and 2,048 samples make it 128 programs, about one for each multiprocessor of an A100 (108) or H100 (132);
-# the other columns' programs, some ten times as many and shorter, fill what is left.
+# Samples and components of a forward program's tile, and its warps. Each thread spans the samples and keeps sums of its
+# own components, which are reduced at the end. A program has few samples: the joint column takes as long as the columns
+# of all factors, and 2,048 samples divide it into 128 programs, about one for each multiprocessor of an A100 (108) or
+# H100 (132). The other columns' programs, about ten times as many and shorter, use the remaining capacity.
 _SAMPLES, _COMPONENTS, _WARPS = 16, 64, 4
-# A backward program is one warp: a thread has two outputs (samples or components) and adds up over tiles of eight, so
-# that no sum crosses threads. With more of either, registers run out.
+# A backward program is one warp. Each thread computes two outputs (samples or components) and sums over tiles of eight,
+# so that no sum crosses threads. Larger values of either need more registers than there are.
 _OUTPUTS, _SUMMED = 64, 8
-# Factors or categories of a backward program, whose sums stay in registers. Each further program of this many computes
-# the joint column anew.
+# Factors or categories of a backward program, whose sums stay in registers. Each further program of this size
+# recomputes the joint column.
 _CHUNK = 16
-# Where there are fewer backward programs, sums are cut into parts: eight for each of some 128 multiprocessors are as
-# many as their registers hold. The parts' memory is bounded by that, too.
+# Where there are fewer backward programs than this, sums are cut into parts. The number is eight programs for each of
+# about 128 multiprocessors, as many as their registers hold. It also bounds the memory of the parts.
 _PROGRAMS = 1024
 
-# Said to Triton, whose own choice changes from 3.9 to 3.10.
+# Set explicitly, because Triton's default changes from 3.9 to 3.10.
 _ROUNDING = {"enable_fp_fusion": True}
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """What every kernel reads; the tensors are float32 except ``index``.
+    """The inputs of every kernel. Tensors are float32, except ``index``.
 
     Attributes:
         z: [R, S, D].
-        mean, precision, constant: [R, D, M], the last what of a normal's log-density does not depend on z.
+        mean, precision, constant: [R, D, M]; ``constant`` is the part of a normal's log-density that does not depend
+            on z.
         index: [R, S, C], rows of ``log_probs``, int64.
         log_probs: [R, K, M].
-        blocks: of each, its first and last normal factor, and its first and last categorical one.
-        own_more, following_more: how much more than the rest a sample's own component and the one after it weigh; the
-            rest's weight is in no entry.
+        blocks: four numbers for each block: its first normal factor and one past its last, then the same for
+            categorical factors.
+        own_more, following_more: by how much the log-weights of a sample's own component and of the next one exceed
+            the rest. The rest's log-weight is not part of the entries.
     """
 
     z: Tensor
@@ -60,7 +62,7 @@ class Mixture:
     following_more: float
 
     def inputs(self) -> tuple[Any, ...]:
-        """Return what all kernels take first, in their order."""
+        """Return the leading arguments that all kernels share, in order."""
         samples, components = self.z.shape[1], self.mean.shape[2]
         following_more = self.following_more if components > 1 else 0.0
         spans = _spans(tuple(self.blocks), self.z.device)
@@ -72,7 +74,7 @@ class Mixture:
 
 
 def mixture(given: Mixture) -> tuple[Tensor, Tensor]:
-    """Return each row's largest entry, and the sum of exp(entry − largest): [R, S, L] both, float32."""
+    """Return each row's largest entry and the sum of exp(entry − largest), [R, S, L] each, float32."""
     z = given.z
     columns = 1 + len(given.blocks) // 4 + z.shape[2] + given.index.shape[2]
     peak, total = (z.new_empty((*z.shape[:2], columns)) for _ in range(2))
@@ -84,7 +86,10 @@ def mixture(given: Mixture) -> tuple[Tensor, Tensor]:
 
 
 def mixture_backward(given: Mixture, peak: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients to z, mean, log_scale and log_probs, from ``mixture``'s peak and gradient / total, [R, S, L]."""
+    """Return the gradients to z, mean, log_scale and log_probs, in the shapes of ``Mixture``.
+
+    ``peak`` is the first result of ``mixture``; ``scale`` is gradient / total, [R, S, L].
+    """
     inputs = (*given.inputs(), peak, scale)
     samples, components = given.z.shape[1], given.mean.shape[2]
     (to_z,) = _gradients(kernels.to_samples, inputs, inputs[0], components, 1)
@@ -94,7 +99,10 @@ def mixture_backward(given: Mixture, peak: Tensor, scale: Tensor) -> tuple[Tenso
 
 
 def _gradients(kernel: Any, inputs: tuple[Any, ...], like: Tensor, summed: int, count: int) -> list[Tensor]:
-    """So many of a kernel's gradients, shaped like ``like`` [R, factors, outputs], each a sum over ``summed``."""
+    """Run a kernel and return its ``count`` gradients, shaped like ``like`` [R, factors, outputs].
+
+    Each gradient is a sum over ``summed`` samples or components.
+    """
     mixtures, factors, outputs = like.shape
     tiles, chunks = triton.cdiv(outputs, _OUTPUTS), triton.cdiv(factors, _CHUNK)
     wanted = _PROGRAMS // max(1, mixtures * tiles * chunks)
@@ -109,10 +117,10 @@ def _gradients(kernel: Any, inputs: tuple[Any, ...], like: Tensor, summed: int, 
 
 @cache
 def _spans(blocks: tuple[int, ...], device: torch.device) -> Tensor:
-    """Of each column: its first and last normal factor, and its first and last categorical one, [L, 4].
+    """Return for each column its first normal factor and one past its last, then the same for categorical, [L, 4].
 
-    Kept for good: a CUDA graph being captured takes no copy from the host, so the table must be there from a step
-    before, and a captured graph goes on reading it.
+    The table is cached and never freed. A copy from the host is not allowed while a CUDA graph is captured, so an
+    earlier step must have made it, and the captured graph continues to read it.
     """
     by_block = [list(blocks[place : place + 4]) for place in range(0, len(blocks), 4)]
     by_factor = [

@@ -7,16 +7,16 @@ from torch import Tensor
 
 
 def log_probs(logits: Tensor) -> Tensor:
-    """Normalised log-probabilities, [..., K] -> [..., K]. Nats."""
+    """Return the normalised log-probabilities, [..., K] -> [..., K]. Nats."""
     return torch.log_softmax(logits, dim=-1)
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """H = −Σ_k q_k log q_k, [..., K] -> [...]. Nats; a category of probability 0 counts 0."""
+    """Return the entropy H = −Σ_k q_k log q_k, [..., K] -> [...]. Nats; a category of probability 0 contributes 0."""
     log_q = log_probs(logits)
     return -(log_q.exp() * log_q.clamp_min(torch.finfo(log_q.dtype).min)).sum(-1)
 
 
 def kl_to_uniform(logits: Tensor) -> Tensor:
-    """KL(q ‖ uniform over K) = log K − H(q), [..., K] -> [...]. Nats, between 0 and log K (JointVAE, Sec. 3)."""
+    """Return KL(q ‖ uniform over K) = log K − H(q), [..., K] -> [...]. Nats, in [0, log K] (JointVAE, Sec. 3)."""
     return math.log(logits.shape[-1]) - entropy(logits)

@@ -1,8 +1,8 @@
 """The Concrete (Gumbel-softmax) distribution, a relaxed categorical (Maddison et al. 2017; JointVAE Eq. 8).
 
-Samples are kept as log y, y on the simplex, and densities are taken with respect to log y (the ExpConcrete of
-Maddison et al., App. C.3). A ratio of two such densities is the ratio of the densities of y, so no information
-quantity depends on the choice, and no y underflows to 0.
+Samples are represented as log y, with y on the simplex, and densities are with respect to log y (the ExpConcrete
+distribution of Maddison et al., App. C.3). A ratio of two such densities equals the ratio of the densities of y, so no
+information quantity depends on this choice, and no y underflows to 0.
 """
 
 import math
@@ -12,20 +12,21 @@ from torch import Tensor
 
 
 def log_sample(logits: Tensor, gumbel: Tensor, temperature: float) -> Tensor:
-    """log y of the relaxed sample y = softmax((logits + gumbel) / temperature), JointVAE Eq. 8. [..., K]."""
+    """Return log y of the relaxed sample y = softmax((logits + gumbel) / temperature), [..., K] (JointVAE Eq. 8)."""
     return torch.log_softmax((logits + gumbel) / temperature, dim=-1)
 
 
 def hard_log_sample(logits: Tensor, gumbel: Tensor) -> Tensor:
-    """log y of a categorical draw by the Gumbel-max trick: 0 at the drawn category, −inf elsewhere. [..., K]."""
+    """Return log y of a categorical sample, [..., K], by the Gumbel-max trick: 0 at the drawn category, else −inf."""
     drawn = (logits + gumbel).argmax(-1, keepdim=True)
     return torch.full_like(logits, -math.inf).scatter_(-1, drawn, 0.0)
 
 
 def log_prob(log_y: Tensor, logits: Tensor, temperature: float) -> Tensor:
-    """Return the ExpConcrete log-density of log y, [..., K] with broadcasting logits -> [...]. Nats.
+    """Return the ExpConcrete log-density of log y: log_y [..., K], logits broadcast to it -> [...]. Nats.
 
-    log (K−1)! + (K−1) log λ + Σ_k (log α_k − λ log y_k) − K log Σ_k α_k y_k^−λ, λ the temperature.
+    It is log (K−1)! + (K−1) log λ + Σ_k (log α_k − λ log y_k) − K log Σ_k α_k y_k^−λ, where λ is the temperature and
+    α = softmax(logits).
     """
     categories = log_y.shape[-1]
     scores = torch.log_softmax(logits, dim=-1) - temperature * log_y
@@ -34,7 +35,7 @@ def log_prob(log_y: Tensor, logits: Tensor, temperature: float) -> Tensor:
 
 
 def gumbel_noise(shape: tuple[int, ...], generator: torch.Generator, dtype: torch.dtype) -> Tensor:
-    """Standard Gumbel noise −log(−log u), drawn on the generator's device."""
-    # −log u is a standard exponential variable, and drawing that directly never meets u = 0.
+    """Return standard Gumbel noise −log(−log u) of the given shape, drawn on the generator's device."""
+    # −log u is a standard exponential variable. It is drawn directly, so that u = 0 cannot occur.
     exponential = torch.empty(shape, device=generator.device, dtype=dtype).exponential_(generator=generator)
     return -exponential.clamp_min(torch.finfo(dtype).tiny).log()

@@ -1,6 +1,6 @@
-"""Independent Bernoulli variables, summed over an example's values in one pass: ``bernoulli.log_prob``'s numbers.
+"""The log-density of independent Bernoulli variables, ``bernoulli.log_prob`` summed over an example in one pass.
 
-In float32 on the CPU. Shapes: B examples; P values of each; R examples of many batches, which ``torch.vmap`` makes.
+The kernel is for float32 on the CPU. Shapes: B examples; P values of each.
 """
 
 from typing import Any
@@ -10,12 +10,15 @@ from torch import Tensor
 
 
 def supports(logits: Tensor) -> bool:
-    """Return whether logits of this type, on this device, have a fused kernel."""
+    """Return whether a fused kernel exists for these logits' dtype and device."""
     return logits.device.type == "cpu" and logits.dtype == torch.float32
 
 
 def log_prob(x: Tensor, logits: Tensor) -> Tensor:
-    """Σ x·log p + (1−x)·log(1−p), p = sigmoid(logits), [B, P] each -> [B]. Nats. No gradient reaches x."""
+    """Return Σ x·log p + (1−x)·log(1−p) with p = sigmoid(logits), x and logits [B, P] -> [B]. Nats.
+
+    The gradient to x is None.
+    """
     log_density: Tensor = _bernoulli(x, logits)
     return log_density
 
@@ -62,7 +65,7 @@ _bernoulli.register_autograd(_differentiate, setup_context=_keep)
 
 
 def _over_many(info: Any, in_dims: tuple[int | None, int | None], x: Tensor, logits: Tensor) -> tuple[Tensor, int]:
-    """Return the rule for ``torch.vmap``: examples of all batches, one after the other."""
+    """Apply the kernel under ``torch.vmap``, with the examples of all batches along one axis."""
     many = info.batch_size
     x, logits = (
         (each.expand(many, *each.shape) if place is None else each.movedim(place, 0)).flatten(0, 1)

@@ -1,11 +1,11 @@
 """The log-density of mixtures whose components are products of normals and categoricals, in memory of B·F, not B·B·F.
 
-The same numbers as tables of ``normal.log_prob_table`` and ``mixture.log_prob`` give, in float32, for all three levels
-in one pass over the components.
+The results are those of ``normal.log_prob_table`` and ``mixture.log_prob``, in float32, for all three levels in one
+pass over the components.
 
-Shapes: S samples; M components; D normal factors; C categorical ones; K categories of one; G blocks; F factors; and
-L = 1 + G + F columns: all blocks together, each block, each factor. Inside, tensors have a leading axis of R mixtures,
-which is what ``torch.vmap`` makes of many calls.
+Shapes: S samples; M components; D normal factors; C categorical factors; K categories of one; G blocks; F factors; and
+L = 1 + G + F columns: all blocks together, each block, each factor. Internally, tensors have a leading axis of R
+mixtures, which ``torch.vmap`` creates.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ _HAS_TRITON = find_spec("triton") is not None
 
 @dataclass(frozen=True)
 class Normals:
-    """Samples [S, D] of factors that are normal in each component: ``mean`` and ``log_scale`` [M, D]."""
+    """A block of normal factors: samples [S, D], and every component's ``mean`` and ``log_scale``, [M, D] each."""
 
     sample: Tensor
     mean: Tensor
@@ -37,7 +37,7 @@ class Normals:
 
 @dataclass(frozen=True)
 class Categories:
-    """The category [S] of each sample, int64, and every component's log-probabilities [M, K]."""
+    """A categorical factor: each sample's category [S], int64, and every component's log-probabilities [M, K]."""
 
     category: Tensor
     log_probs: Tensor
@@ -47,12 +47,12 @@ Factors = Normals | Categories
 
 
 def supports(like: Tensor) -> bool:
-    """Return whether tensors of this type, on this device, have a fused kernel."""
+    """Return whether a fused kernel exists for this tensor's dtype and device."""
     return like.dtype == torch.float32 and (like.device.type == "cpu" or (like.is_cuda and _HAS_TRITON))
 
 
 class Product:
-    """Components that are products of blocks of factors, mixed with these weights, under which samples are scored."""
+    """A weighted mixture whose components are products of blocks of factors, with the samples to score under it."""
 
     def __init__(self, blocks: Sequence[Factors], weights: Weights) -> None:
         normals = [block for block in blocks if isinstance(block, Normals)]
@@ -77,10 +77,10 @@ class Product:
             if categories
             else torch.empty(len(samples), 0, dtype=torch.int64, device=samples.device)
         )
-        # Components last, and R = 1 in front.
+        # The kernels expect components along the last axis, and mixtures along the first.
         mean, log_scale, log_probs = (each.mT.contiguous()[None] for each in (mean, log_scale, log_probs))
         along = log_scale.detach()
-        # The kernel knows no NaN: one that comes in makes the whole mixture NaN.
+        # The kernel does not propagate NaN. So a NaN in the inputs is added to the whole mixture's result.
         poison = 0 * torch.stack([each.detach().sum() for each in (z, mean, log_scale, log_probs)]).sum()[None]
         self._inputs = (
             *(z[None], mean, log_scale, log_probs),
@@ -91,9 +91,9 @@ class Product:
         self._log_densities: dict[Level, Tensor] = {}
 
     def log_prob(self, level: Level) -> Tensor:
-        """log Σ_m exp(w_sm) q_m(z_s): of all blocks together [S], of each block [S, G], or of each factor [S, F].
+        """Return log Σ_m exp(w_sm) q_m(z_s) of all blocks together [S], each block [S, G], or each factor [S, F].
 
-        All three are parts of one result, made when the first is asked for, and share its graph.
+        The unit is nats. All three are parts of one result, which is computed on the first call, and share its graph.
         """
         if not self._log_densities:
             weights = self._weights
@@ -108,7 +108,10 @@ def _parameters(normals: Normals) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _ranges(blocks: Sequence[Factors]) -> list[int]:
-    """Of each block: its first normal factor and the one after its last, and its first and last categorical one so."""
+    """Return four numbers for each block, in one list [4·G].
+
+    They are its first normal factor and one past its last, then the same for categorical factors.
+    """
     ranges: list[int] = []
     d, c = 0, 0
     for block in blocks:
@@ -138,17 +141,18 @@ def _mixture(
     own: float,
     following: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the log-density [R, S, L], and each row's peak and total for the backward pass.
+    """Return the log-density [R, S, L], and each row's peak and total [R, S, L] for the backward pass.
 
     Args:
         z: [R, S, D].
         mean, log_scale: [R, D, M].
-        log_probs: [R, K, M], K all categories of all variables.
-        precision, constant: [R, D, M], exp(−log_scale) and what of a normal's log-density does not depend on z.
-        index: [R, S, C], rows of ``log_probs``.
-        poison: [R], what is added to all of a mixture.
-        blocks: as in ``_ranges``.
-        rest, own, following: the weights.
+        log_probs: [R, K, M], where K counts the categories of all variables.
+        precision, constant: [R, D, M]; exp(−log_scale), and the part of a normal's log-density that does not depend
+            on z.
+        index: [R, S, C], rows of ``log_probs``, int64.
+        poison: [R], added to a mixture's whole result: 0, or NaN where an input is NaN.
+        blocks: as from ``_ranges``.
+        rest, own, following: the log-weights, as in ``Weights``.
     """
     from hfvae_runner.distributions import _kernels as kernels
 
@@ -208,7 +212,7 @@ def _mixture_backward(
     own: float,
     following: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients to z, mean, log_scale and log_probs."""
+    """Return the gradients to z, mean, log_scale and log_probs, from the gradient to the log-density [R, S, L]."""
     from hfvae_runner.distributions import _kernels as kernels
 
     kernels.use_torch_s_threads()
@@ -272,7 +276,7 @@ _mixture.register_autograd(_differentiate, setup_context=_keep)
 
 
 def _over_many(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
-    """Return the rule for ``torch.vmap``: one more axis of mixtures."""
+    """Apply the kernel under ``torch.vmap``, with the new axis merged into the axis of mixtures."""
     many = info.batch_size
     fronted = (
         (each.expand(many, *each.shape) if place is None else each.movedim(place, 0)).flatten(0, 1)
@@ -290,12 +294,18 @@ def _arrays(*tensors: Tensor) -> tuple[Any, ...]:
 
 
 def _numbers(blocks: list[int], rest: float, own: float, following: float) -> tuple[Any, Any]:
-    """Return the blocks [G, 4], and how much more a sample's own component and the one after it weigh than the rest."""
+    """Return the blocks as an array, and the weights relative to the rest.
+
+    They are [G, 4], and by how much the log-weights of a sample's own component and the next exceed the rest.
+    """
     return np.array(blocks, np.int64).reshape(-1, 4), (np.float32(own - rest), np.float32(following - rest))
 
 
 def _merged(scale: Tensor, blocks: list[int]) -> Tensor:
-    """``scale`` [R, S, L]; that of a block which is alone, or of one factor, is added to the column that it repeats."""
+    """Return ``scale`` [R, S, L], changed in place, with the scale of each repeated column moved to its original.
+
+    A block that is the only one repeats the joint column, and a block of one factor repeats that factor's column.
+    """
     count, column = len(blocks) // 4, 1 + len(blocks) // 4
     for g in range(count):
         first, last, first_category, last_category = blocks[4 * g : 4 * g + 4]
@@ -308,5 +318,5 @@ def _merged(scale: Tensor, blocks: list[int]) -> Tensor:
 
 
 def _parts(samples: int) -> int:
-    """Into how many the sums over samples are cut."""
+    """Return the number of parts into which sums over samples are cut."""
     return min(_MOST_PARTS, -(-samples // _SAMPLES_A_PART))

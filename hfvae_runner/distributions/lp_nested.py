@@ -1,11 +1,11 @@
 """Lp-nested functions and the distributions on their level sets (ISA paper, Eq. 6–11 and A.1; Sinz & Bethge 2010).
 
-An Lp-nested function is a tree of norms: a leaf's value is |z_j|, an inner node's the Lp norm of its children's
-values, with an exponent of its own. Exponents stand in the order in which the tree is written: a node before its
-children, the root first.
+An Lp-nested function is a tree of norms. The value of a leaf is |z_j|. The value of an inner node is the Lp norm of
+its children's values, with the node's own exponent. Exponents are in depth-first order: the root first, and each node
+before its children.
 
-Shapes: B batch, n leaves, I inner nodes, l children of the root. Every function also takes a pile of trees that share
-one shape: exponents [*T, I] with z [B, *T, n].
+Shapes: B batch, n leaves, I inner nodes, l children of the root. Every function also accepts a batch of trees of the
+same shape, with leading dimensions T: exponents [*T, I] with z [B, *T, n].
 """
 
 import math
@@ -21,13 +21,13 @@ from torch import Tensor
 from hfvae_runner.distributions.generalised_normal import draw_norm, power, signs
 from hfvae_runner.errors import ConfigError
 
-# An integer k is k leaves directly below the node, a list is an inner node: [1, [2]] is the tree of Eq. 6.
+# An integer k stands for k leaves directly below the node, and a list for an inner node: [1, [2]] is the tree of Eq. 6.
 Layout: TypeAlias = "Sequence[int | Layout]"
 
 
 @dataclass(frozen=True)
 class Tree:
-    """A node with all that is below it. Equal neighbours stand once, with their number: they are computed at once."""
+    """A node and its subtrees. Equal neighbours are stored once, with their number, and are computed together."""
 
     runs: tuple[tuple[int, "Tree"], ...] = ()
     """(number, tree) of equal neighbours, from left to right; none for a leaf."""
@@ -38,7 +38,7 @@ class Tree:
 
     @property
     def children(self) -> tuple["Tree", ...]:
-        """The l trees directly below this node."""
+        """The l subtrees directly below this node."""
         return tuple(child for number, child in self.runs for _ in range(number))
 
     @cached_property
@@ -47,14 +47,15 @@ class Tree:
 
     @cached_property
     def n_inner(self) -> int:
-        """The number of inner nodes, this one included: that of the exponents."""
+        """The number of inner nodes, including this one. It equals the number of exponents."""
         return 0 if self.is_leaf else 1 + sum(number * child.n_inner for number, child in self.runs)
 
 
 def parse(layout: Layout) -> Tree:
-    """Return the tree of a nested list such as [1, [2]]: an integer k is k leaves, a list is an inner node.
+    """Parse a nested list such as [1, [2]] into a tree: an integer k is k leaves, a list is an inner node.
 
-    Raises ConfigError where the layout is not made of positive integers and lists that are not empty.
+    Raises:
+        ConfigError: the layout is empty, or contains anything but positive integers and non-empty lists.
     """
     listed = isinstance(layout, Sequence) and not isinstance(layout, str)
     if not listed or not layout:
@@ -66,12 +67,12 @@ def parse(layout: Layout) -> Tree:
 def _parse_entry(entry: "int | Layout") -> list[Tree]:
     if isinstance(entry, int) and not isinstance(entry, bool) and entry > 0:
         return [Tree()] * entry
-    # Whatever else is no list has its refusal there.
+    # ``parse`` raises for every other entry that is not a list.
     return [parse(entry)]  # type: ignore[arg-type]
 
 
 def value(tree: Tree, z: Tensor, exponents: Tensor) -> Tensor:
-    """f(z), the root's value (Eq. 6, 9): z [B, n], exponents [I] -> [B]. The gradient at z = 0 is 0."""
+    """Return f(z), the root's value (Eq. 6, 9): z [B, n], exponents [I] -> [B]. The gradient at z = 0 is 0."""
     if tree.is_leaf:
         return z.abs().squeeze(-1)
     below = [value(child, z_own, own) for child, z_own, own in _parts(tree, z, exponents)]
@@ -79,11 +80,11 @@ def value(tree: Tree, z: Tensor, exponents: Tensor) -> Tensor:
 
 
 def log_surface(tree: Tree, exponents: Tensor) -> Tensor:
-    """log S_f(1), the area of the unit sphere {z: f(z) = 1} (Eq. 8): exponents [I] -> scalar."""
+    """Return log S_f(1), the log-area of the unit sphere {z: f(z) = 1} (Eq. 8): exponents [I] -> scalar."""
     if tree.is_leaf:
         return exponents.new_full(exponents.shape[:-1], math.log(2))
     p = exponents[..., 0]
-    # Eq. 8 with its product of Beta functions telescoped: ∏_k Γ(n_k/p) / Γ(n/p) at each node.
+    # Eq. 8, whose product of Beta functions telescopes to ∏_k Γ(n_k/p) / Γ(n/p) at each node.
     total = -(len(tree.children) - 1) * p.log() - torch.lgamma(tree.n_leaves / p)
     for (number, child), own in zip(tree.runs, _split_exponents(tree, exponents), strict=True):
         total = total + number * torch.lgamma(child.n_leaves / p) + log_surface(child, own).sum(-1)
@@ -93,8 +94,8 @@ def log_surface(tree: Tree, exponents: Tensor) -> Tensor:
 def log_prob(tree: Tree, z: Tensor, exponents: Tensor, radial_exponent: Tensor, scale: float) -> Tensor:
     """Return the log-density of Eq. 7 under the radial density of Eq. 11, z [B, n] -> [B]. Nats.
 
-    p₀ is ``radial_exponent``, s is ``scale``. With p₀ the root's own exponent, as in the paper, the root's children
-    are independent; each child's marginal is this density over its own tree, with the same p₀ and s.
+    p₀ is ``radial_exponent`` and s is ``scale``. If p₀ is the root's exponent, as in the paper, the root's children are
+    independent, and each child's marginal is this density over its own tree, with the same p₀ and s.
     """
     p0, n = radial_exponent, tree.n_leaves
     constant = p0.log() - torch.lgamma(n / p0) - n * math.log(scale) / p0 - log_surface(tree, exponents)
@@ -121,10 +122,10 @@ def draw(
     generator: torch.Generator,
     dtype: torch.dtype,
 ) -> Tensor:
-    """Exact samples of the density of ``log_prob``, [n_samples, n] (Alg. 1). Parameters on the generator's device.
+    """Return exact, reparameterised samples of the density of ``log_prob``, [n_samples, n] (Alg. 1).
 
-    Reparameterised: gradients reach the exponents. The radius of Alg. 1's step 1 is the one that its step 4 divides
-    out again, so neither is taken.
+    Parameters must be on the generator's device. The exponents receive gradients. Step 4 of Alg. 1 divides by the
+    radius of step 1, so both steps are omitted.
     """
     exponents, p0 = exponents.to(dtype), radial_exponent.to(dtype)
     radius = scale ** (1 / p0) * draw_norm((n_samples, *exponents.shape[:-1]), tree.n_leaves, p0, generator)
@@ -132,15 +133,15 @@ def draw(
 
 
 def _draw_direction(tree: Tree, exponents: Tensor, n_samples: int, generator: torch.Generator) -> Tensor:
-    """Points with f = 1 under the uniform distribution of Alg. 1, exponents [*T, I] -> [n_samples, *T, n]."""
+    """Return points with f = 1 from the uniform distribution of Alg. 1, exponents [*T, I] -> [n_samples, *T, n]."""
     shape = (n_samples, *exponents.shape[:-1])
     if tree.is_leaf:
         return signs((*shape, 1), generator, exponents.dtype)
-    # Gamma variables over their sum are Dirichlet ones (step 2), here with the p-th root of step 2 already taken.
+    # Step 2: gamma variables divided by their sum are Dirichlet variables. Here the p-th root is already taken.
     p = exponents[..., :1]
     radii = [draw_norm((*shape, number), child.n_leaves, p, generator) for number, child in tree.runs]
     norm = _norm(torch.cat(radii, dim=-1), exponents[..., 0]).unsqueeze(-1)
-    # Step 3: what a child gets of its parent's radius is its own.
+    # Step 3: a child's radius is its share of its parent's radius.
     below = [
         ((radius / norm).unsqueeze(-1) * _draw_direction(child, own, n_samples, generator)).flatten(-2)
         for radius, (_, child), own in zip(radii, tree.runs, _split_exponents(tree, exponents), strict=True)
@@ -150,7 +151,7 @@ def _draw_direction(tree: Tree, exponents: Tensor, n_samples: int, generator: to
 
 def _norm(x: Tensor, p: Tensor) -> Tensor:
     """Return the Lp norm (Σ_k x_k^p)^(1/p) of x ≥ 0: x [B, *T, l], p [*T] -> [B, *T]."""
-    # The largest entry cancels out of the norm and of its gradient: it only keeps the powers in range.
+    # The largest entry cancels out of the norm and of its gradient. Dividing by it prevents overflow and underflow.
     peak = x.detach().amax(-1)
     zero = peak == 0
     total = power(x / torch.where(zero, 1.0, peak).unsqueeze(-1), p.unsqueeze(-1)).sum(-1)
@@ -158,13 +159,13 @@ def _norm(x: Tensor, p: Tensor) -> Tensor:
 
 
 def _parts(tree: Tree, z: Tensor, exponents: Tensor) -> Iterator[tuple[Tree, Tensor, Tensor]]:
-    """Yield each run's tree with its share of z [B, *T, number, n_child] and exponents [*T, number, I_child]."""
+    """Yield each run's tree with its part of z [B, *T, number, n_child] and exponents [*T, number, I_child]."""
     leaves = z.split([number * child.n_leaves for number, child in tree.runs], dim=-1)
     for (number, child), own, z_own in zip(tree.runs, _split_exponents(tree, exponents), leaves, strict=True):
         yield child, z_own.unflatten(-1, (number, child.n_leaves)), own
 
 
 def _split_exponents(tree: Tree, exponents: Tensor) -> list[Tensor]:
-    """Return each run's share of the exponents, [*T, number, I_child]."""
+    """Return each run's part of the exponents, [*T, number, I_child]."""
     shares = exponents[..., 1:].split([number * child.n_inner for number, child in tree.runs], dim=-1)
     return [own.unflatten(-1, (number, child.n_inner)) for (number, child), own in zip(tree.runs, shares, strict=True)]

@@ -1,4 +1,4 @@
-"""The log-density of a weighted mixture from the table of its components' log-densities, and the weights.
+"""The log-density of a weighted mixture, from a table of its components' log-densities, and the log-weights.
 
 Shapes: S samples; M mixture components. Nats.
 """
@@ -9,19 +9,19 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-# exp() of a float32 below about −87 leaves the vectorised path of most maths libraries; 1.8e-35 of the largest
-# component is nothing beside the sum anyway, in float64 too.
+# Most maths libraries compute exp() of a float32 below about −87 on a slow, scalar path. A term of exp(−80) = 1.8e-35
+# of the largest is below the sum's rounding, in float64 too.
 SMALLEST = -80.0
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Log-weights of the components, each sample s having a component of its own, the one with its number.
+    """Log-weights of the components, where sample s has its own component, number s.
 
     Attributes:
-        rest: of every component, but for
-        own: the sample's own, s, and
-        following: the one after it, (s + 1) mod M.
+        rest: log-weight of all other components.
+        own: log-weight of the sample's own component, s.
+        following: log-weight of the component after it, (s + 1) mod M.
     """
 
     rest: float
@@ -30,13 +30,11 @@ class Weights:
 
     @classmethod
     def uniform(cls, value: float) -> Self:
-        """One weight for all."""
+        """Return weights with the same log-weight for every component."""
         return cls(value, value, value)
 
     def table(self, samples: int, components: int, *, first: int = 0, like: Tensor) -> Tensor:
-        """Return the log-weights [S, M] of the samples from number ``first`` on, on the device and of the type of
-        ``like``.
-        """
+        """Return the log-weights [S, M] of samples ``first`` to first + S − 1, with ``like``'s device and dtype."""
         table = torch.full((samples, components), self.rest, device=like.device, dtype=like.dtype)
         if self.own != self.rest or self.following != self.rest:
             rows = torch.arange(samples, device=like.device)
@@ -69,9 +67,10 @@ class _LogSumExp(torch.autograd.Function):
 
 
 def log_prob(table: Tensor, weights: Tensor | float) -> Tensor:
-    """log Σ_m exp(table_sm + weights_sm), [S, M] -> [S]; the log-weights are constants. Every row needs a finite entry.
+    """Return log Σ_m exp(table_sm + weights_sm), [S, M] -> [S]. Nats.
 
-    ``logsumexp`` in fewer passes over the table, forward and backward, and never in the slow range of exp().
+    The log-weights receive no gradient. Every row must have a finite entry. Unlike ``torch.logsumexp``, it needs fewer
+    passes over the table, forward and backward, and never evaluates exp() in its slow range.
     """
     constant = weights.detach() if isinstance(weights, Tensor) else weights
     results: tuple[Tensor, Tensor, Tensor] = _LogSumExp.apply(table + constant)

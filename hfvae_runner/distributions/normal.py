@@ -10,7 +10,7 @@ HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
 def log_prob(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-    """log N(z; mean, exp(log_scale)²), elementwise; the arguments broadcast. Nats."""
+    """Return log N(z; mean, exp(log_scale)²), elementwise; the arguments broadcast. Nats."""
     return -0.5 * ((z - mean) * torch.exp(-log_scale)).square() - (log_scale + HALF_LOG_2PI)
 
 
@@ -41,19 +41,20 @@ class _Table(torch.autograd.Function):
 
 
 def log_prob_table(z: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-    """log N(z_s; mean_m, exp(log_scale_m)²) for every pair: z [S], mean and log_scale [M] -> [S, M].
+    """Return log N(z_s; mean_m, exp(log_scale_m)²) for every pair: z [S], mean and log_scale [M] -> [S, M].
 
-    The same numbers as ``log_prob``, with fewer passes over the table, which is what an aggregate posterior costs.
+    The unit is nats. The result equals that of ``log_prob``, with fewer passes over the table, which dominate the cost
+    of an aggregate posterior.
     """
     table: Tensor = _Table.apply(z, mean, log_scale)[0]
     return table
 
 
 def sample(mean: Tensor, log_scale: Tensor, noise: Tensor) -> Tensor:
-    """Return the reparameterised sample mean + exp(log_scale)·noise, noise standard normal. Elementwise."""
+    """Return the reparameterised sample mean + exp(log_scale)·noise, elementwise; ``noise`` is standard normal."""
     return mean + torch.exp(log_scale) * noise
 
 
 def kl_to_standard(mean: Tensor, log_scale: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_scale)²) ‖ N(0, 1)), elementwise, in nats (Kingma & Welling 2013, App. B)."""
+    """Return KL(N(mean, exp(log_scale)²) ‖ N(0, 1)), elementwise, in nats (Kingma & Welling 2013, App. B)."""
     return 0.5 * (mean.square() + torch.exp(2 * log_scale) - 1) - log_scale

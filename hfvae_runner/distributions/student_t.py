@@ -7,20 +7,20 @@ from torch import Tensor
 
 
 def log_prob(z: Tensor, nu: Tensor) -> Tensor:
-    """log t(z; ν), elementwise; the arguments broadcast. Nats.
+    """Return log t(z; ν), elementwise; the arguments broadcast. Nats.
 
-    lgamma((ν+1)/2) − lgamma(ν/2) − ½ log(ν·π) − (ν+1)/2 · log(1 + z²/ν).
+    It is lgamma((ν+1)/2) − lgamma(ν/2) − ½ log(ν·π) − (ν+1)/2 · log(1 + z²/ν).
     """
-    # Two large numbers that nearly cancel: single precision loses the difference from ν of some hundreds on.
+    # Two large numbers nearly cancel: for ν of some hundreds or more, single precision loses their difference.
     half = nu.double() / 2
     constant = torch.lgamma(half + 0.5) - torch.lgamma(half) - 0.5 * (2 * math.pi * half).log()
     return constant.to(z.dtype) - 0.5 * (nu + 1) * torch.log1p(z.square() / nu)
 
 
 def draw(shape: tuple[int, ...], nu: Tensor, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
-    """Samples of the given shape, to which ν broadcasts; ν lies on the generator's device.
+    """Return reparameterised samples of the given shape, to which ν broadcasts.
 
-    A normal variable over the root of χ²/ν, reparameterised: gradients reach ν.
+    A sample is a normal variable divided by √(χ²/ν). ν must be on the generator's device. It receives gradients.
     """
     nu = nu.to(dtype).expand(shape)
     normal = torch.randn(shape, generator=generator, device=generator.device, dtype=dtype)
