@@ -294,9 +294,9 @@ def _arrays(*tensors: Tensor) -> tuple[Any, ...]:
 
 
 def _numbers(blocks: list[int], rest: float, own: float, following: float) -> tuple[Any, Any]:
-    """Return the blocks as an array, and the weights relative to the rest.
+    """Return the blocks [G, 4], and two log-weights minus that of the rest.
 
-    They are [G, 4], and by how much the log-weights of a sample's own component and the next exceed the rest.
+    They are those of a sample's own component and of the component after it.
     """
     return np.array(blocks, np.int64).reshape(-1, 4), (np.float32(own - rest), np.float32(following - rest))
 

@@ -1,7 +1,8 @@
-"""What an encoded representation is worth: one metric per file, a function of what ``_subject`` describes.
+"""Metrics of an encoded representation: one metric per file, a function of a ``Subject`` (see ``_subject``).
 
-A metric is ``def NAME(subject: Subject, *, option: ..., ...) -> Result``; conf/metrics/NAME.yaml names it as _target_
-and gives every option. Its mathematics are pure functions of plain arrays beside it. May import `config`.
+A metric is ``def NAME(subject: Subject, *, option: ..., ...) -> Result``. conf/metrics/NAME.yaml names it as _target_
+and sets every option. Its mathematics are pure functions of plain arrays in the same file. This folder may import
+`config`.
 """
 
 from hfvae_runner.metrics._choice import measured, metric_of

@@ -1,4 +1,4 @@
-"""From a config's choice of metrics to their results."""
+"""Import the metrics that a config chooses, and compute their results."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -11,30 +11,30 @@ from hfvae_runner.metrics._subject import Metric, Subject
 
 
 def metric_of(name: str, spec: Mapping[str, object]) -> Metric:
-    """Import the function that ``_target_`` names, with its options.
+    """Import the function that ``_target_`` names, and bind its options.
 
     Raises:
-        ConfigError: there is no such function, it is no metric, or it takes other options.
+        ConfigError: the function does not exist, is not a metric, or takes other options.
     """
     where = f"metrics.{name}"
     function, options, taken = signed(where, where, spec, ("subject",))
     if taken != ["subject"]:
         raise ConfigError(f"{where}: {spec['_target_']} takes no subject; expected a metric")
-    # An argument called subject says what the function is; where it takes anything, or says what it returns, that does.
+    # An argument called subject identifies a metric. Without one, or with a return annotation, check the return type.
     if "subject" not in inspect.signature(function).parameters or returned_by(function) is not None:
         check_kind(where, spec, function, Mapping)
     return partial(function, **held(function, options, f"{where}."))
 
 
 def measured(metrics: Mapping[str, Metric], subject: Callable[[str], Subject]) -> dict[str, object]:
-    """Return the results of all metrics.
+    """Return the results of all metrics, in one mapping.
 
     Args:
-        metrics: by name, with their options.
-        subject: what the metric of this name is given.
+        metrics: by name, with their options bound.
+        subject: returns the subject of the metric with this name.
 
     Raises:
-        RunnerError: a metric cannot be had from these data with these options.
+        RunnerError: a metric cannot be computed from these data with these options.
     """
     found: dict[str, object] = {}
     for name, metric in metrics.items():

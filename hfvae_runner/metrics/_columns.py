@@ -2,8 +2,8 @@
 
 Legend: N examples; M columns; P latent variables.
 
-A continuous factor is one column, its posterior means. A discrete variable is a column for each of its categories,
-their probabilities.
+A continuous factor is one column, its posterior means. A discrete variable is one column per category, the
+category's probabilities.
 """
 
 from collections.abc import Iterable
@@ -20,24 +20,24 @@ class Columns(NamedTuple):
 
     Attributes:
         values: [N, M].
-        starts: the first column of every variable, [P]; those of one variable stand side by side.
+        starts: the first column of every variable, [P]; the columns of a variable are adjacent.
     """
 
     values: Floats
     starts: Integers
 
     def sums(self, each: Floats) -> Floats:
-        """Sums over every variable's columns: [*, M] -> [*, P]."""
+        """Return the sums over every variable's columns: [*, M] -> [*, P]."""
         return np.asarray(np.add.reduceat(each, self.starts, axis=-1))
 
     def parts(self) -> list[slice]:
-        """Return every variable's columns."""
+        """Return the slice of columns of every variable."""
         ends = [*self.starts[1:].tolist(), self.values.shape[1]]
         return [slice(start, end) for start, end in zip(self.starts.tolist(), ends, strict=True)]
 
 
 def columns(encoded: Representation, kept: Iterable[bool] | None = None) -> Columns:
-    """Return the code of all latent variables, or of those that are kept, [P], in their order."""
+    """Return the code of all latent variables, or of those where ``kept`` [P] is true, in their order."""
     tables = [*encoded.mean.T[:, :, None], *(each.probabilities for each in encoded.discrete)]
     if kept is not None:
         tables = [table for table, keep in zip(tables, kept, strict=True) if keep]
@@ -46,13 +46,14 @@ def columns(encoded: Representation, kept: Iterable[bool] | None = None) -> Colu
 
 
 def varying(encoded: Representation, least_std: float) -> NDArray[np.bool_]:
-    """Return whether every latent variable varies with the examples, [P], rather than being collapsed to the prior.
+    """Return whether each latent variable varies with the examples, [P], instead of being collapsed to the prior.
 
-    By the law of total variance a variable's variance is that of its posterior means, between the examples, and the
-    mean one of its posteriors, within them. The square root of the first's share is held to ``least_std``, whatever the
-    variable's unit: where q(z_d) has variance 1, as a standard normal prior, it is the standard deviation of the means.
-    Of a discrete variable the variances are those of its one-hot code. One whose means are all equal never varies.
-    Without known scales a variable's variance is that of its means, all of it between the examples.
+    By the law of total variance, a variable's variance is the variance of its posterior means between examples plus the
+    mean variance of its posteriors within them. A variable varies if the square root of the first part's share is at
+    least ``least_std``, whatever the variable's unit. If q(z_d) has variance 1, as a standard normal prior, this is the
+    standard deviation of the means. For a discrete variable, the variances are those of its one-hot code. A variable
+    whose means are all equal never varies. If the scales are not known, all of a variable's variance counts as between
+    examples.
     """
     between = [*encoded.mean.var(axis=0), *(each.probabilities.var(axis=0).sum() for each in encoded.discrete)]
     scale = np.zeros_like(encoded.mean) if encoded.scale is None else encoded.scale
@@ -64,14 +65,18 @@ def varying(encoded: Representation, least_std: float) -> NDArray[np.bool_]:
 
 
 def has_order(factor: Truth, encoded: Representation) -> bool:
-    """Return whether the factor's values are magnitudes; those of nuisance (shape, identity) and the label are mere
-    names.
+    """Return whether the factor's values are magnitudes.
+
+    The values of nuisance factors (shape, identity) and of the label are only names.
     """
     return not (factor.nuisance or (encoded.label is not None and factor.name == encoded.label.name))
 
 
 def split_rows(examples: int, train_rows: int, test_rows: int) -> tuple[slice, slice]:
-    """Return the first rows to fit on and the next ones to score; of fewer examples both have their proportion."""
+    """Return the first rows to fit on and the next rows to score on.
+
+    If there are fewer examples than ``train_rows + test_rows``, both parts shrink in proportion.
+    """
     rows = min(examples, train_rows + test_rows)
     fitted = rows * train_rows // (train_rows + test_rows)
     return slice(0, fitted), slice(fitted, rows)

@@ -1,16 +1,16 @@
-"""The densities of one continuous factor's aggregate posterior, whole and for groups of examples, on a uniform grid.
+"""Densities of one continuous factor's aggregate posterior, of all examples and of groups, on a uniform grid.
 
 Legend: N examples; Q groups of them; C partitions into groups; G grid points, h apart; S points; L octaves of scale.
 
 q(z|group) = 1/|group| Σ_n N(z; m_n, s_n). A direct sum at every point costs N·G. Here each normal is evaluated within
-±9 of its own standard deviations, and on a grid that is only as fine as its octave of scale needs: h = (the least scale
-in the octave)/4, so that a row costs 72 to 144 evaluations, however far the scales differ. A mixture of normals of
-scale 4h or more has nothing above the grid's Nyquist frequency (its spectrum there is exp(-(4π)²/2) of the peak), so
-the coarse octaves are carried to the finest grid by local polynomials of high order, and so is the value at a point:
+±9 of its own standard deviations, on a grid that is only as fine as its octave of scale needs: h = (the least scale
+in the octave)/4. So a row costs 72 to 144 evaluations, however far the scales differ. A mixture of normals of scale 4h
+or more has nothing above the grid's Nyquist frequency (its spectrum there is exp(-(4π)²/2) of the peak). So local
+polynomials of high order interpolate the coarse octaves to the finest grid, and the value at a point:
 
 - refinement by two, 16 points: relative error below 2e-9 within two standard deviations of a single normal, 1e-7 at 4;
 - value at a point, 10 points: 3e-7 within one, 2e-6 at 3, 1e-5 at 4, 1e-2 at 6; less where normals overlap;
-- what lies beyond 9 standard deviations is left out: 3e-18 of the peak, 2e-19 of the mass.
+- the omitted tails beyond 9 standard deviations: 3e-18 of the peak, 2e-19 of the mass.
 """
 
 from collections.abc import Iterator
@@ -27,11 +27,11 @@ from hfvae_runner.metrics._subject import Floats, Integers
 POINTS_PER_SCALE = 4
 REACH = 9
 LARGEST_TABLE = 2**24
-"""Numbers in a table: 128 MiB."""
+"""Numbers in a table, 128 MiB."""
 FEWEST_POINTS = 512
-"""Of a grid, however many groups there are."""
+"""Fewest points of a grid, for any number of groups."""
 DENSITY_ERROR = 2e-9
-"""Relative, on the grid, but for the tails."""
+"""Relative error of the densities on the grid, except in the tails."""
 
 _REFINING, _READING = 16, 10
 _ROWS_AT_ONCE = 1024
@@ -40,12 +40,12 @@ _POINTS_AT_ONCE = 2**14
 
 @dataclass(frozen=True)
 class DensityTable:
-    """q(z|group) at z = start + i · step.
+    """The densities q(z|group) at z = start + i · step.
 
     Attributes:
         density: [Q, G], float64, per unit of z.
         narrowest: the scale to which narrower normals were widened.
-        widened: the share of rows that were.
+        widened: the share of rows whose normals were widened.
     """
 
     start: float
@@ -55,7 +55,7 @@ class DensityTable:
     widened: float
 
     def at(self, group: Integers, z: Floats) -> Floats:
-        """q(z_s|group_s) of each point, [S]; the points must lie within ±9 scales of some row of theirs."""
+        """Return q(z_s|group_s) at each point, [S]; each point must be within ±9 scales of some row of its group."""
         windows = self.density.unfold(1, _READING, 1)
         coefficients = _lagrange(_READING)
         values = np.empty(len(z))
@@ -74,14 +74,18 @@ def density_table(
 ) -> DensityTable:
     """Return the table of one factor, from its posteriors' means and scales, [N] each.
 
-    groups: [C, N], each row's group of each partition, 0 … Q−1, or −1 where it has none; sizes: [Q], rows in each.
-    largest: how many numbers the table may hold. Where the least scale asks for a finer grid than that (a scale of 0,
-    say), narrower normals are widened to what it can hold, 1/36,000 of the range with 114 groups, and the result
-    says how many.
+    If the least scale needs a finer grid than ``largest`` allows (a scale of 0, for example), narrower normals are
+    widened to what the grid can hold: 1/36,000 of the range with 114 groups. The result reports how many were.
+
+    Args:
+        mean, scale: [N] each.
+        groups: [C, N], each row's group in each partition, 0 … Q−1, or −1 for none.
+        sizes: [Q], the number of rows in each group.
+        largest: the most numbers that the table may hold.
     """
     low, high = (mean - REACH * scale).min(), (mean + REACH * scale).max()
     points = max(largest // (len(sizes) + 1) - 2 * REACH * POINTS_PER_SCALE, FEWEST_POINTS)
-    # Where nothing has any width, any will do.
+    # If all scales and the range are 0, any positive width is correct.
     narrowest = max(float(scale.min()), POINTS_PER_SCALE * float(high - low) / points) or 1.0
     step = narrowest / POINTS_PER_SCALE
     wide_scale = np.maximum(scale, narrowest)
@@ -92,7 +96,7 @@ def density_table(
     coarsest = 2 ** (octaves - 1)
     order = np.argsort(mean)
 
-    # One row more, for those that have no group.
+    # An additional group collects the rows without a group.
     density = torch.zeros(len(sizes) + 1, int(np.ceil(length / coarsest)) + 1, dtype=torch.float64)
     for level in reversed(range(octaves)):
         rows = order[octave[order] == level]
@@ -105,7 +109,7 @@ def density_table(
 
 
 def _add_normals(density: Tensor, mean: Floats, scale: Floats, groups: Integers, step: float) -> None:
-    """Adds rows of one octave, in the order of their means, to the sums [Q + 1, G] of their groups."""
+    """Add the normals of one octave's rows, sorted by mean, to their groups' sums [Q + 1, G]."""
     for rows in _blocks(mean, REACH * step * POINTS_PER_SCALE):
         reach = REACH * scale[rows].max()
         first = max(int((mean[rows][0] - reach) / step), 0)
@@ -114,7 +118,7 @@ def _add_normals(density: Tensor, mean: Floats, scale: Floats, groups: Integers,
         distance = torch.arange(first, last, dtype=torch.float64) * step - torch.from_numpy(mean[rows])[:, None]
         distance *= inverse
         normal = distance.square_().mul_(-0.5).exp_().mul_(inverse / np.sqrt(2 * np.pi))
-        # Adding to a part of the rows of ``density`` itself is ten times slower.
+        # Adding directly to a part of the columns of ``density`` is ten times slower.
         sums = density.new_zeros(len(density), last - first)
         for group in groups[:, rows]:
             sums.index_add_(0, torch.from_numpy(group % len(density)), normal)
@@ -122,7 +126,7 @@ def _add_normals(density: Tensor, mean: Floats, scale: Floats, groups: Integers,
 
 
 def _blocks(mean: Floats, span: float) -> Iterator[slice]:
-    """Runs of rows whose means lie no further apart than ``span``."""
+    """Yield runs of rows whose means differ by at most ``span``."""
     first = 0
     while first < len(mean):
         last = min(int(np.searchsorted(mean, mean[first] + span, side="right")), first + _ROWS_AT_ONCE)
@@ -131,7 +135,7 @@ def _blocks(mean: Floats, span: float) -> Iterator[slice]:
 
 
 def _refined(coarse: Tensor) -> Tensor:
-    """[Q, 2G]: the points, and between every two neighbours the polynomial through the 16 nearest; 0 outside."""
+    """Refine [Q, G] to [Q, 2G]: the points, and midway the polynomial through the 16 nearest; 0 outside the grid."""
     rows, points = coarse.shape
     padded = torch.nn.functional.pad(coarse, (_REFINING // 2 - 1, _REFINING // 2))
     fine = coarse.new_zeros(rows, points, 2)
@@ -141,11 +145,14 @@ def _refined(coarse: Tensor) -> Tensor:
         others = np.delete(nodes, shift)
         weight = float(np.prod(others / (others - node)))
         fine[:, :, 1].add_(padded[:, shift : shift + points], alpha=weight)
-    # Far out, where the polynomial's error is larger than the density.
+    # In the far tails the polynomial's error exceeds the density, so that a value may be negative.
     return fine.clamp_min_(0).flatten(1)
 
 
 def _lagrange(count: int) -> Tensor:
-    """[count, count]: row k, column i is the coefficient of (t − ½)^k in node i's polynomial; t = 0 … 1 mid-way."""
+    """Return the Lagrange polynomials of ``count`` unit-spaced nodes, [count, count].
+
+    Row k, column i is the coefficient of (t − ½)^k in node i's polynomial, where t = 0 … 1 spans the middle interval.
+    """
     nodes: NDArray[Any] = np.arange(count) - (count - 1) / 2
     return torch.from_numpy(np.linalg.inv(nodes[:, None] ** np.arange(count)))

@@ -1,4 +1,4 @@
-"""What all mutual information gaps share: the factors' occurring values, Eq. 6 of the β-TCVAE paper, and the result.
+"""Shared parts of all mutual information gaps: the factors' occurring values, Eq. 6 of the β-TCVAE paper, the result.
 
 Legend: N examples; L latent variables; F factors that take two values or more; V values of a factor that occur;
 Q groups of rows; R repeats. Information and entropies are in nats.
@@ -17,7 +17,7 @@ ALL_NUISANCE = "every factor that varies is a nuisance"
 
 @dataclass(frozen=True)
 class Partition:
-    """The rows, parted by the value of one factor; the values that do not occur have no part.
+    """The rows, partitioned by the value of one factor; values that do not occur have no part.
 
     Attributes:
         name, nuisance: the factor's.
@@ -37,18 +37,18 @@ class Partition:
 
     @property
     def entropy(self) -> float:
-        """H(v)."""
+        """H(v), nats."""
         return float(-(self.probabilities * np.log(self.probabilities)).sum())
 
 
 @dataclass(frozen=True)
 class Groups:
-    """Overlapping groups of rows: for each factor the rows that are known, and those of each value.
+    """Overlapping groups of rows: for each factor, the rows where it is known, and those of each value.
 
     Attributes:
         of_row: [C, N], 0 … Q−1, or UNKNOWN: each row's group in each of C partitions of the rows.
-        sizes: [Q].
-        known: [F], the group of all rows whose value is known; factors that are known for the same rows share it.
+        sizes: [Q], the number of rows in each group.
+        known: [F], the group of all rows where the factor is known; factors that are known for the same rows share it.
         values: the groups of each factor's values.
     """
 
@@ -64,18 +64,18 @@ class Groups:
         for partition in self.of_row:
             order = np.argsort(partition, kind="stable")
             bounds = np.arange(len(members), partition.max() + 2)
-            # Before the first bound stand the rows without a group.
+            # The rows before the first bound have no group.
             members += np.split(order, np.searchsorted(partition[order], bounds))[1:-1]
         return members
 
 
 @dataclass(frozen=True)
 class Factors:
-    """What a gap can be measured for, and what it cannot.
+    """The factors for which a gap can be measured, and the names of all.
 
     Attributes:
         names: of all factors.
-        partitions: of those with two occurring values or more: elsewhere H(v) = 0.
+        partitions: of the factors with two or more occurring values; for the others H(v) = 0.
     """
 
     names: tuple[str, ...]
@@ -88,16 +88,16 @@ class Factors:
 
     @property
     def entropies(self) -> Floats:
-        """H(v) of each partition, [F]."""
+        """H(v) of each partition, [F], nats."""
         return np.array([each.entropy for each in self.partitions])
 
     @property
     def counted(self) -> Integers:
-        """The partitions that have a part in means: those of no nuisance."""
+        """The indices of the partitions that count in means: those of factors that are not nuisance."""
         return np.flatnonzero([not each.nuisance for each in self.partitions])
 
     def why_none(self, variables: int, what: str = "latent variable") -> str | None:
-        """Why there is no gap at all; None where there is one."""
+        """Return the reason why no gap is defined, or None if one is."""
         if not self.names:
             return "nothing is known of the examples"
         if not self.partitions:
@@ -107,30 +107,30 @@ class Factors:
         return None
 
     def mean(self, key: str, of_factor: Floats) -> dict[str, object]:
-        """Return the mean of [F] over the factors that are no nuisance."""
+        """Return the mean of [F] over the factors that are not nuisance, or null with the reason."""
         if len(self.counted) == 0:
             return undefined([key], ALL_NUISANCE)
         return {key: float(of_factor[self.counted].mean())}
 
     def each(self, of_factor: Floats) -> dict[str, float | None]:
-        """[F] by name; None for a factor with a single value."""
+        """Return [F] by factor name; None for a factor with a single value."""
         varying = {each.name: float(value) for each, value in zip(self.partitions, of_factor, strict=True)}
         return {name: varying.get(name) for name in self.names}
 
     def informations(self, variables: Sequence[str], information: Floats) -> dict[str, dict[str, float]]:
-        """[L, F] by the names of factor and variable."""
+        """Return [L, F] by the names of factor and variable."""
         return {
             each.name: dict(zip(variables, of_variable.tolist(), strict=True))
             for each, of_variable in zip(self.partitions, information.T, strict=True)
         }
 
     def known_of(self, rows: Integers, at_least: int) -> "Factors":
-        """Without the partitions of factors whose value is known of fewer than so many of these rows."""
+        """Return the factors without the partitions that are known for fewer than ``at_least`` of these rows."""
         kept = [each for each in self.partitions if (each.part[rows] != UNKNOWN).sum() >= at_least]
         return Factors(self.names, tuple(kept))
 
     def groups(self) -> Groups:
-        """Of the rows."""
+        """Return the groups of rows of all partitions."""
         of_row, sizes, values, known = [], [], [], []
         group_of_known: dict[bytes, int] = {}
         queue = 0
@@ -151,7 +151,7 @@ class Factors:
 
 
 def partition_of(factor: Truth) -> Partition:
-    """Of the rows, by the factor's values."""
+    """Partition the rows by the factor's values."""
     is_known = factor.values != UNKNOWN
     counts = np.bincount(factor.values[is_known], minlength=factor.size)
     rank = np.cumsum(counts > 0) - 1
@@ -170,7 +170,7 @@ def gaps(information: Floats, entropies: Floats) -> Floats:
 
 
 def categorical_information(variable: Categories, partition: Partition) -> float:
-    """I(c; v), exactly: q(c|v) is the mean of q(c|x) over the rows of that value."""
+    """Return the exact I(c; v), nats: q(c|v) is the mean of q(c|x) over the rows with that value."""
     is_known = partition.part != UNKNOWN
     joint = np.zeros((variable.probabilities.shape[1], len(partition.counts)))
     for category, column in enumerate(variable.probabilities[is_known].T):
@@ -179,10 +179,10 @@ def categorical_information(variable: Categories, partition: Partition) -> float
 
 
 def information_of(joint: Floats) -> float:
-    """Mutual information of a table of joint frequencies [A, B], which need not sum to 1."""
+    """Return the mutual information, nats, of a table of joint frequencies [A, B], which need not sum to 1."""
     joint = joint / joint.sum()
     row, column = np.nonzero(joint)
     p = joint[row, column]
-    # A difference of logarithms: the product of two tiny marginals underflows where the joint does not.
+    # Use a difference of logarithms: the product of two tiny marginals can underflow where the joint does not.
     log_ratio = np.log(p) - np.log(joint.sum(1)[row]) - np.log(joint.sum(0)[column])
     return max(float((p * log_ratio).sum()), 0.0)

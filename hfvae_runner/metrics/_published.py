@@ -1,9 +1,9 @@
-"""What the metrics ``published_…`` share: those that the field's tables are mostly of, as they were computed.
+"""Shared parts of the metrics ``published_…``: the metrics of most published tables, as they were computed there.
 
-Locatello et al. 2019 (and all who compare with them) score posterior means, take every factor for as good as any other,
-and those of nuisance too, and classify. Their examples are drawn anew with replacement from a full grid of factors;
-here they are the encoded ones, none twice, with their frequencies. They have no discrete variables: here one counts as
-a single variable, with its most probable category where codes are binned, else with its probabilities as columns.
+Locatello et al. 2019 (and papers that compare with them) score posterior means, treat all factors alike, including
+nuisance factors, and use classifiers. They draw examples anew, with replacement, from a full grid of factors. Here the
+examples are the encoded ones, each at most once, with their frequencies. Their codes have no discrete variables. Here
+one counts as a single variable: by its most probable category where codes are binned, otherwise by its probabilities.
 
 Legend: N examples; M columns of the code; P latent variables; F factors.
 """
@@ -19,12 +19,12 @@ NO_FACTOR = "no factor takes two values among the examples to fit on and is know
 
 
 class Task(NamedTuple):
-    """One factor, to be told from the code of some rows, and tested on others.
+    """One factor to predict from the code, with rows to fit on and rows to score on.
 
     Attributes:
         factor: its name.
         code, classes: the rows to fit on, [N, M] and [N].
-        test_code, test_classes: the rows to score on.
+        test_code, test_classes: the rows to score on, [n, M] and [n].
     """
 
     factor: str
@@ -35,9 +35,9 @@ class Task(NamedTuple):
 
 
 def tasks(subject: Subject, train_rows: int, test_rows: int) -> tuple[Columns, list[Task]]:
-    """Return the code of all rows, and the tasks of all factors with two values to fit on and one to score on.
+    """Return the code of all rows, and a task for each factor with two values to fit on and one to score on.
 
-    The first rows fit, the next ones score; of fewer examples both have their proportion.
+    The first rows are to fit on and the next ones to score on, as from ``split_rows``.
     """
     encoded = subject.encoded
     code, (train, test) = columns(encoded), split_rows(len(encoded), train_rows, test_rows)
@@ -53,6 +53,6 @@ def _task(factor: Truth, code: Floats, train: slice, test: slice) -> Task | None
 
 
 def mean_over(subject: Subject, found: dict[str, float]) -> tuple[float, dict[str, float | None]]:
-    """Return the mean over the factors that have a score, at least one, and each factor's, null for the others."""
+    """Return the mean over the factors with a score, at least one, and each factor's score, None for the others."""
     each = {factor.name: found.get(factor.name) for factor in subject.encoded.truth}
     return float(np.mean(list(found.values()))), each

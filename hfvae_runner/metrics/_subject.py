@@ -1,4 +1,4 @@
-"""What every metric is given: a split as the encoder sees it, and what is known about its examples.
+"""The input of every metric: a split as the encoder represents it, and the known properties of its examples.
 
 Legend: N examples; D continuous factors; K categories. A latent *variable* is a continuous factor or a discrete one.
 """
@@ -15,7 +15,7 @@ from hfvae_runner.console import progress
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Result = Mapping[str, object]
-"""Part of a split's section of metrics.json: numbers, mappings of numbers, or None beside a ``NAME_why``."""
+"""A metric's part of a split's section of metrics.json: numbers, mappings of numbers, or None with a ``NAME_why``."""
 T = TypeVar("T")
 
 UNKNOWN = -1
@@ -25,19 +25,19 @@ NO_SAMPLE = "neither samples nor the scales of the posteriors are known"
 NO_PRIOR = "the representation comes without its prior"
 NO_TRAIN = "the training split is not known"
 NO_MODEL = "the representation comes without its model"
-"""Why a metric is null for a representation from elsewhere."""
+"""Reasons why a metric is null for a representation that did not come from a run."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """One thing that is known of every example: a ground-truth factor, an attribute, or the label.
+    """A known property of every example: a ground-truth factor, an attribute, or the label.
 
     Attributes:
         name: of the factor.
         values: [N], 0 … size−1, or UNKNOWN.
-        size: how many values the factor has; not all of them need to occur.
-        nuisance: whether it is left out of means over factors (β-TCVAE Sec. 6: shape, identity).
-        numbers: what the values stand for, [N], for regressions and correlations; None where that is ``values``.
+        size: the number of values that the factor has; not all of them need to occur.
+        nuisance: whether means over factors omit it (β-TCVAE Sec. 6: shape, identity).
+        numbers: the numeric meaning of the values, [N], for regressions and correlations; None if it equals ``values``.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Truth:
 
     @property
     def magnitudes(self) -> Floats:
-        """The factor as real numbers, [N]; without a meaning where it is UNKNOWN."""
+        """The factor as real numbers, [N]; meaningless where it is UNKNOWN."""
         return self.values.astype(np.float64) if self.numbers is None else self.numbers
 
 
@@ -59,7 +59,7 @@ class Categories:
     Attributes:
         name: of the variable.
         probabilities: q(c|x), [N, K].
-        drawn: one draw of it an example, [N].
+        drawn: one sampled category per example, [N].
     """
 
     name: str
@@ -69,18 +69,18 @@ class Categories:
 
 @dataclass(frozen=True)
 class Representation:
-    """N encoded examples, in a random order: any first part of them is a random part.
+    """N encoded examples in random order, so that any first part of them is a random part.
 
     Attributes:
         names: of the continuous factors, [D].
         mean: of q(z_d|x), [N, D].
-        scale: of the normal q(z_d|x), [N, D]; None where only means are known.
-        sample: one draw of it an example, [N, D]; None where there is none.
+        scale: of the normal q(z_d|x), [N, D]; None if only means are known.
+        sample: one sample of q(z|x) per example, [N, D]; None if there is none.
         blocks: the continuous blocks' columns.
         discrete: the discrete variables.
         truth: what metrics of disentanglement compare with: the ground-truth factors, else the attributes, else the
-            label; empty where nothing is known.
-        label: the class; None where there are none.
+            label; empty if nothing is known.
+        label: the class; None if there are none.
     """
 
     names: tuple[str, ...]
@@ -103,21 +103,21 @@ class Representation:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured, and with what. A representation from elsewhere comes without prior and model.
+    """The input of a metric. A representation that did not come from a run has no prior and no model.
 
     Attributes:
-        encoded: the split.
-        train: the training split, which fixes bins and the like for every split; ``encoded`` itself where it is that;
-            None where it is not known.
-        seed: of this metric on this split: whatever else is measured, and in whatever order, changes nothing.
-        prior_sample: draws of the continuous factors from the prior, (how many, seed) -> [n, D]; None without a prior.
-        prior_log_ratios: (how many, seed) -> log p(z) − log q(z) at draws z of all latent variables from the prior,
-            [n], nats; q(z) is the mixture of the split's N posteriors, with categories by their probabilities. None
-            without a prior.
-        log_weights: (examples [B], draws, seed) -> log p(x, z) − log q(z|x) of so many samples each, [B, draws], nats;
-            None without a model.
+        encoded: the split to measure.
+        train: the training split, which determines bins and the like for every split. It is ``encoded`` itself if that
+            is the training split, and None if it is not known.
+        seed: of this metric on this split. It does not depend on which other metrics are computed, or in which order.
+        prior_sample: (n, seed) -> n samples of the continuous factors from the prior, [n, D]; None without a prior.
+        prior_log_ratios: (n, seed) -> log p(z) − log q(z), [n], nats, at n samples of all latent variables from the
+            prior; q(z) is the mixture of the split's N posteriors, with categories by their probabilities. None without
+            a prior.
+        log_weights: (examples [B], draws, seed) -> log p(x, z) − log q(z|x), [B, draws], nats, of that many samples for
+            each example; None without a model.
         supervised: the discrete variable whose category k was trained to be label k.
-        show_progress: whether bars are wanted.
+        show_progress: whether to show progress bars.
     """
 
     encoded: Representation
@@ -130,18 +130,18 @@ class Subject:
     show_progress: bool = False
 
     def generator(self) -> np.random.Generator:
-        """Return a new one, in the same state every time."""
+        """Return a new generator, which starts in the same state on every call."""
         return np.random.default_rng(self.seed)
 
     def progress(self, items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-        """Return the items, with a bar on the terminal if they take longer than a few seconds."""
+        """Return the items, with a progress bar on the terminal if they take longer than a few seconds."""
         return progress(items, what, wanted=self.show_progress, total=total)
 
 
 Metric = Callable[[Subject], Result]
-"""One with its options."""
+"""A metric with its options bound."""
 
 
 def undefined(keys: Sequence[str], why: str) -> dict[str, object]:
-    """null for each key, with the reason beside it."""
+    """Return None for each key, with the reason as ``KEY_why``."""
     return {name: value for key in keys for name, value in ((key, None), (f"{key}_why", why))}

@@ -1,4 +1,4 @@
-"""Rows that share a factor's value, drawn for the metrics of votes.
+"""Sample rows that share a factor's value, for the metrics that count votes.
 
 Legend: N examples; S sets of L rows.
 """
@@ -13,12 +13,12 @@ from hfvae_runner.metrics._subject import UNKNOWN, Integers, Truth
 
 @dataclass(frozen=True)
 class SharedValues:
-    """The rows whose value of a factor is that of another row, too, value by value.
+    """The rows whose value of a factor also occurs in another row, grouped by value.
 
     Attributes:
         rows: [n].
-        starts: where each value begins in ``rows``.
-        counts: how many rows have it, 2 or more.
+        starts: the index in ``rows`` at which each value begins.
+        counts: the number of rows with each value, 2 or more.
     """
 
     rows: Integers
@@ -26,12 +26,15 @@ class SharedValues:
     counts: Integers
 
     def sets(self, sets: int, size: int, generator: np.random.Generator) -> Integers:
-        """Rows that share a value, [sets, size]: a value a set, by its frequency; then rows, with replacement."""
+        """Sample sets of rows that share a value, [sets, size].
+
+        A set's value is drawn by its frequency, then its rows with replacement.
+        """
         value = self._value(generator.integers(len(self.rows), size=sets))
         return self._any_row(np.repeat(value[:, None], size, axis=1), generator)
 
     def pairs(self, sets: int, size: int, generator: np.random.Generator) -> tuple[Integers, Integers]:
-        """Two rows that share a value, [sets, size] each: a value a pair, by its frequency."""
+        """Sample pairs of rows that share a value, [sets, size] each; a pair's value is drawn by its frequency."""
         place = generator.integers(len(self.rows), size=(sets, size))
         return self.rows[place], self._any_row(self._value(place), generator)
 
@@ -43,10 +46,10 @@ class SharedValues:
 
 
 def shared_values(factor: Truth) -> SharedValues | None:
-    """Return the rows that share their value with another; None where fewer than two values occur, or none of them
-    twice.
+    """Return the rows that share their value with another row.
 
-    A value of one row alone is left out: nothing else of that row varies where it is held fixed.
+    Return None if fewer than two values occur, or if no value occurs twice. A value that occurs in a single row is
+    omitted: no other property of that row can vary while it is fixed.
     """
     known = np.flatnonzero(factor.values != UNKNOWN)
     rows = known[np.argsort(factor.values[known], kind="stable")]
@@ -59,11 +62,11 @@ def shared_values(factor: Truth) -> SharedValues | None:
 
 
 def all_shared_values(truth: Iterable[Truth]) -> dict[str, SharedValues]:
-    """By the factors' names, those without any left out."""
+    """Return the shared values by factor name, without the factors that have none."""
     found = {factor.name: shared_values(factor) for factor in truth}
     return {name: each for name, each in found.items() if each is not None}
 
 
 def batches(counts: Sequence[int], at_once: int) -> list[tuple[int, int]]:
-    """So many of each kind, in parts of at most ``at_once``: (kind, size) of every part."""
+    """Split ``counts`` of each kind into parts of at most ``at_once``, and return (kind, size) of every part."""
     return [(kind, min(at_once, left)) for kind, count in enumerate(counts) for left in range(count, 0, -at_once)]

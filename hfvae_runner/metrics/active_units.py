@@ -7,15 +7,19 @@ from hfvae_runner.metrics._subject import Floats, Result, Subject, undefined
 
 
 def mean_variance(mean: Floats) -> Floats:
-    """Var_x E[z_d|x] over the examples, [D], from means [N, D]; exactly 0 where all are equal."""
+    """Return Var_x E[z_d|x] over the examples, [D], from means [N, D]; exactly 0 if all means are equal."""
     return np.asarray((mean - mean[0]).var(axis=0))
 
 
 def active_units(subject: Subject, *, threshold: NonNegative) -> Result:
-    """`active_units`: how many continuous factors' posterior means vary by more; `active_units_variance`: how much.
+    """Return the number of continuous factors whose posterior means vary by more than a threshold, and each variance.
 
-    The variance over the examples is in squared units of the factor, of which a standard normal prior has 1. Discrete
-    variables do not count: `label_information` and `information_per_factor` say whether these are in use.
+    `active_units` is the number, `active_units_variance` the variances over the examples, in squared units of the
+    factor (a standard normal prior has variance 1). Discrete variables do not count: `label_information` and
+    `information_per_factor` report whether they are used.
+
+    Args:
+        threshold: the variance above which a factor is active, in squared units of the factor.
     """
     encoded = subject.encoded
     if not encoded.names:

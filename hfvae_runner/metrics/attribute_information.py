@@ -1,7 +1,7 @@
-"""Mutual information between each of several yes-or-no attributes and each latent variable, in nats (HFVAE, D.3).
+"""Mutual information between each binary attribute and each latent variable, in nats (HFVAE, D.3).
 
-Legend: N examples, A attributes, D continuous factors, K categories. An attribute is a label of two classes, so that
-the estimates are those of `label_information`, with their bias of about 9/(2N) nats for ten bins.
+Legend: N examples, A attributes, D continuous factors, K categories. An attribute is treated as a label of two
+classes, so the estimates are those of `label_information`, with a bias of about 9/(2N) nats for ten bins.
 """
 
 from typing import Any
@@ -16,21 +16,29 @@ Booleans = NDArray[np.bool_]
 
 
 def binned_attribute_information(samples: Floats, attributes: Booleans, edges: Floats) -> NDArray[np.float64]:
-    """I(b_a; z_d) of every attribute and factor, [A, D], in nats; at most the attribute's entropy, and so log 2.
+    """Return I(b_a; z_d) of every attribute and factor, [A, D], in nats; at most the attribute's entropy, and so log 2.
 
-    samples: [N, D], one draw of q(z|x) per example; attributes: [N, A], bool;
-    edges: [D, 9], from `label_information.decile_edges` of the training split.
-    Raises ValueError as `binned_label_information` does.
+    Args:
+        samples: [N, D], one sample of q(z|x) per example.
+        attributes: [N, A], bool.
+        edges: [D, 9], from `label_information.decile_edges` of the training split.
+
+    Raises:
+        ValueError: the attributes have another shape or type, or as `binned_label_information`.
     """
     each = [binned_label_information(samples, column, edges, classes=2).sum(0) for column in _columns(attributes)]
     return np.stack(each)
 
 
 def categorical_attribute_information(probabilities: Floats, attributes: Booleans) -> NDArray[np.float64]:
-    """I(b_a; z) of every attribute and one categorical variable, [A], in nats.
+    """Return I(b_a; z) of every attribute and one categorical variable, [A], in nats.
 
-    probabilities: [N, K], q(z=l|x) for each example; attributes: [N, A], bool.
-    Raises ValueError as `categorical_label_information` does.
+    Args:
+        probabilities: [N, K], q(z=l|x) for each example.
+        attributes: [N, A], bool.
+
+    Raises:
+        ValueError: the attributes have another shape or type, or as `categorical_label_information`.
     """
     each = [categorical_label_information(probabilities, column, classes=2).sum() for column in _columns(attributes)]
     return np.array(each)

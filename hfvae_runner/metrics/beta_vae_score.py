@@ -1,4 +1,4 @@
-"""The BetaVAE score: does a linear classifier tell which factor pairs of examples share (Higgins et al. 2017)?
+"""The BetaVAE score: the accuracy of a linear classifier that names the factor that pairs share (Higgins et al. 2017).
 
 Legend: N examples; M columns of the code; K factors; V votes of L pairs each. β-TCVAE Sec. 2.2 describes the score.
 """
@@ -15,13 +15,16 @@ from hfvae_runner.metrics._votes import SharedValues, all_shared_values, batches
 
 _KEYS = ("beta_vae_score", "beta_vae_score_train", "beta_vae_score_se")
 _AT_ONCE = 2_000_000
-"""Numbers of either member of the pairs that are compared at once: 16 MB."""
+"""Numbers of either member of the pairs that are compared at once, 16 MB."""
 _ITERATIONS = 1000
-"""Of the regression, at most."""
+"""Most iterations of the regression."""
 
 
 def mean_difference(values: Floats, first: Integers, second: Integers) -> Floats:
-    """z_diff of each vote, [V, M]: the mean distance of its pairs of rows, [V, L] each, in each column of [N, M]."""
+    """Return z_diff of each vote, [V, M]: the mean distance of its pairs in each column of ``values`` [N, M].
+
+    ``first`` and ``second`` are the pairs' rows, [V, L] each.
+    """
     # Higgins et al., Sec. 3 (β-TCVAE, Sec. 2.2): 1/L Σ_l |z(1)_l − z(2)_l|.
     difference = values[first]
     difference -= values[second]
@@ -29,19 +32,24 @@ def mean_difference(values: Floats, first: Integers, second: Integers) -> Floats
 
 
 def beta_vae_score(subject: Subject, *, votes: Count, test_votes: Count, pairs: Count) -> Result:
-    """`beta_vae_score`: the accuracy of the linear classifier on test votes, 0..1; 1/K for a code of mere noise.
+    """Return `beta_vae_score`, the linear classifier's accuracy on test votes, 0..1; about 1/K for a code of noise.
 
-    A vote: a factor, each as likely; L pairs of rows, the second with the first's value of that factor; the mean
-    distance of their posterior means in each column of the code, from which a logistic regression is to tell the
-    factor. Distances are standardised by the training votes, so that a variable's unit is of no matter. A discrete
+    For a vote, a factor is drawn uniformly, then L pairs of rows whose second row has the first's value of that factor.
+    A logistic regression predicts the factor from the mean distance of the pairs' posterior means in each column of the
+    code. Distances are standardised by the training votes, so that a variable's unit does not matter. A discrete
     variable has a column for each of its categories.
-    `…_se` is the accuracy's binomial standard error, `…_train` the accuracy on the training votes; `…_note` says so if
-    the regression did not converge.
-    All factors take part, those of nuisance too, and so do collapsed variables, which tell nothing: a code of nothing
-    else scores as noise. Rows where a factor is unknown, and values of one row alone, have no part in its votes; a
-    factor without two values has none. Fewer than two factors with any are null.
 
-    votes: for training. test_votes: for the score. pairs: L.
+    `…_se` is the accuracy's binomial standard error and `…_train` the accuracy on the training votes. `…_note` reports
+    that the regression did not converge.
+
+    All factors count, including nuisance factors, and all variables, including collapsed ones: a code of collapsed
+    variables only scores as noise. Rows where a factor is unknown, and values of a single row, are not drawn in its
+    votes. A factor without two values has no votes. With fewer than two factors that have votes, the score is null.
+
+    Args:
+        votes: number of votes to train on.
+        test_votes: number of votes to score on.
+        pairs: number of pairs in a vote, L.
     """
     factors = all_shared_values(subject.encoded.truth)
     if len(factors) < 2:
@@ -70,7 +78,7 @@ def votes_of(
     pairs: int,
     generator: np.random.Generator,
 ) -> tuple[Floats, Integers]:
-    """Return the votes' z_diff [V, M], and which factor each is of, [V]; a factor a vote, each as likely."""
+    """Return z_diff of the votes, [V, M], and each vote's factor, [V]; factors are drawn uniformly."""
     label = np.sort(generator.integers(len(factors), size=votes))
     at_once = max(1, _AT_ONCE // (pairs * values.shape[1]))
     sizes = batches(np.bincount(label, minlength=len(factors)).tolist(), at_once)
@@ -82,11 +90,11 @@ def votes_of(
 
 
 def _linear_accuracy(train: Floats, label: Integers, test: Floats, test_label: Integers) -> tuple[float, float, bool]:
-    """Return the accuracies on both, and whether the regression converged."""
+    """Return the accuracies on the training and the test votes, and whether the regression converged."""
     if np.ptp(label) == 0:
-        # So few votes that all were of one factor, which is all that can be learned from them.
+        # All training votes are of one factor, so the classifier always predicts that factor.
         return 1.0, float(np.mean(test_label == label[0])), True
-    # A second to import.
+    # Imported here because it takes a second.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -95,7 +103,7 @@ def _linear_accuracy(train: Floats, label: Integers, test: Floats, test_label: I
     train, test = (train - mean) / deviation, (test - mean) / deviation
     regression = LogisticRegression(max_iter=_ITERATIONS)
     with warnings.catch_warnings():
-        # It is reported instead.
+        # The result reports it instead.
         warnings.simplefilter("ignore", ConvergenceWarning)
         regression.fit(train, label)
     converged = bool(regression.n_iter_.max() < _ITERATIONS)

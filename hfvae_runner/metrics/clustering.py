@@ -1,7 +1,7 @@
-"""How well the categories of a discrete variable, learned without labels, match the classes.
+"""Agreement of a discrete variable's categories, learned without labels, with the classes.
 
-The accuracies are those of `discrete_accuracy`; the normalised mutual information and the adjusted Rand index compare
-two partitions, in which neither names nor numbers of their parts matter.
+The accuracies are those of `discrete_accuracy`. The normalised mutual information and the adjusted Rand index compare
+two partitions, independently of the names and numbers of their parts.
 """
 
 import numpy as np
@@ -15,16 +15,16 @@ _KEYS = ("discrete_accuracy", "discrete_accuracy_majority", "discrete_accuracy_b
 
 
 def clustering(subject: Subject) -> Result:
-    """Of the single discrete variable's most probable category against the label, over the examples that have one.
+    """Compare the single discrete variable's most probable category with the label, over the examples that have one.
 
-    - `discrete_accuracy`, `discrete_accuracy_majority`: one-to-one, and each category for its most frequent class;
-    - `discrete_accuracy_by_train`: one-to-one as the training split says;
-    - `normalised_mutual_information`: I(c; y) over the mean of H(c) and H(y), 0..1;
-    - `adjusted_rand_index`: of pairs of examples, 0 in the mean for random categories, 1 at best;
-    - `supervised_accuracy`, only where a variable was trained with labels: how often its category is the label.
+    - `discrete_accuracy`, `discrete_accuracy_majority`: one-to-one, and with each category's most frequent class;
+    - `discrete_accuracy_by_train`: one-to-one by the assignment of the training split;
+    - `normalised_mutual_information`: I(c; y) divided by the mean of H(c) and H(y), 0..1;
+    - `adjusted_rand_index`: over pairs of examples, with mean 0 for random categories, 1 at best;
+    - `supervised_accuracy`, only if a variable was trained with labels: how often its category equals the label.
 
-    Without labels, or with any other number of discrete variables, all but the last are null. The two of partitions are
-    null where the examples are all of one class: there is nothing to be found.
+    Without labels, all are null. With any other number of discrete variables than one, all but the last are null. The
+    two partition metrics are null if all examples are of one class.
     """
     encoded = subject.encoded
     keys = [*_KEYS, *(["supervised_accuracy"] if subject.supervised is not None else [])]
@@ -62,7 +62,7 @@ def _by_train(categories: Integers, labels: Integers, train: Representation | No
 def _partitions(categories: Integers, labels: Integers) -> dict[str, object]:
     if np.ptp(labels) == 0:
         return undefined(_PARTITIONS, "all labelled examples are of one class")
-    # A second to import.
+    # Imported here because it takes a second.
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
     values = normalized_mutual_info_score(labels, categories), adjusted_rand_score(labels, categories)
@@ -75,7 +75,7 @@ def _most_probable(encoded: Representation, known: NDArray[np.bool_]) -> Integer
 
 
 def _supervised(subject: Subject, label: Truth, known: NDArray[np.bool_]) -> dict[str, object]:
-    """Empty without supervision."""
+    """Return the supervised variable's accuracy; empty without supervision."""
     if subject.supervised is None:
         return {}
     (variable,) = (each for each in subject.encoded.discrete if each.name == subject.supervised)

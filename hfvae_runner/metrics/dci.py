@@ -26,7 +26,7 @@ class Fit(NamedTuple):
     Attributes:
         importance: of every column, ≥ 0, [M].
         predicted: the targets of the test rows, [n, T].
-        converged: whether it did.
+        converged: whether the regression converged.
     """
 
     importance: Floats
@@ -39,9 +39,9 @@ Regression = Callable[[Floats, Floats, Floats], Fit]
 
 
 def concentration(importance: Floats) -> list[float | None]:
-    """1 − H_B(p) of each row's shares p, from [A, B] ≥ 0: 1 where one column has all of it, 0 where all are alike.
+    """Return 1 − H_B(p) of each row's shares p, from [A, B] ≥ 0: 1 if one column has all of it, 0 if all are equal.
 
-    None for a row of zeros, which has no shares, and for B = 1, where the entropy to base B is 0/0.
+    The value is None for a row of zeros, which has no shares, and for B = 1, where the entropy to base B is 0/0.
     """
     total = importance.sum(axis=1)
     if importance.shape[1] < 2:
@@ -53,15 +53,15 @@ def concentration(importance: Floats) -> list[float | None]:
 
 
 def disentanglement(importance: Floats) -> float | None:
-    """D = Σ_i ρ_i D_i from R [P, K], with ρ_i variable i's share of all importance; None where no D_i is defined."""
+    """Return D = Σ_i ρ_i D_i from R [P, K], where ρ_i is variable i's share of R; None if no D_i is defined."""
     total = importance.sum(axis=1)
     each = [(weight, d) for weight, d in zip(total.tolist(), concentration(importance), strict=True) if d is not None]
-    # Eastwood & Williams, section 2: ρ_i = Σ_j R_ij / Σ_ij R_ij. Only variables without any have no D_i.
+    # Eastwood & Williams, section 2: ρ_i = Σ_j R_ij / Σ_ij R_ij. Only variables without importance have no D_i.
     return float(sum(weight * d for weight, d in each) / total.sum()) if each else None
 
 
 def normalised_error(predicted: Floats, targets: Floats) -> float | None:
-    """√(Σ_t MSE_t / Σ_t Var_t) of [n, T]: 0 for the truth and 1 for its mean; None where no target varies."""
+    """Return √(Σ_t MSE_t / Σ_t Var_t) of [n, T]: 0 for exact predictions, 1 for the mean; None if no target varies."""
     variance = targets.var(axis=0).sum()
     if not np.ptp(targets, axis=0).any():
         return None
@@ -69,19 +69,22 @@ def normalised_error(predicted: Floats, targets: Floats) -> float | None:
 
 
 def random_forest(code: Floats, targets: Floats, test: Floats, *, trees: int, depth: int, seed: int) -> Fit:
-    """Importance: the share of the explained variance that is due to splits on the column."""
-    # A second to import.
+    """Fit a random forest. A column's importance is its share of the variance that splits explain."""
+    # Imported here because it takes a second.
     from sklearn.ensemble import RandomForestRegressor
 
-    # One job: several add up the trees' predictions in any order.
+    # Use one job: several jobs add up the trees' predictions in a varying order.
     forest = RandomForestRegressor(trees, max_depth=depth, random_state=seed, n_jobs=1)
     forest.fit(code, targets if targets.shape[1] > 1 else targets[:, 0])
     return Fit(forest.feature_importances_, forest.predict(test).reshape(len(test), -1))
 
 
 def gradient_boosting(code: Floats, targets: Floats, test: Floats, *, stages: int, seed: int) -> Fit:
-    """Importance: as the random forest's; its mean over the targets."""
-    # A second to import.
+    """Fit gradient boosted trees, one model per target.
+
+    The importance is as in ``random_forest``, averaged over the targets.
+    """
+    # Imported here because it takes a second.
     from sklearn.ensemble import GradientBoostingRegressor
 
     fits = [
@@ -93,14 +96,14 @@ def gradient_boosting(code: Floats, targets: Floats, test: Floats, *, stages: in
 
 
 def lasso(code: Floats, targets: Floats, test: Floats, *, penalty: float) -> Fit:
-    """argmin_w ‖y − Xw‖²/(2N) + penalty·‖w‖₁. Importance: |w|; its mean over the targets."""
-    # A second to import.
+    """Minimise ‖y − Xw‖²/(2N) + penalty·‖w‖₁ over w. The importance is |w|, averaged over targets."""
+    # Imported here because it takes a second.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import Lasso
 
     model = Lasso(penalty, max_iter=_LASSO_ITERATIONS)
     with warnings.catch_warnings():
-        # It is reported instead.
+        # The result reports it instead.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(code, targets)
     importance = np.abs(model.coef_.reshape(targets.shape[1], -1)).mean(axis=0)
@@ -119,21 +122,31 @@ def dci(
     penalty: NonNegative,
     stages: Count,
 ) -> Result:
-    """`dci`: disentanglement, completeness and informativeness; higher is better, 1 for a code that copies the factors.
+    """Return `dci`: disentanglement, completeness and informativeness; 1 for a code that copies the factors.
 
     A regression of each factor on the posterior means gives the importance R_ij of variable i for factor j, summed over
-    the probabilities of a discrete variable. `dci_per_variable` has the D_i and `dci_per_factor` the C_j, null where
-    all importance is 0, and then without a part in the mean.
-    `dci_error` is what Eastwood & Williams call informativeness, where lower is better: the mean over factors of
-    `dci_error_per_factor`, the root mean squared error on the test rows over the factor's standard deviation. It is 0
-    at best, 1 for no knowledge, more for a regression that misleads; the informativeness here is 1 less that.
-    All factors that vary have a column of R, those of nuisance too, since a variable that mixes one of them with
-    another is entangled; the means over factors leave them out. A factor of more than two values that are names (of
-    nuisance, or the label) is regressed as its one-hot code, every value in units of its own standard deviation.
+    the probabilities of a discrete variable. `dci_per_variable` has the D_i and `dci_per_factor` the C_j. They are
+    null, and not counted in the mean, where all importance is 0.
 
-    train_rows, test_rows: the first examples fit, the next ones score; of fewer examples both have their proportion.
-    trees, depth: of the random forest. penalty: of the lasso, more than 0; `dci_note` says how many of its regressions
-    did not converge. stages: of the gradient boosting, a tree each.
+    `dci_error` is what Eastwood & Williams call informativeness, where lower is better: the mean over factors of
+    `dci_error_per_factor`, the root mean squared error on the test rows divided by the factor's standard deviation. It
+    is 0 at best, 1 for predictions of the mean, and more for worse ones. The informativeness here is 1 − `dci_error`.
+
+    All factors that vary have a column of R, including nuisance factors, because a variable that mixes one of them with
+    another factor is entangled. The means over factors omit nuisance factors. A factor of more than two values that are
+    names (nuisance, or the label) is regressed as its one-hot code, with every column standardised.
+
+    Args:
+        regressor: the kind of regression.
+        train_rows: the number of examples to fit on, the first ones.
+        test_rows: the number of examples to score on, the next ones; with fewer examples both shrink in proportion.
+        trees: number of trees of the random forest.
+        depth: greatest depth of the random forest's trees.
+        penalty: L1 penalty of the lasso, more than 0; `dci_note` reports how many of its regressions did not converge.
+        stages: number of stages of the gradient boosting, one tree each.
+
+    Raises:
+        ConfigError: the lasso's penalty is 0.
     """
     if regressor == "lasso" and penalty == 0:
         raise ConfigError("metrics.dci.penalty=0: expected more than 0 for lasso")
@@ -183,9 +196,7 @@ def _fits(
 
 
 def _standardised(train: Floats, test: Floats) -> tuple[Floats, Floats]:
-    """Return both [·, M], less the training rows' mean and over their deviation; columns that are constant there are
-    0.
-    """
+    """Return both, [·, M], standardised by the training rows' mean and deviation; columns constant in these are 0."""
     mean, deviation = train.mean(axis=0), train.std(axis=0)
     constant = np.ptp(train, axis=0) == 0
     train, test = ((each - mean) / np.where(constant, 1, deviation) for each in (train, test))
@@ -194,7 +205,7 @@ def _standardised(train: Floats, test: Floats) -> tuple[Floats, Floats]:
 
 
 def _named_targets(train: Integers, test: Integers) -> tuple[Floats, Floats]:
-    """Return what to regress where values are names, standardised, [·, T]: whether it is this or that one."""
+    """Return a factor's standardised one-hot code, [·, T], or one column if it has two values."""
     present = np.unique(train)
     if len(present) > 2:
         return _standardised(*((part[:, None] == present).astype(np.float64) for part in (train, test)))
@@ -204,7 +215,7 @@ def _named_targets(train: Integers, test: Integers) -> tuple[Floats, Floats]:
 def _summary(
     encoded: Representation, factors: list[Truth], importance: Floats, errors: list[float | None]
 ) -> dict[str, object]:
-    """From R [P, K] and the factors' errors, [K]."""
+    """Return the metric's result from R [P, K] and the factors' errors, [K]."""
     counted = [not factor.nuisance for factor in factors]
     names = [factor.name for factor in factors]
     complete = concentration(importance.T)

@@ -1,9 +1,9 @@
-"""How well a discrete latent variable, learned without labels, names the classes. Shares of examples in 0..1.
+"""Accuracies of a discrete latent variable, learned without labels, as a classifier. Shares of examples, 0..1.
 
-Two of the accuracies first give each category a class, by the labels of the same split that is then scored: they say
-how well the categories line up with the classes, and are slightly optimistic for small splits (chance is above 1/C).
-The third is told the classes by another split.
-Categories (the argmax of q(c|x)) and labels are any integers; their numbers K and C may differ.
+Two of the accuracies first assign a class to each category, by the labels of the same split that is then scored. They
+measure how well the categories match the classes, and are slightly optimistic for small splits (chance is above 1/C).
+The third takes the assignment from another split. Categories (the argmax of q(c|x)) and labels are any integers. Their
+numbers K and C may differ.
 """
 
 from typing import Any
@@ -15,9 +15,15 @@ Integers = NDArray[np.integer[Any]]
 
 
 def one_to_one_accuracy(categories: Integers, labels: Integers) -> float:
-    """Accuracy under the best assignment that gives each class at most one category, and the reverse.
+    """Return the accuracy under the best assignment of each class to at most one category, and the reverse.
 
-    categories, labels: [N]. With K > C the surplus categories count as wrong, with K < C the surplus classes do.
+    With K > C the surplus categories count as wrong, with K < C the surplus classes do.
+
+    Args:
+        categories, labels: [N].
+
+    Raises:
+        ValueError: the shapes differ or are not [N], or there is no example.
     """
     return assigned_accuracy(categories, labels, categories, labels)
 
@@ -25,16 +31,21 @@ def one_to_one_accuracy(categories: Integers, labels: Integers) -> float:
 def assigned_accuracy(
     categories: Integers, labels: Integers, known_categories: Integers, known_labels: Integers
 ) -> float:
-    """Accuracy under the best one-to-one assignment of other examples, those known.
+    """Return the accuracy under the one-to-one assignment that is best for other examples, the known ones.
 
-    It is defined for examples of a single class, too, such as a holdout of sevens.
+    It is also defined for examples of a single class, such as a holdout of sevens. Categories that do not occur among
+    the known ones, or have no class there, count as wrong.
 
-    categories, labels: [N]. known_categories, known_labels: [M]. Categories that are not among those known, or have no
-    class there, count as wrong.
+    Args:
+        categories, labels: [N].
+        known_categories, known_labels: [M].
+
+    Raises:
+        ValueError: the shapes of a pair differ or are not [N], or there is no example.
     """
     _check(categories, labels)
     present_categories, present_classes, counts = _contingency(known_categories, known_labels)
-    from scipy.optimize import linear_sum_assignment  # which takes a while, and no training needs it
+    from scipy.optimize import linear_sum_assignment  # imported here because it is slow, and training does not need it
 
     rows, columns = linear_sum_assignment(counts, maximize=True)
     named = dict(zip(present_categories[rows].tolist(), present_classes[columns].tolist(), strict=True))
@@ -43,9 +54,15 @@ def assigned_accuracy(
 
 
 def majority_vote_accuracy(categories: Integers, labels: Integers) -> float:
-    """Accuracy when each category stands for its most frequent class; several may stand for the same one.
+    """Return the accuracy if each category predicts its most frequent class; several may predict the same one.
 
-    categories, labels: [N]. Never below `one_to_one_accuracy`, and 1 for as many categories as examples.
+    It is never below `one_to_one_accuracy`, and is 1 for as many categories as examples.
+
+    Args:
+        categories, labels: [N].
+
+    Raises:
+        ValueError: the shapes differ or are not [N], or there is no example.
     """
     return float(_contingency(categories, labels)[2].max(1).sum() / len(labels))
 

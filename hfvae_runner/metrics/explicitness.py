@@ -1,4 +1,4 @@
-"""Explicitness: whether a linear classifier reads each factor off the code (Ridgeway & Mozer 2018, section 3).
+"""Explicitness: how well a linear classifier predicts each factor from the code (Ridgeway & Mozer 2018, section 3).
 
 Legend: N examples; C columns of the code: the posterior means, and the K probabilities of each discrete variable.
 """
@@ -17,11 +17,11 @@ _KEYS = ("explicitness", "explicitness_rescaled", "explicitness_per_factor")
 
 
 class ValueScore(NamedTuple):
-    """How well one value of a factor is told from the others.
+    """The score of a classifier of one value of a factor against the others.
 
     Attributes:
         auc: the area under the ROC curve, 0..1, 0.5 by chance.
-        converged: whether the regression did, within its iterations.
+        converged: whether the regression converged within its iterations.
     """
 
     auc: float
@@ -31,25 +31,29 @@ class ValueScore(NamedTuple):
 def value_score(
     train: Floats, is_train: NDArray[np.bool_], test: Floats, is_test: NDArray[np.bool_], *, iterations: int
 ) -> ValueScore | None:
-    """Return a logistic regression of "the factor has this value" on the code, scored by the ROC AUC of other rows.
+    """Fit a logistic regression of "the factor has this value" on the code, and return its ROC AUC on other rows.
 
-    train, test: codes [N, C] each, as `standardised` returns them; is_train, is_test: [N] each, whether the factor has
-    the value. None where the value, or every other one, is missing among the training rows or among the test rows. A
-    code of no column at all has the AUC of chance.
+    Return None if the value, or every other value, is missing among the training rows or among the test rows. A code
+    without columns has the AUC of chance.
+
+    Args:
+        train, test: codes [N, C] each, from `standardised`.
+        is_train, is_test: [N] each, whether the factor has the value.
+        iterations: the most iterations of the regression.
     """
     if any(part.all() or not part.any() for part in (is_train, is_test)):
         return None
     if train.shape[1] == 0:
         return ValueScore(0.5, True)
-    # A second to import.
+    # Imported here because it takes a second.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score
 
-    # Newton's steps: a handful are enough, and they draw nothing at random.
+    # Newton's method needs few steps and no random numbers.
     regression = LogisticRegression(solver="newton-cholesky", max_iter=iterations)
     with warnings.catch_warnings():
-        # It is reported instead.
+        # The result reports it instead.
         warnings.simplefilter("ignore", ConvergenceWarning)
         regression.fit(train, is_train)
     auc = roc_auc_score(is_test, regression.decision_function(test))
@@ -57,8 +61,8 @@ def value_score(
 
 
 def standardised(train: Floats, test: Floats) -> tuple[Floats, Floats]:
-    """Return both codes [N, C], less the training rows' mean, over their deviation; without columns constant there."""
-    # In units of the largest difference: the squares of tiny ones are lost.
+    """Return both codes, [N, C], standardised by the training rows, without the columns that are constant in these."""
+    # Scale by the largest difference first, because the squares of tiny differences underflow.
     origin = train[0]
     size = np.abs(train - origin).max(axis=0)
     varied = size > 0
@@ -68,16 +72,20 @@ def standardised(train: Floats, test: Floats) -> tuple[Floats, Floats]:
 
 
 def explicitness(subject: Subject, *, train_rows: Count, test_rows: Count, iterations: Count) -> Result:
-    """`explicitness`: the mean over factors of the mean AUC over their values; `explicitness_rescaled`: 2·AUC − 1.
+    """Return `explicitness`, the mean over factors of the mean AUC over their values, and `explicitness_rescaled`.
 
-    The AUC is 0.5 by chance and 1 at best, and so the rescaled one 0 and 1; `explicitness_per_factor` is in AUC. Values
-    of a factor that are missing among the training rows or the test rows are left out, rows where the factor is unknown
-    too; a factor with fewer than two values left is null.
-    A factor that is copied into one dimension is not explicit: no linear classifier tells a middle value from both its
-    neighbours. Values in codes of their own are.
+    `explicitness_rescaled` is 2·AUC − 1. The AUC is 0.5 by chance and 1 at best, so the rescaled one is 0 and 1.
+    `explicitness_per_factor` has AUCs. Values of a factor that are missing among the training rows or the test rows are
+    omitted, and so are rows where the factor is unknown. A factor with fewer than two values left is null.
 
-    train_rows, test_rows: the first examples fit, the next ones score; of fewer examples both have their proportion.
-    iterations: of each regression at most. `explicitness_note` says how many regressions needed more.
+    A factor that is copied into one dimension is not explicit, because no linear classifier separates a middle value
+    from both its neighbours. A code with separate dimensions for the values is explicit.
+
+    Args:
+        train_rows: the number of examples to fit on, the first ones.
+        test_rows: the number of examples to score on, the next ones; with fewer examples both shrink in proportion.
+        iterations: the most iterations of each regression; `explicitness_note` reports how many regressions needed
+            more.
     """
     encoded = subject.encoded
     if not encoded.truth:

@@ -1,4 +1,4 @@
-"""The FactorVAE score: does the steadiest latent variable tell which factor is fixed (Kim & Mnih 2018, Sec. 4)?
+"""The FactorVAE score: how often the least varying latent variable predicts the fixed factor (Kim & Mnih 2018, Sec. 4).
 
 Legend: N examples; P latent variables; K factors; V votes of L rows each.
 """
@@ -15,18 +15,22 @@ from hfvae_runner.metrics._votes import SharedValues, all_shared_values, batches
 
 _KEYS = ("factor_vae_score", "factor_vae_score_train", "factor_vae_score_se", "factor_vae_score_votes")
 _AT_ONCE = 4_000_000
-"""Numbers of the votes that are counted at once: 32 MB."""
+"""Numbers in the votes that are counted at once, 32 MB."""
 
 
 def least_varying(code: Columns, spread: Floats, rows: Integers) -> Integers:
-    """Return each vote, [V]: the variable whose variance over the vote's rows [V, L] is the least share of its spread
-    [P].
+    """Return each vote, [V]: the variable whose variance over the vote's rows is the smallest share of its spread.
 
-    spread: each variable's variance over the data. That of a discrete variable is the sum over its columns: where all
-    probabilities are 0 or 1, the chance that two rows differ. Of equal shares the first counts.
+    Of equal shares the first counts. A discrete variable's variance is the sum over its columns; if all its
+    probabilities are 0 or 1, this is the probability that two rows differ.
+
+    Args:
+        code: of all rows.
+        spread: [P], each variable's variance over the data.
+        rows: [V, L], the rows of each vote.
     """
     drawn = code.values[rows]
-    # So that a column which is the same in all rows has a variance of exactly 0.
+    # So a column that is constant over the rows has a variance of exactly 0.
     drawn -= drawn[:, :1].copy()
     # Kim & Mnih, Sec. 4: argmin_d Var(z_d / s_d), s_d the standard deviation over the data.
     variance = np.einsum("vlm,vlm->vm", drawn, drawn) / rows.shape[1] - drawn.mean(axis=1) ** 2
@@ -34,10 +38,10 @@ def least_varying(code: Columns, spread: Floats, rows: Integers) -> Integers:
 
 
 def majority_accuracy(train: Integers, votes: Integers) -> float:
-    """Return the share of the votes [K, P], 0..1, whose variable stands for their factor.
+    """Return the share of the test votes [K, P], 0..1, whose variable is assigned to their factor.
 
-    A variable stands for the factor from which most of its training votes [K, P] came; of as many, for the first. One
-    without a training vote stands for none, so that its votes are wrong.
+    A variable is assigned to the factor with most of its training votes [K, P]; of ties, to the first. A variable
+    without training votes is assigned to none, so its test votes are wrong.
     """
     factor = train.argmax(axis=0)
     right = np.take_along_axis(votes, factor[None], axis=0)[0]
@@ -47,18 +51,28 @@ def majority_accuracy(train: Integers, votes: Integers) -> float:
 def factor_vae_score(
     subject: Subject, *, votes: Count, test_votes: Count, rows: Count, least_std: NonNegative
 ) -> Result:
-    """`factor_vae_score`: the accuracy of the majority vote on test votes, 0..1; about 1/K for a code of mere noise.
+    """Return `factor_vae_score`, the accuracy of the majority vote on test votes, 0..1; about 1/K for a code of noise.
 
-    A vote: a factor, each as likely; a value of it, by its frequency; L rows of that value, with replacement; the
-    latent variable whose posterior means vary least over them, as a share of their variance over the data.
+    For a vote, a factor is drawn uniformly, then a value of it by its frequency, then L rows of that value with
+    replacement. The vote is the latent variable whose posterior means vary least over them, relative to their variance
+    over the data.
+
     `…_se` is the accuracy's binomial standard error, `…_train` the accuracy on the training votes, which is optimistic,
-    `…_votes` has the training votes of each factor for each variable.
-    All factors take part, those of nuisance too, as in the paper. Rows where a factor is unknown, and values of one row
-    alone, have no part in its votes; a factor without two values has none. Fewer than two factors with any are null.
-    Variables that do not vary with the examples have no vote either (`_columns.varying`); `…_dimensions` says how many
-    are left, and if there is none the score is null.
+    and `…_votes` the number of training votes of each factor for each variable.
 
-    votes: for training. test_votes: for the score. rows: L, two or more. least_std: of a variable that is kept.
+    All factors count, including nuisance factors, as in the paper. Rows where a factor is unknown, and values of a
+    single row, are not drawn in its votes. A factor without two values has no votes. With fewer than two factors that
+    have votes, the score is null. Variables that do not vary with the examples get no votes either
+    (`_columns.varying`). `…_dimensions` is the number of variables left; if there is none, the score is null.
+
+    Args:
+        votes: number of votes to train on.
+        test_votes: number of votes to score on.
+        rows: number of rows in a vote, L, two or more.
+        least_std: the least ratio of a kept variable's standard deviation between examples to its total one.
+
+    Raises:
+        ConfigError: rows is 1.
     """
     if rows < 2:
         raise ConfigError(f"metrics.factor_vae_score.rows={rows}: expected 2 or more, since their variance is compared")
@@ -99,10 +113,9 @@ def counted_votes(
     rows: int,
     generator: np.random.Generator,
 ) -> Integers:
-    """Return how many of the votes each factor's sets of rows give to each variable, [K, P]; a factor a vote, each as
-    likely.
+    """Return the number of votes of each factor for each variable, [K, P]; factors are drawn uniformly.
 
-    spread: each variable's variance over the data, [P].
+    ``spread`` is each variable's variance over the data, [P].
     """
     of_factor = np.bincount(generator.integers(len(factors), size=votes), minlength=len(factors))
     at_once = max(1, _AT_ONCE // (rows * code.values.shape[1]))

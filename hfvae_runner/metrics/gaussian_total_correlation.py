@@ -1,7 +1,7 @@
 """The total correlation of the normal distribution with the aggregate posterior's covariance (Locatello et al. 2019).
 
-Legend: N examples; D continuous factors. Nats. The unsupervised score of Locatello et al. is of one sample a posterior
-or of the means; here the posteriors are mixed exactly.
+Legend: N examples; D continuous factors. Nats. Locatello et al. compute their unsupervised score from one sample of
+each posterior, or from the means. Here the covariance of the mixture of posteriors is exact.
 """
 
 import numpy as np
@@ -12,16 +12,16 @@ from hfvae_runner.metrics._subject import NO_SCALE, Floats, Result, Subject, und
 def aggregate_covariance(mean: Floats, scale: Floats) -> Floats:
     """Return the covariance [D, D] of q(z) = 1/N Σ_n N(mean_n, diag scale_n²), from mean and scale [N, D]."""
     centred = mean - mean.mean(axis=0)
-    # The law of total variance: of the means, and the mean of the variances, which are without correlation.
+    # Law of total variance: the covariance of the means plus the mean of the posteriors' diagonal covariances.
     return np.asarray(centred.T @ centred / len(mean) + np.diag((scale**2).mean(axis=0)))
 
 
 def normal_total_correlation(covariance: Floats) -> float | None:
-    """½ (Σ_d log Σ_dd − log det Σ) of a covariance Σ [D, D], in nats, ≥ 0; None where Σ is singular."""
+    """Return ½ (Σ_d log Σ_dd − log det Σ) of a covariance Σ [D, D], in nats, ≥ 0; None if Σ is singular."""
     deviation = np.sqrt(np.diag(covariance))
     if not deviation.all():
         return None
-    # That of the correlations: it is the same, and it has no unit.
+    # The correlation matrix has the same total correlation, and no unit.
     eigenvalues = np.linalg.eigvalsh(covariance / deviation[:, None] / deviation)
     if eigenvalues[0] <= len(eigenvalues) * np.finfo(float).eps:
         return None
@@ -29,9 +29,9 @@ def normal_total_correlation(covariance: Floats) -> float | None:
 
 
 def gaussian_total_correlation(subject: Subject) -> Result:
-    """`gaussian_total_correlation` of all continuous factors, in nats; 0 for a single one.
+    """Return `gaussian_total_correlation`, of all continuous factors together, in nats; 0 for a single factor.
 
-    It is that of q(z) only where q(z) is normal: it sees no dependence but the linear one.
+    It equals the total correlation of q(z) only if q(z) is normal, because it measures linear dependence only.
     """
     encoded, key = subject.encoded, "gaussian_total_correlation"
     if not encoded.names:

@@ -1,4 +1,4 @@
-"""How few of its latent dimensions an example switches on (Mathieu et al. 2019, section 6.3 and appendix B)."""
+"""Hoyer sparsity: how few latent dimensions an example uses (Mathieu et al. 2019, section 6.3 and appendix B)."""
 
 from typing import Any, NamedTuple
 
@@ -16,15 +16,19 @@ class Hoyer(NamedTuple):
 
 
 def hoyer(means: NDArray[np.floating[Any]], *, scaled: bool) -> Hoyer:
-    """(√D − ‖z‖₁/‖z‖₂) / (√D − 1), averaged over the data: 0 where all dimensions are equally large, 1 where one is on.
+    """Return (√D − ‖z‖₁/‖z‖₂) / (√D − 1), averaged over the data: 0 if all dimensions are equal, 1 if only one is used.
 
-    means: [N, D], the mean of q(z|x) for each example.
-    scaled: whether each dimension is first divided by its standard deviation over the data, without centring, so that
-    only which examples use a dimension counts and not how far it reaches. A dimension that is the same for all
-    examples has no scale and is left out; one that barely varies counts in full.
-    An example at the origin has no direction and is left out of the average. Standard normal codes
-    score 0.27, 0.25, 0.23 in D = 10, 20, 50.
-    Raises ValueError for no example at all, or a mean that is not finite.
+    An example at the origin has no direction and is left out of the average. Standard normal codes score 0.27, 0.25,
+    0.23 in D = 10, 20, 50.
+
+    Args:
+        means: [N, D], the mean of q(z|x) for each example.
+        scaled: whether to divide each dimension first by its standard deviation over the data, without centring, so
+            that the result depends on which examples use a dimension, not on its range. A dimension that is constant
+            over the examples has no scale and is left out. One that barely varies counts in full.
+
+    Raises:
+        ValueError: there is no example, or a mean is not finite.
     """
     if means.ndim != 2 or len(means) == 0:
         raise ValueError(f"expected means [N, D] of at least one example, got shape {means.shape}")
@@ -40,7 +44,7 @@ def hoyer(means: NDArray[np.floating[Any]], *, scaled: bool) -> Hoyer:
     z = z[np.any(z != 0, axis=1)]
     if len(z) == 0:
         return Hoyer(None, "all examples are encoded at the origin")
-    # Without the largest one divided out, the squares of tiny values are lost.
+    # Divide by the largest value, because the squares of tiny values underflow.
     magnitude = np.abs(z / np.abs(z).max(axis=1, keepdims=True))
     root = np.sqrt(z.shape[1])
     # α-β paper, section 6.3.
@@ -49,7 +53,7 @@ def hoyer(means: NDArray[np.floating[Any]], *, scaled: bool) -> Hoyer:
 
 
 def hoyer_sparsity(subject: Subject) -> Result:
-    """`hoyer` of the continuous means, each scaled by its deviation over the data first; `hoyer_unscaled` without."""
+    """Return `hoyer` of the continuous means, each scaled by its deviation over the data, and `hoyer_unscaled`."""
     means = subject.encoded.mean
     if means.shape[1] == 0:
         return undefined(("hoyer", "hoyer_unscaled"), "the prior has no continuous factors")

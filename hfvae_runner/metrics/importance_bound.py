@@ -10,15 +10,15 @@ import numpy as np
 from hfvae_runner.config.validation import Count
 from hfvae_runner.metrics._subject import NO_MODEL, Floats, Result, Subject, undefined
 
-# At once: few enough for a decoder of 64×64 images. Each such block has a seed of its own, so that no setting must move
-# its size.
+# Examples and draws at once: few enough for a decoder of 64×64 images. Each block has its own seed, so the block size
+# must not depend on any setting.
 _EXAMPLES = 20
 _DRAWS = 50
 _KEYS = ("importance_bound", "importance_bound_se")
 
 
 def log_mean_weight(log_weights: Iterable[Floats]) -> Floats:
-    """log (1/k Σ w) of each example, [B], from log w in any parts [B, k_part] of the k columns, which it adds up."""
+    """Return log (1/k Σ w) of each example, [B], from log w in any parts [B, k_part] of the k columns."""
     parts = iter(log_weights)
     first = next(parts)
     k, total = first.shape[1], np.logaddexp.reduce(first, axis=1)
@@ -29,14 +29,17 @@ def log_mean_weight(log_weights: Iterable[Floats]) -> Floats:
 
 
 def importance_bound(subject: Subject, *, samples: Count, rows: Count) -> Result:
-    """`importance_bound`: the mean over examples of log (1/k Σ w), nats, and its standard error over the examples.
+    """Return `importance_bound`, the mean over examples of log (1/k Σ w), nats, and its standard error over examples.
 
-    In the mean over draws it is the ELBO for k = 1, rises with k, and stays below the mean of log p(x), which it
-    reaches for k → ∞, or at once where q is the true posterior.
-    `importance_bound_rows`: how many examples it is of. The standard error of a single one is null.
+    The expectation of the bound over draws is the ELBO for k = 1, increases with k, and stays below the mean of log
+    p(x). It reaches that for k → ∞, or for any k if q is the true posterior. `importance_bound_rows` is the number of
+    examples. The standard error of a single example is null.
 
-    samples: k; rows: at most so many examples, the first ones, which are a random part. The cost is that of decoding
-    samples · rows codes.
+    The cost is that of decoding samples · rows codes.
+
+    Args:
+        samples: the number of samples for each example, k.
+        rows: the most examples to use, the first ones, which are a random part.
     """
     log_weights = subject.log_weights
     if log_weights is None:
@@ -62,6 +65,6 @@ def importance_bound(subject: Subject, *, samples: Count, rows: Count) -> Result
 
 
 def _seed(seed: int, block: int, chunk: int) -> int:
-    """Of one block's draws, 63 bits."""
+    """Return the seed of one block's draws, 63 bits."""
     state = np.random.SeedSequence(seed, spawn_key=(block, chunk)).generate_state(1, np.uint64)
     return int(state[0]) >> 1

@@ -1,9 +1,11 @@
 """The interventional robustness score (Suter et al. 2019).
 
-Legend: N examples; C columns of the code; L latent variables; J factors; G combinations of factor values that occur.
+Legend: N examples; C columns of the code; L latent variables; M of them that some factor moves; J factors; G
+combinations of factor values that occur.
 
-A variable is robust for a factor if, while that factor is held fixed, no value of the others moves it. The data are a
-grid of factor values, or part of one: what an intervention would show is what is seen where these values occur.
+A variable is robust for a factor if, while that factor is fixed, no values of the other factors change the variable.
+The data are a grid of factor values, or part of one, so the effect of an intervention is observed where its values
+occur.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,18 +21,18 @@ from hfvae_runner.metrics._gap import Factors
 from hfvae_runner.metrics._subject import UNKNOWN, Floats, Integers, Result, Subject, undefined
 
 _ROUNDING = 1e-12
-"""Of a variable's range: what rounding may leave of a deviation of 0."""
+"""The largest deviation, relative to a variable's range, that rounding may cause where the exact value is 0."""
 _KEYS = ("irs", "irs_per_variable")
 
 
 class Robustness(NamedTuple):
-    """What the score is made of.
+    """The parts of the score.
 
     Attributes:
-        irs: IRS_ij of every variable that some factor moves for every factor, [M, J], at most 1.
-        deviation: the largest distance of E[z_i|g] from E[z_i] of each of these, [M].
-        variance: of E[z_i|g] of each of these, over the examples, [M].
-        moved: which of all variables these are, [L]; the others have no score.
+        irs: [M, J], IRS_ij of every variable that some factor moves and every factor, at most 1.
+        deviation: [M], the largest distance of E[z_i|g] from E[z_i].
+        variance: [M], of E[z_i|g] over the examples.
+        moved: [L], whether some factor moves the variable; the other variables have no score.
     """
 
     irs: Floats
@@ -46,17 +48,18 @@ def robustness(
     quantile: float,
     progress: Callable[[Iterable[Integers]], Iterable[Integers]] = iter,
 ) -> Robustness:
-    """IRS_ij = 1 − E_g[quantile over g' of d(E[z_i|g_j = g], E[z_i|g_j = g, others = g'])] / max_g d(E[z_i], E[z_i|g]).
+    """Return IRS_ij = 1 − E_g[quantile_g' d(E[z_i|g_j = g], E[z_i|g_j = g, others = g'])] / max_g d(E[z_i], E[z_i|g]).
 
-    Expectations over g_j and over all are by how often the values occur; every combination counts once in a quantile.
+    Expectations, over g_j and over all rows, weight values by their frequency. In a quantile every combination counts
+    once.
 
     Args:
         code: values [N, C]; the distance d is the sum of the absolute differences of a variable's columns.
         factors: [N, J], all known.
-        quantile: 1 for the largest distance, as the paper defines it.
+        quantile: 1 for the largest distance, as in the paper.
         progress: wraps the loop over the factors.
     """
-    # Equal values are then 0, and their means exactly 0.
+    # So a constant column is 0, and its means are exactly 0.
     values = code.values - code.values[0]
     first, inverse, counts = _combinations(factors)
     means = np.stack([np.bincount(inverse, column) / counts for column in values.T], axis=1)
@@ -70,24 +73,27 @@ def robustness(
         for group in _groups(of_factor):
             weight = share[group].sum()
             within = code.sums(np.abs(means[group] - share[group] @ means[group] / weight))
-            # Suter et al., PIDA, MPIDA and EMPIDA: the distance, its largest over g', the expectation of that over g.
+            # Suter et al., PIDA, MPIDA and EMPIDA: the distance, its maximum over g', the expectation of that over g.
             disagreement[:, j] += weight * np.quantile(within, quantile, axis=0)
     irs = 1 - disagreement[moved] / deviation[moved, None]
     return Robustness(irs, deviation[moved], variance[moved], moved)
 
 
 def irs(subject: Subject, *, quantile: Share, weights: Literal["deviation", "variance"]) -> Result:
-    """`irs`: the weighted mean over the latent variables of max_j IRS_ij; `irs_per_variable`: each one's maximum.
+    """Return `irs`, the weighted mean over the latent variables of max_j IRS_ij; `irs_per_variable` has each maximum.
 
-    On the posterior means; a discrete variable has the vector of its probabilities for a code and the total variation
-    for a distance. All factors that vary take part, those of nuisance too: the definition has no mean over factors.
-    Rows for which one of these is unknown are left out.
-    A variable that no factor moves is null and has no weight. Where a factor's value occurs in one combination only,
-    nothing can disagree with it, so that few examples of many combinations score too well. Below 0 is possible: a
-    group's mean may lie on the far side of what is left of it.
+    The code is the posterior means. A discrete variable's code is the vector of its probabilities, and its distance the
+    total variation. All factors that vary count, including nuisance factors, because the definition has no mean over
+    factors. Rows for which one of these is unknown are left out.
 
-    quantile: of the distances, up to 1, which is the paper's.
-    weights: of the mean: each variable's largest deviation from its mean, or its variance.
+    A variable that no factor moves is null and has no weight. If a factor's value occurs in one combination only, no
+    other combination can disagree with it, so few examples of many combinations score too high. The score may be
+    negative: a group's mean and one of its combinations may lie on opposite sides of the overall mean, further apart
+    than the largest deviation.
+
+    Args:
+        quantile: the quantile of the distances, from 0 to 1; the paper uses 1.
+        weights: weights of the mean over variables: each variable's largest deviation from its mean, or its variance.
 
     Raises:
         ConfigError: quantile is above 1.
@@ -125,9 +131,9 @@ def irs(subject: Subject, *, quantile: Share, weights: Literal["deviation", "var
 
 
 def _combinations(factors: Integers) -> tuple[Integers, Integers, Integers]:
-    """Where each combination occurs first [G], which one each example is [N], and how often each occurs [G]."""
+    """Return where each combination occurs first [G], each example's combination [N], and the number of each [G]."""
     of_example = np.zeros(len(factors), dtype=np.int64)
-    # One factor after the other: the number of all possible combinations may be beyond an integer.
+    # Combine one factor at a time, because the number of possible combinations may overflow an integer.
     for column in factors.T:
         of_example = np.unique(of_example * (column.max() + 1) + column, return_inverse=True)[1]
     _, first, counts = np.unique(of_example, return_index=True, return_counts=True)
@@ -135,6 +141,6 @@ def _combinations(factors: Integers) -> tuple[Integers, Integers, Integers]:
 
 
 def _groups(values: Integers) -> Iterator[Integers]:
-    """Yield the places of each value that occurs."""
+    """Yield the indices of each value that occurs."""
     order = np.argsort(values, kind="stable")
     yield from np.split(order, np.flatnonzero(np.diff(values[order])) + 1)

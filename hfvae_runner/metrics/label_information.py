@@ -2,12 +2,12 @@
 
 Legend: N examples, D continuous factors, K categories, C classes.
 
-The estimates come as contributions of the classes, so that the matrix of labels by latents (Fig. 7) can be drawn:
+The estimates are returned as contributions of the classes, for the matrix of labels by latents (Fig. 7):
 contribution_k = Σ_l q(z=l, y=k) · log[q(z=l, y=k) / (q(z=l) q(y=k))] = q(y=k) · KL(q(z|y=k) ‖ q(z)) ≥ 0.
 Their sum over the classes is I(y; z) ≤ H(y). A class that does not occur contributes 0.
 
-The estimates are plug-in ones and so biased upwards: by about (10-1)(C-1)/(2N) nats for 10 bins, 81/(2N) for ten
-classes, and by no more than about (K-1)(C-1)/(2N) for a categorical variable. `permuted_baseline` measures it.
+The estimates are plug-in estimates and therefore biased upwards: by about (10-1)(C-1)/(2N) nats for 10 bins, 81/(2N)
+for ten classes, and by at most about (K-1)(C-1)/(2N) for a categorical variable. `permuted_baseline` measures the bias.
 """
 
 from collections.abc import Callable
@@ -30,10 +30,15 @@ _PERMUTATIONS = 10
 def decile_edges(samples: Floats) -> NDArray[np.float64]:
     """Return the nine inner edges [D, 9] of ten equal-mass bins per factor.
 
-    samples: [N, D], one draw of q(z|x) per example of the *training* split, which fixes the bins for every split.
-    An edge lies between two neighbouring samples (linear interpolation of the empirical quantiles). With fewer
-    than ten samples some bins hold none of them; for a constant factor all nine edges coincide.
-    Raises ValueError for no sample at all, or one that is not finite.
+    An edge lies between two neighbouring samples (linear interpolation of the empirical quantiles). With fewer than ten
+    samples some bins contain none of them. For a constant factor all nine edges coincide.
+
+    Args:
+        samples: [N, D], one sample of q(z|x) per example of the *training* split, which determines the bins for every
+            split.
+
+    Raises:
+        ValueError: there is no sample, or one is not finite.
     """
     return np.asarray(np.quantile(_checked_samples(samples), np.arange(1, BINS) / BINS, axis=0).T)
 
@@ -41,14 +46,20 @@ def decile_edges(samples: Floats) -> NDArray[np.float64]:
 def binned_label_information(
     samples: Floats, labels: Integers, edges: Floats, classes: int | None = None
 ) -> NDArray[np.float64]:
-    """Contribution [C, D] of each class to I(y; z_d), in nats; the sum over axis 0 is I(y; z_d).
+    """Return the contribution [C, D] of each class to I(y; z_d), in nats; the sum over axis 0 is I(y; z_d).
 
-    samples: [N, D], one draw of q(z|x) per example; labels: [N], in 0..C-1; edges: [D, 9], from `decile_edges`;
-    classes: C, where the largest label does not tell it.
     A sample that equals an edge belongs to the bin above it, and an empty bin contributes 0. So equal samples always
-    share a bin, ties can only lower the estimate, and a constant factor has exactly 0. With fewer examples than
-    bins nearly every example sits in a bin of its own and the estimate approaches H(y): read it beside
-    the permuted baseline.
+    share a bin, ties can only lower the estimate, and a constant factor has exactly 0. With fewer examples than bins
+    nearly every example has its own bin and the estimate approaches H(y): compare it with the permuted baseline.
+
+    Args:
+        samples: [N, D], one sample of q(z|x) per example.
+        labels: [N], in 0..C-1.
+        edges: [D, 9], from `decile_edges`.
+        classes: C; None takes the largest label + 1.
+
+    Raises:
+        ValueError: samples are missing or not finite, or the labels have another length or are not in 0..C-1.
     """
     samples = _checked_samples(samples)
     labels, classes = _checked_labels(labels, len(samples), classes)
@@ -64,11 +75,18 @@ def binned_label_information(
 def categorical_label_information(
     probabilities: Floats, labels: Integers, classes: int | None = None
 ) -> NDArray[np.float64]:
-    """Contribution [C] of each class to I(y; z) of one categorical variable, in nats; the sum is I(y; z).
+    """Return the contribution [C] of each class to I(y; z) of one categorical variable, in nats; the sum is I(y; z).
 
-    probabilities: [N, K], q(z=l|x) for each example; labels: [N], in 0..C-1; classes: as above.
     No sample is drawn: q(z=l, y=k) = q(y=k) · mean of q(z=l|x) over the examples of class k.
-    Raises ValueError if a row is not a distribution (logits, say).
+
+    Args:
+        probabilities: [N, K], q(z=l|x) for each example.
+        labels: [N], in 0..C-1.
+        classes: C; None takes the largest label + 1.
+
+    Raises:
+        ValueError: a row is not a distribution (logits, for example), or the labels have another length or are not in
+            0..C-1.
     """
     probabilities = _checked_samples(probabilities)
     if (probabilities < 0).any() or (abs(probabilities.sum(1) - 1) > 1e-3).any():
@@ -84,19 +102,23 @@ def permuted_baseline(
     generator: np.random.Generator,
     permutations: int = _PERMUTATIONS,
 ) -> Floats:
-    """Return the mean of an estimate over permuted labels: what it says where the true information is 0.
+    """Return the mean of an estimate over permuted labels: its value where the true information is 0.
 
-    estimate: labels [N] -> an array of any shape, for instance
-    ``lambda y: binned_label_information(samples, y, edges).sum(0)``; the result has that shape and unit.
+    Args:
+        estimate: labels [N] -> an array of any shape, for example
+            ``lambda y: binned_label_information(samples, y, edges).sum(0)``; the result has that shape and unit.
+        labels: [N].
+        generator: draws the permutations.
+        permutations: how many.
     """
     return np.asarray(np.mean([estimate(generator.permutation(labels)) for _ in range(permutations)], axis=0))
 
 
 def label_contributions(encoded: Representation, train: Representation) -> NDArray[np.float64] | None:
-    """Return each class's part of the information between the label and each latent variable, [C, F], nats.
+    """Return each class's contribution to the information between the label and each latent variable, [C, F], nats.
 
-    F: all variables, in the order of ``encoded.variables``. Over the examples whose label is known; None where there
-    is none, or no sample. train: whose samples the bins are of equal mass for.
+    F counts all variables, in the order of ``encoded.variables``. Only examples whose label is known count. Return None
+    if there are no labels or no samples. The bins have equal mass for the samples of ``train``.
     """
     if encoded.label is None or (encoded.label.values == UNKNOWN).all():
         return None
@@ -106,10 +128,12 @@ def label_contributions(encoded: Representation, train: Representation) -> NDArr
 
 
 def label_information(subject: Subject) -> Result:
-    """`label_information` of each latent variable and its `label_information_permuted`; `label_information_gap`. Nats.
+    """Return `label_information` of each latent variable, nats, with its permuted baseline and the gap.
 
-    Over the examples that have a label. Of a continuous factor by its samples in the training split's ten bins of equal
-    mass (in its own ones where no training split is known), of a discrete variable by q(c|x).
+    `label_information_permuted` is the estimate's mean over permuted labels. `label_information_gap` is that of the
+    discrete variables over the continuous ones. Only examples that have a label count. For a continuous factor, samples
+    are binned in ten bins that have equal mass in the training split (or in this split if no training split is known).
+    For a discrete variable, q(c|x) is used.
     """
     encoded, label = subject.encoded, subject.encoded.label
     keys = ("label_information", "label_information_permuted", "label_information_gap")
@@ -142,7 +166,7 @@ def label_information(subject: Subject) -> Result:
 def _estimate(
     encoded: Representation, train: Representation, label: Truth, known: NDArray[np.bool_]
 ) -> Callable[[Integers], NDArray[np.float64]] | None:
-    """labels of the known examples -> each class's contribution for each variable, [C, F]; None without samples."""
+    """Return a function of the known examples' labels to each class's contribution, [C, F]; None without samples."""
     parts: list[Callable[[Integers], NDArray[np.float64]]] = []
     if encoded.sample is None or train.sample is None:
         return None
@@ -160,9 +184,9 @@ def _categorical_column(probabilities: Floats, classes: int, labels: Integers) -
 
 
 def _class_contributions(joint: Floats) -> NDArray[np.float64]:
-    """Σ_l q(l, k) log[q(l, k) / (q(l) q(k))] as [C], from the table q(l, k) [L, C], with 0 · log 0 = 0."""
+    """Return Σ_l q(l, k) log[q(l, k) / (q(l) q(k))] as [C], from the table q(l, k) [L, C], with 0 · log 0 = 0."""
     cell, label = np.nonzero(joint)
-    # A difference of logarithms, since the product of two tiny marginals underflows where the joint does not.
+    # Use a difference of logarithms: the product of two tiny marginals can underflow where the joint does not.
     log_ratio = np.zeros(joint.shape)
     log_ratio[cell, label] = np.log(joint[cell, label]) - np.log(joint.sum(1)[cell]) - np.log(joint.sum(0)[label])
     return np.asarray((joint * log_ratio).sum(0), dtype=np.float64)

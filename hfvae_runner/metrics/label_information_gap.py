@@ -1,4 +1,4 @@
-"""How much more the discrete variable knows about the label than any continuous factor (HFVAE, section 5.4, Fig. 8)."""
+"""The gap between a discrete variable's and continuous factors' information on the label (HFVAE, Sec. 5.4, Fig. 8)."""
 
 from typing import Any, NamedTuple
 
@@ -16,11 +16,14 @@ class LabelInformationGap(NamedTuple):
 def label_information_gap(
     discrete: NDArray[np.floating[Any]], continuous: NDArray[np.floating[Any]]
 ) -> LabelInformationGap:
-    """I(y; c) - max_d I(y; z_d), in nats; negative where a continuous factor knows more.
+    """Return I(y; c) - max_d I(y; z_d), in nats; negative if a continuous factor has more information.
 
-    discrete: [G], I(y; c) of each discrete variable (of several, the best one counts, which the paper leaves open);
-    continuous: [D], I(y; z_d) of each continuous factor. Both are plug-in estimates (`label_information`), whose
-    upward biases largely cancel here; the maximum over noisy d adds one of its own, which lowers the gap.
+    Both are plug-in estimates (`label_information`), whose upward biases largely cancel here. The maximum over noisy d
+    adds its own bias, which lowers the gap.
+
+    Args:
+        discrete: [G], I(y; c) of each discrete variable; the largest counts, a case that the paper does not define.
+        continuous: [D], I(y; z_d) of each continuous factor.
     """
     if len(discrete) == 0:
         return LabelInformationGap(None, "the prior has no discrete variable")

@@ -1,7 +1,7 @@
-"""The mean correlation coefficient: are the factors found, one in a latent each, up to order and sign?
+"""The mean correlation coefficient: how well single latents recover the factors, up to order and sign.
 
-Used where models are identifiable (Hyvärinen & Morioka 2016; Khemakhem et al. 2020). Legend: N examples; D continuous
-factors of the code; F ground-truth factors.
+It is used where models are identifiable (Hyvärinen & Morioka 2016; Khemakhem et al. 2020). Legend: N examples; D
+continuous factors of the code; F ground-truth factors.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _KEYS = ("mcc_pearson", "mcc_spearman", "mcc_pearson_per_factor", "mcc_spearman_
 
 
 def absolute_correlation(code: Floats, values: Floats) -> Floats:
-    """|r| of every column of the code [N, D] with the values [N], [D]; 0 for a column that is the same for all."""
+    """Return |r| of every column of the code [N, D] with the values [N], [D]; 0 for a constant column."""
     centred, target = code - code.mean(axis=0), values - values.mean()
     norms = np.sqrt((centred**2).sum(axis=0) * (target @ target))
     varied = (np.ptp(code, axis=0) > 0) & (norms > 0)
@@ -24,11 +24,11 @@ def absolute_correlation(code: Floats, values: Floats) -> Floats:
 
 
 def assigned(correlation: Floats) -> tuple[Integers, Floats]:
-    """Return the column that stands for each row of [F, D], −1 for none, and its correlation, 0 for none.
+    """Return the column assigned to each row of [F, D], −1 for none, and its correlation, 0 for none.
 
-    No column stands for two rows, and the sum of the correlations is the largest that is possible.
+    No column is assigned to two rows, and the sum of the correlations is as large as possible.
     """
-    # It takes a while to import.
+    # Imported here because it is slow.
     from scipy.optimize import linear_sum_assignment
 
     rows, columns = linear_sum_assignment(correlation, maximize=True)
@@ -38,17 +38,20 @@ def assigned(correlation: Floats) -> tuple[Integers, Floats]:
 
 
 def mcc(subject: Subject, *, linear_map: Flag) -> Result:
-    """`mcc_pearson`, `mcc_spearman`: the mean over factors of |r| between it and its latent, 0..1.
+    """Return `mcc_pearson` and `mcc_spearman`, the mean over factors of |r| between the factor and its latent, 0..1.
 
-    Posterior means and factors are assigned to each other one-to-one, so that the sum is largest; a factor that is left
-    without a latent counts as 0, a latent without a factor not at all. `…_per_factor` has each factor's correlation,
-    and `mcc_assignment` the latent that Pearson's assigns to it.
-    Only factors whose values are magnitudes: those of nuisance and the label are names. Discrete variables have no
-    order, and so no part. Rows where a factor is unknown have no part in its correlations; a constant factor is null.
+    Posterior means and factors are assigned one-to-one, so that the sum is largest. A factor without a latent counts as
+    0. A latent without a factor does not count. `…_per_factor` has each factor's correlation, and `mcc_assignment` the
+    latent that Pearson's correlation assigns to it.
 
-    linear_map: whether the means are first mapped to the factors by least squares, fitted on the training split (where
-    none is known on the first half of the examples, and scored on the others): whether the factors are found up to a
-    linear map. Then there is no assignment to report.
+    Only factors whose values are magnitudes count: the values of nuisance factors and of the label are names. Discrete
+    variables have no order and do not count. Rows where a factor is unknown are left out of its correlations. A
+    constant factor is null.
+
+    Args:
+        linear_map: whether to map the means to the factors by least squares first, which measures whether the factors
+            are found up to a linear map. The map is fitted on the training split; if none is known, it is fitted on the
+            first half of the examples and scored on the others. There is then no assignment to report.
     """
     encoded, fitted = subject.encoded, subject.train
     factors = [each for each in encoded.truth if has_order(each, encoded)]
@@ -85,7 +88,7 @@ def _varies(values: Integers) -> bool:
 
 
 def _correlation(code: Floats, factor: Truth, rows: slice, *, ranked: bool) -> Floats:
-    """|r| of every column of these rows' code with the factor, [D], where it is known."""
+    """Return |r| of every column of these rows' code with the factor, [D], over the rows where it is known."""
     known = factor.values[rows] != UNKNOWN
     inputs, values = code[known], factor.magnitudes[rows][known]
     if ranked:
@@ -96,8 +99,9 @@ def _correlation(code: Floats, factor: Truth, rows: slice, *, ranked: bool) -> F
 
 
 def _mapped(encoded: Representation, factors: Sequence[Truth], fitted: Representation, rows: slice) -> Floats:
-    """Return the factors as least squares predict them from the means, [N, F]; 0 for one unknown among the rows to fit
-    on.
+    """Return the factors as predicted from the means by least squares, [N, F].
+
+    The prediction is 0 for a factor that is unknown in all rows to fit on.
     """
     of_fitted = {each.name: each for each in fitted.truth}
     predicted = np.zeros((len(encoded), len(factors)))

@@ -14,7 +14,7 @@ from hfvae_runner.metrics._subject import NO_SCALE, Floats, Integers, Result, Su
 
 
 class Estimates(NamedTuple):
-    """I(z; v) of one continuous factor, [R, F], and the share of its rows whose posterior was widened."""
+    """I(z; v) of one continuous factor, [R, F], nats, and the share of its rows whose posterior was widened."""
 
     information: Floats
     widened: float
@@ -23,20 +23,23 @@ class Estimates(NamedTuple):
 def mig(subject: Subject, *, samples: Count, repeats: Count) -> Result:
     """Return the gap from sampled entropies: I(z; v) = H(z) − Σ_v p(v) H(z|v).
 
-    samples: rows for H(z), and at most so many for each H(z|v), without replacement.
-    repeats: independent estimates, each of new rows and new draws.
+    A negative information counts as 0. The two largest of noisy informations are biased: the gap between two variables
+    with equal information is never 0, and a single informative variable competes with the largest estimate of those
+    without information. `mig_exact` has no such bias. A discrete variable is a latent variable like the others; it is
+    enumerated.
+
+    Args:
+        samples: the most rows for H(z) and for each H(z|v), drawn without replacement.
+        repeats: the number of independent estimates, each with new rows and new draws.
 
     Keys:
-        mig: mean over the repeats and over the factors that are no nuisance, in 0 … 1.
-        mig_sd: standard deviation of a single estimate, such as the authors report; mig_se: that of the mean over the
-            repeats. Both say how sampling moves the number while the posteriors stay; null with a single repeat.
+        mig: mean over the repeats and over the factors that are not nuisance, in 0 … 1.
+        mig_sd: standard deviation of a single estimate, as the authors report it; mig_se: standard error of the mean
+            over the repeats. Both measure the variation due to sampling with fixed posteriors; null with a single
+            repeat.
         mig_per_factor, mig_per_factor_se: {factor: gap}; null for a factor with a single value.
         mig_widened: the largest share of rows, over the continuous factors, whose posterior is so narrow that it was
             widened to what the grid can hold (`_density_table`): 0 for all but nearly deterministic encoders.
-
-    A negative information counts as 0. The two largest of noisy informations are biased: the gap between two variables
-    that know the same is never 0, and one variable alone has a rival in the luckiest of those that know nothing.
-    `mig_exact` has no such bias. A discrete variable is a latent variable like the others, enumerated.
     """
     encoded = subject.encoded
     factors, scale = Factors.of(encoded.truth), encoded.scale
@@ -67,11 +70,16 @@ def mig(subject: Subject, *, samples: Count, repeats: Count) -> Result:
 def sampled_information(
     mean: Floats, scale: Floats, factors: Factors, groups: Groups, samples: int, seeds: Integers, number: int
 ) -> Estimates:
-    """I(z; v) of one continuous factor, from its posteriors' means and scales, [N] each, with each of F factors.
+    """Return I(z; v), nats, of one continuous factor with each of F factors, from its posteriors' means and scales.
 
-    seeds: [R], each fixes the rows of one repeat, which all continuous factors share as in the authors' code;
-    number: of the continuous factor, which fixes its draws.
     The densities are read from a table, to a relative 1e-6 on average, and not summed over the rows.
+
+    Args:
+        mean, scale: [N] each.
+        factors, groups: the F ground-truth factors and their groups of rows.
+        samples: the most rows of each group.
+        seeds: [R]; each determines the rows of one repeat, which all continuous factors share, as in the authors' code.
+        number: of the continuous factor, which determines its draws.
     """
     table = density_table(mean, scale, groups.of_row, groups.sizes)
     scale = np.maximum(scale, table.narrowest)
@@ -89,7 +97,7 @@ def sampled_information(
 
 
 def chosen_rows(members: list[Integers], samples: int, generator: np.random.Generator) -> tuple[Integers, Integers]:
-    """Rows of every group, at most so many of each and none twice, [S], and the group of each, [S]."""
+    """Return rows of every group, at most ``samples`` of each and none twice, [S], and the group of each, [S]."""
     rows = [
         each[generator.choice(len(each), samples, replace=False, shuffle=False)] if len(each) > samples else each
         for each in members
@@ -98,7 +106,7 @@ def chosen_rows(members: list[Integers], samples: int, generator: np.random.Gene
 
 
 def _spread(factors: Factors, gap: Floats) -> dict[str, object]:
-    """Standard deviations and errors over the repeats of the gaps [R, F]."""
+    """Return standard deviations and errors over the repeats of the gaps [R, F]."""
     repeats = len(gap)
     if repeats < 2:
         return undefined(["mig_sd", "mig_se", "mig_per_factor_se"], "a spread needs two repeats or more")

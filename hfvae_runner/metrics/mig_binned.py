@@ -14,17 +14,19 @@ from hfvae_runner.metrics._subject import UNKNOWN, Floats, Integers, Representat
 def mig_binned(subject: Subject, *, samples: Count, bins: Count) -> Result:
     """Return the gap between plug-in informations of discretised codes.
 
-    samples: rows, drawn without replacement; all of them where there are fewer.
-    bins: of equal width, from the least to the greatest of these rows' means, for each continuous factor by itself.
+    A discrete variable is represented by its most probable category. A collapsed factor whose means are all equal has a
+    single bin and no information. Means that differ very little are spread over the bins like any others, because the
+    posteriors' scales are not used. Plug-in information is biased upwards by about (bins − 1)(V − 1)/(2 · rows) nats
+    for a factor of V values, which is large if the rows are few.
+
+    Args:
+        samples: the most rows, drawn without replacement.
+        bins: number of bins of equal width, from the least to the greatest of these rows' means, for each continuous
+            factor separately.
 
     Keys:
-        mig_binned: mean over the factors that are no nuisance, in 0 … 1.
+        mig_binned: mean over the factors that are not nuisance, in 0 … 1.
         mig_binned_per_factor: the gap of each factor; null for a factor with a single value among the rows.
-
-    A discrete variable stands with its most probable category. A collapsed factor whose means do not differ at all
-    has a single bin and knows nothing; means that differ by next to nothing are spread over the bins like any others,
-    since the posteriors' scales have no part. Plug-in information is biased upwards by about
-    (bins − 1)(V − 1)/(2 · rows) nats for a factor of V values, which is much where the rows are few.
     """
     rows = subject.generator().permutation(len(subject.encoded))[:samples]
     factors, information = binned_information(subject.encoded, rows, bins)
@@ -35,9 +37,9 @@ def mig_binned(subject: Subject, *, samples: Count, bins: Count) -> Result:
 
 
 def binned_information(encoded: Representation, rows: Integers, bins: int) -> tuple[Factors, Floats]:
-    """Return the factors of these rows, and what each variable's binned means know of those that vary, [L, F], nats.
+    """Return the factors of these rows, and each variable's binned information on each that varies, [L, F], nats.
 
-    A discrete variable stands with its most probable category.
+    The information is that of binned posterior means. A discrete variable is represented by its most probable category.
     """
     codes = [binned(encoded.mean[rows, d], bins) for d in range(len(encoded.names))]
     codes += [variable.probabilities[rows].argmax(1) for variable in encoded.discrete]
@@ -47,7 +49,7 @@ def binned_information(encoded: Representation, rows: Integers, bins: int) -> tu
 
 
 def code_information(code: Integers, part: Integers) -> float:
-    """I(code; v), nats, from the joint frequencies of two labellings, [N] each, of the rows whose part is known."""
+    """Return I(code; v), nats, from two labellings' joint frequencies, [N] each, over the rows whose part is known."""
     code, part = code[part != UNKNOWN], part[part != UNKNOWN]
     parts = int(part.max()) + 1
     joint = np.bincount(code * parts + part, minlength=(int(code.max()) + 1) * parts)

@@ -14,30 +14,33 @@ from hfvae_runner.metrics._gap import ALL_NUISANCE, Factors, Groups, categorical
 from hfvae_runner.metrics._subject import NO_SCALE, UNKNOWN, Floats, Integers, Result, Subject, undefined
 
 NARROWEST = 1e-5
-"""Of the means' range: with narrower scales the densities would lose their digits."""
+"""The least scale relative to the range of the means; with narrower scales the densities would lose precision."""
 
-# 1 MiB of densities, which stay in a core's cache.
+# 1 MiB of densities, which fit in a core's cache.
 _ROWS_AT_ONCE, _SAMPLES_AT_ONCE = 1024, 128
-# Beside a sample's own 1 this is nothing, and the exponential of less, which underflows, takes five times as long.
+# exp(−700) is negligible beside a sample's own term, 1. The exponential of a lower number underflows, which takes five
+# times as long.
 _LEAST_LOG_RATIO = -700
 
 
 def mig_blocks(subject: Subject, *, samples: Count) -> Result:
-    """Eq. 6 of the β-TCVAE paper with blocks for latent variables: I(z_g; v) = E[log q(z_g|v) − log q(z_g)].
+    """Return the gap of Eq. 6 of the β-TCVAE paper between blocks, with I(z_g; v) = E[log q(z_g|v) − log q(z_g)].
 
-    A block is a continuous one, all its dimensions jointly, or a discrete variable: what a block knows of a factor may
-    be spread over its own dimensions, and is lost where another block knows it too.
-    samples: rows, without replacement, each with one draw, over which the expectation is taken; the densities are the
-        exact mixtures of all posteriors. A discrete variable is enumerated, over all rows.
+    A block is a continuous block, with all its dimensions jointly, or a discrete variable. Information on a factor may
+    be spread over the dimensions of a block without lowering the gap. It lowers the gap if another block has it too.
+
+    The standard errors treat the rows as a small sample of many: if most rows are samples, they are too large. A scale
+    below 1e-5 of the range of its dimension's means is widened to that.
+
+    Args:
+        samples: the most rows, without replacement and with one draw each, over which the expectation is taken. The
+            densities are the exact mixtures of all posteriors. A discrete variable is enumerated over all rows.
 
     Keys:
-        mig_blocks: mean over the factors that are no nuisance, in 0 … 1; mig_blocks_se: its standard error.
+        mig_blocks: mean over the factors that are not nuisance, in 0 … 1; mig_blocks_se: its standard error.
         mig_blocks_per_factor, mig_blocks_per_factor_se: {factor: gap}; null for a factor with a single value, or one
-            that fewer than two of the samples know.
+            that is known for fewer than two of the samples.
         mig_blocks_information: {factor: {block: I in nats}}.
-
-    The errors take the rows for a few of many: where most rows are samples, they are too large. A scale below 1e-5 of
-    the range of its dimension's means is widened to that.
     """
     encoded = subject.encoded
     generator = subject.generator()
@@ -65,9 +68,7 @@ def mig_blocks(subject: Subject, *, samples: Count) -> Result:
 
 
 def widened(mean: Floats, scale: Floats) -> Floats:
-    """Return the scales [N, D], but for those too narrow against the range of the means; any, where nothing has a
-    width.
-    """
+    """Return the scales [N, D], those below ``NARROWEST`` times the range of the means raised to that; 1 if it is 0."""
     wide = np.maximum(scale, NARROWEST * np.ptp(mean, axis=0))
     return np.where(wide > 0, wide, 1.0)
 
@@ -75,17 +76,23 @@ def widened(mean: Floats, scale: Floats) -> Floats:
 def relative_densities(
     z: Floats, rows: Integers, mean: Floats, scale: Floats, groups: Groups, watch: Callable[[range], Iterable[int]]
 ) -> Floats:
-    """Σ q(z_s|x_n)/q(z_s|x_own) over the rows n of each group, [Q, S].
+    """Return Σ q(z_s|x_n)/q(z_s|x_own) over the rows n of each group, [Q, S].
 
-    z: [S, D], drawn from the posteriors of ``rows`` [S]; mean, scale: [N, D]; watch: sees the tiles go by.
-    Relative to its own posterior a sample's sum is 1 or more in its own groups, and cannot overflow: a ratio of R or
-    more has a probability of at most 1/R under the posterior that it was drawn from.
+    Relative to its own posterior, a sample's sum is 1 or more in its own groups, and cannot overflow: the probability
+    of a ratio of R or more is at most 1/R under the posterior that the sample was drawn from.
+
+    Args:
+        z: [S, D], drawn from the posteriors of ``rows``.
+        rows: [S].
+        mean, scale: [N, D] each.
+        groups: the Q groups of rows.
+        watch: wraps the loop over tiles of rows, for progress.
     """
     centre = (mean.max(0) + mean.min(0)) / 2
     points = torch.from_numpy(z - centre)
     powers = torch.cat([points.square(), points, torch.ones_like(points[:, :1])], dim=1).T.contiguous()
     own = (_coefficients(mean[rows] - centre, scale[rows]) * powers.T).sum(1)
-    # One group more, for the rows that have none.
+    # An additional group collects the rows without a group.
     count = len(groups.sizes) + 1
     chunks = list(zip(powers.split(_SAMPLES_AT_ONCE, dim=1), own.split(_SAMPLES_AT_ONCE), strict=True))
     sums = [torch.zeros(count, len(own_chunk), dtype=torch.float64) for _, own_chunk in chunks]
@@ -101,14 +108,14 @@ def relative_densities(
 
 
 def _coefficients(mean: Floats, scale: Floats) -> torch.Tensor:
-    """Of z², z and 1 in log N(z; mean, scale) + D/2 log 2π, [N, 2D + 1]."""
+    """Return the coefficients of z², z and 1 in log N(z; mean, scale) + D/2 log 2π, [N, 2D + 1]."""
     precision = scale**-2
     constant = -(mean**2 * precision / 2 + np.log(scale)).sum(1, keepdims=True)
     return torch.from_numpy(np.concatenate([-precision / 2, mean * precision, constant], axis=1))
 
 
 def log_ratios(densities: Floats, rows: Integers, factors: Factors, groups: Groups) -> Floats:
-    """log q(z_s|v_s) − log q(z_s), [S, F], from the sums of `relative_densities`; 0 where v is not known."""
+    """Return log q(z_s|v_s) − log q(z_s), [S, F], nats, from the sums of `relative_densities`; 0 where v is unknown."""
     ratios = np.zeros((len(rows), len(factors.partitions)))
     log_mean = np.log(np.maximum(densities, np.finfo(np.float64).tiny)) - np.log(groups.sizes)[:, None]
     for f, (each, values) in enumerate(zip(factors.partitions, groups.values, strict=True)):
@@ -119,14 +126,14 @@ def log_ratios(densities: Floats, rows: Integers, factors: Factors, groups: Grou
 
 
 def _result(names: list[str], terms: Floats, rows: Integers, factors: Factors) -> Result:
-    """From the terms of each block's information, [G, S, F]."""
+    """Return the metric's result from the terms of each block's information, [G, S, F]."""
     known = np.stack([each.part[rows] != UNKNOWN for each in factors.partitions], axis=1)
     count = known.sum(0)
     information = np.where(known, terms, 0).sum(1) / count
     gap = gaps(information, factors.entropies)
     second, first = np.argsort(information, axis=0)[-2:]
     every = np.arange(len(factors.partitions))
-    # The two blocks saw the same samples' rows, so their difference is what varies.
+    # The two blocks use the same rows, so the error is that of their difference.
     difference = (terms[first, :, every] - terms[second, :, every]).T
     deviation = np.where(known, difference - np.where(known, difference, 0).sum(0) / count, 0)
     part_of_error = deviation / np.sqrt(count * (count - 1)) / factors.entropies

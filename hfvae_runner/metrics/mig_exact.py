@@ -1,4 +1,4 @@
-"""The mutual information gap by quadrature: no sampling (Chen et al. 2018, section 4.1).
+"""The mutual information gap by quadrature, without sampling (Chen et al. 2018, section 4.1).
 
 Legend: N examples; D continuous factors; L latent variables; F factors; V values of a factor; Q groups of rows.
 """
@@ -17,25 +17,25 @@ _VALUES_AT_ONCE = 32
 
 
 class Integral(NamedTuple):
-    """An integral in nats, and how far it may be off."""
+    """An integral in nats, and an estimate of its error."""
 
     value: float
     error: float
 
 
 def mig_exact(subject: Subject) -> Result:
-    """Return the gap of the posteriors' own mixtures, as exact as float64 and a grid allow.
+    """Return the gap of the exact mixtures of posteriors, up to the precision of float64 and a grid.
+
+    A discrete variable is a latent variable like the others; it is enumerated. The error of a gap is the sum of the
+    errors of the two variables that determine it.
 
     Keys:
-        mig_exact: mean over the factors that are no nuisance, in 0 … 1.
+        mig_exact: mean over the factors that are not nuisance, in 0 … 1.
         mig_exact_error: how far it may be from the true value, for the densities of the widened posteriors.
         mig_exact_per_factor: the gap of each factor; null for a factor with a single value.
         mig_exact_information: {factor: {variable: I(z; v) in nats}}, of the factors that vary.
         mig_exact_widened: the largest share of rows, over the continuous factors, whose posterior is so narrow that it
             was widened to what the grid can hold (`_density_table`): 0 for all but nearly deterministic encoders.
-
-    A discrete variable is a latent variable like the others, enumerated. An error is the sum of those of the two
-    variables that make the gap.
     """
     encoded = subject.encoded
     factors, scale = Factors.of(encoded.truth), encoded.scale
@@ -64,10 +64,11 @@ def mig_exact(subject: Subject) -> Result:
 
 
 def factor_information(table: DensityTable, groups: Groups, partitions: tuple[Partition, ...]) -> list[Integral]:
-    """I(z; v) of one continuous factor with each of F ground-truth factors.
+    """Return I(z; v) of one continuous factor with each of F ground-truth factors.
 
-    The error is the difference from the same sum over every second point, which is far larger than that of the
-    sum itself, plus what the mass that the grid misses could know, plus what the densities' own error can do.
+    The error is the sum of three parts: the difference from the sum over every second point, which is far larger than
+    the sum's own error; the information that the mass outside the grid could have; and the effect of the densities' own
+    error.
     """
     integrals = []
     for each, values in zip(partitions, groups.values, strict=True):
@@ -81,7 +82,7 @@ def factor_information(table: DensityTable, groups: Groups, partitions: tuple[Pa
 
 
 def _integrand(density: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-    """Σ_v p(v) q(z|v) log(q(z|v)/q(z)) at each z [G], and Σ_z q(z|v) [V], from q(z|v) [V, G] and p(v) [V]."""
+    """Return Σ_v p(v) q(z|v) log(q(z|v)/q(z)) at each z [G], and Σ_z q(z|v) [V], from q(z|v) [V, G] and p(v) [V]."""
     whole = p @ density
     integrand, mass = torch.zeros_like(whole), []
     for some, weight in zip(density.split(_VALUES_AT_ONCE), p.split(_VALUES_AT_ONCE), strict=True):
@@ -92,6 +93,6 @@ def _integrand(density: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def gap_error(information: Floats, error: Floats, entropies: Floats) -> Floats:
-    """Return how far each factor's gap may be off, [F], from I(z_l; v_f) and its error, [L, F] each."""
+    """Return how far each factor's gap may be from the true value, [F], from I(z_l; v_f) and its error, [L, F] each."""
     first_two = np.argsort(information, axis=0)[-2:]
     return np.asarray(np.take_along_axis(error, first_two, axis=0).sum(0) / entropies)

@@ -17,25 +17,27 @@ _KERNELS: Mapping[str, Kernel] = {"mmd_imq": "imq", "mmd_imq_per_dimension": "im
 
 
 def mmd_squared(x: Tensor, y: Tensor, *, kernel: Kernel, statistic: Statistic) -> Tensor:
-    """MMD² = E k(x, x') + E k(y, y') − 2 E k(x, y), a scalar without a unit, from x [n, D] and y [m, D].
+    """Return MMD² = E k(x, x') + E k(y, y') − 2 E k(x, y), a scalar without a unit, from x [n, D] and y [m, D].
 
-    kernel, each a sum over s in `SCALES` but for the last:
-    - ``imq_per_dimension`` (the authors' code): Σ_d C/(C + (x_d − y_d)²), C = 2s. It sees the marginals only.
+    kernel, each a sum over s in `SCALES` except the last:
+    - ``imq_per_dimension`` (the authors' code): Σ_d C/(C + (x_d − y_d)²), C = 2s. It depends on the marginals only.
     - ``imq`` (the paper's, on vectors): C/(C + ‖x − y‖²), C = 2Ds.
     - ``imq_printed`` (as the paper prints it): C/(C + ‖x − y‖), with the same C, since the paper gives none.
-    - ``rbf`` (ours): exp(−‖x − y‖²/(2D)). Two standard normal vectors are at 2D in mean squared distance, and the
+    - ``rbf`` (ours): exp(−‖x − y‖²/(2D)). The mean squared distance of two standard normal vectors is 2D, and the
       variance D is half of that.
 
     statistic: within each of the sets,
-    - ``u`` averages over the pairs of different points: unbiased, 0 in the mean where the distributions are equal and
+    - ``u`` averages over the pairs of different points: unbiased, with mean 0 if the distributions are equal, and
       below 0 for about half of such sets;
-    - ``v`` over all pairs, a point with itself too: the two samples' own discrepancy, never negative and biased
-      upwards. Between the sets both average over all pairs.
+    - ``v`` averages over all pairs, including a point with itself: the discrepancy of the two samples themselves, never
+      negative and biased upwards.
+    Between the sets both average over all pairs.
 
-    Memory grows with n·m, and with n·m·D where ``imq_per_dimension`` is differentiated. A small
-    MMD² is the difference of large means: give float64 where it is to be reported. The gradient of the norm at 0
-    counts as 0.
-    Raises ValueError for sets that differ in D or are too small: one point, or two for ``u``.
+    Memory grows with n·m, and with n·m·D if ``imq_per_dimension`` is differentiated. A small MMD² is the difference of
+    large means: pass float64 if it is to be reported. The gradient of the norm at 0 counts as 0.
+
+    Raises:
+        ValueError: the sets differ in D or are too small; each needs one point, or two for ``u``.
     """
     least = 2 if statistic == "u" else 1
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < least:
@@ -45,11 +47,12 @@ def mmd_squared(x: Tensor, y: Tensor, *, kernel: Kernel, statistic: Statistic) -
 
 
 def mmd(subject: Subject, *, draws: Count) -> Result:
-    """`mmd_imq` and `mmd_imq_per_dimension`: MMD² between the continuous factors' samples and as many of the prior's.
+    """Return `mmd_imq` and `mmd_imq_per_dimension`: MMD² between the continuous factors' samples and the prior's.
 
-    Unbiased, so below 0 for about half of equal sets.
+    The numbers of samples are equal. The estimates are unbiased, so they are below 0 for about half of equal sets.
 
-    draws: at most so many samples, the first ones, which are a random part.
+    Args:
+        draws: the most samples of each, the split's first ones, which are a random part.
     """
     encoded = subject.encoded
     n = min(len(encoded), draws)
@@ -65,7 +68,7 @@ def mmd(subject: Subject, *, draws: Count) -> Result:
 
 
 def _within(x: Tensor, kernel: Kernel, statistic: Statistic) -> Tensor:
-    """E k(x, x') over the pairs that the statistic counts."""
+    """Return E k(x, x') over the pairs that the statistic includes."""
     table = _table(x, x, kernel)
     if statistic == "v":
         return table.mean()
@@ -73,12 +76,12 @@ def _within(x: Tensor, kernel: Kernel, statistic: Statistic) -> Tensor:
 
 
 def _table(x: Tensor, y: Tensor, kernel: Kernel) -> Tensor:
-    """k(x_i, y_j) [n, m]."""
+    """Return k(x_i, y_j), [n, m]."""
     dimensions = x.shape[1]
     if kernel == "imq_per_dimension":
         pairs = zip(x.T, y.T, strict=True)
         return _total(_multiquadric((a[:, None] - b).square(), 1) for a, b in pairs)
-    # By way of matrix products equal points would not be at distance 0.
+    # If it used matrix products, the distance of equal points would not be exactly 0.
     distance = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
     if kernel == "imq":
         return _multiquadric(distance.square(), dimensions)
@@ -88,13 +91,13 @@ def _table(x: Tensor, y: Tensor, kernel: Kernel) -> Tensor:
 
 
 def _multiquadric(distance: Tensor, dimensions: int) -> Tensor:
-    """Σ_s C/(C + distance), C = 2·dimensions·s, elementwise."""
+    """Return Σ_s C/(C + distance), C = 2·dimensions·s, elementwise."""
     scales = [2 * dimensions * s for s in SCALES]
     return _total(c / (c + distance) for c in scales)
 
 
 def _total(parts: Iterator[Tensor]) -> Tensor:
-    """Return the sum of one or more, each made when it is needed."""
+    """Return the sum of one or more tensors, each computed when it is added."""
     total = next(parts)
     for part in parts:
         total = total + part

@@ -1,4 +1,4 @@
-"""Modularity: whether each latent variable knows of one factor only (Ridgeway & Mozer 2018, section 3).
+"""Modularity: whether each latent variable has information on one factor only (Ridgeway & Mozer 2018, section 3).
 
 Legend: N examples; L latent variables; J factors that vary; V values of a factor. Information in nats.
 """
@@ -24,16 +24,17 @@ from hfvae_runner.metrics._subject import (
 from hfvae_runner.metrics.mig_binned import code_information
 
 _NOTHING = 1e-9
-"""Nats: what rounding may leave of an information of 0."""
+"""The largest information, in nats, that rounding may cause where the exact value is 0."""
 
 
 def modularity_of(information: Floats) -> list[float | None]:
-    """1 − δ_i of every latent variable, from m_ij [L, J], J ≥ 2: 1 where it knows of one factor, 0 where of all alike.
+    """Return 1 − δ_i of every latent variable, from m_ij [L, J], J ≥ 2: 1 for one factor only, 0 for all factors alike.
 
-    None for a variable that knows of no factor: its template is 0 and δ_i is 0/0, of which the paper says nothing.
+    The value is None for a variable without information: its template is 0 and δ_i is 0/0, which the paper leaves
+    undefined.
     """
     most = information.max(axis=1)
-    # The template t_ij is θ_i = max_j m_ij at the best factor and 0 elsewhere; of equally good ones it has one.
+    # The template t_ij is θ_i = max_j m_ij at the best factor and 0 elsewhere. Of tied factors it contains only one.
     rest = (information**2).sum(axis=1) - most**2
     informed = most > _NOTHING
     # Ridgeway & Mozer, section 3: δ_i = Σ_j (m_ij − t_ij)² / (θ_i² (J − 1)).
@@ -43,16 +44,19 @@ def modularity_of(information: Floats) -> list[float | None]:
 
 
 def modularity(subject: Subject, *, bins: Count, rows: Count) -> Result:
-    """`modularity`: the mean of 1 − δ_i over the latent variables, 0..1; `modularity_per_variable`: each one's.
+    """Return `modularity`, the mean of 1 − δ_i over the latent variables, 0..1, and `modularity_per_variable`.
 
-    m_ij is of the posterior means in equal-width bins, or of q(c|x) for a discrete variable, over the rows for which
-    the factor is known. All factors that vary take part, those of nuisance too: the definition has no mean over
-    factors, and a variable may well belong to one of these.
-    The plug-in information of mere noise is its bias, about (bins − 1)(V − 1)/(2N), which is taken for knowledge: it is
-    about equal for factors of as many values, so that noise scores near 0. A variable that is the same for all examples
-    has none at all; it is null, and left out of the mean.
+    m_ij is the information of the posterior means in equal-width bins, or of q(c|x) for a discrete variable, over the
+    rows for which the factor is known. All factors that vary count, including nuisance factors: the definition has no
+    mean over factors, and a variable may represent one of these.
 
-    bins: between each factor's smallest and largest mean; rows: at most so many examples.
+    The plug-in information of pure noise is its bias, about (bins − 1)(V − 1)/(2N), and it counts as information. It is
+    about equal for factors with equally many values, so noise scores near 0. A variable that is constant over the
+    examples has no information. It is null, and left out of the mean.
+
+    Args:
+        bins: number of bins of equal width between each continuous factor's smallest and largest mean.
+        rows: the most examples to use, the first ones.
     """
     encoded = subject.encoded
     truth = [Truth(each.name, each.values[:rows], each.size, each.nuisance) for each in encoded.truth]
@@ -70,7 +74,7 @@ def modularity(subject: Subject, *, bins: Count, rows: Count) -> Result:
 
 
 def _informations(encoded: Representation, bins: int, rows: int) -> Iterator[Callable[[Partition], float]]:
-    """For one latent variable after the other, factor -> its information, nats."""
+    """Yield a function for each latent variable, from a factor to the variable's information on it, nats."""
     for mean in encoded.mean[:rows].T:
         cells = binned(mean, bins)
         yield partial(_of_cells, cells)

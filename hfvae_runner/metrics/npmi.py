@@ -1,4 +1,4 @@
-"""Topic coherence: how often a topic's words are in the same documents (Bouma 2009; Lau et al. 2014).
+"""Topic coherence: how often a topic's words occur in the same documents (Bouma 2009; Lau et al. 2014).
 
 Legend: N documents, V words, T topics, W words a topic.
 """
@@ -14,16 +14,20 @@ Integers = NDArray[np.integer[Any]]
 
 
 def topic_coherence(topics: Integers, counts: csr_matrix | NDArray[Any]) -> NDArray[np.float64]:
-    """Return each topic's mean normalised pointwise mutual information over the W(W−1)/2 pairs of its words, [T],
-    −1..1.
+    """Return each topic's mean normalised pointwise mutual information over all pairs of its words, [T], −1..1.
 
-    NPMI(v, w) = log[p(v, w) / (p(v) p(w))] / −log p(v, w), with p the share of the documents that hold the word, or
-    both, however often: 1 for words that are only ever together, 0 for independent ones, −1 for a pair that is in no
-    document. A pair that is in every document has 1, its limit.
+    NPMI(v, w) = log[p(v, w) / (p(v) p(w))] / −log p(v, w), where p is the share of the documents that contain the word,
+    or both, at least once. It is 1 for words that occur only together, 0 for independent ones, and −1 for a pair that
+    occurs in no document. A pair that occurs in every document has 1, its limit.
 
-    topics: [T, W], the numbers of each topic's most frequent words, W = 10 as a rule: see `topics.top_words`.
-    counts: [N, V], how often each word is in each document of the training corpus, sparse or dense.
-    Raises ValueError for fewer than two words a topic, a word twice in a topic, or no document.
+    Args:
+        topics: [T, W], the indices of each topic's most frequent words, usually W = 10: see `topics.top_words`.
+        counts: [N, V], the number of times that each word occurs in each document of the training corpus, sparse or
+            dense.
+
+    Raises:
+        ValueError: a topic has fewer than two words, or a word twice, or a word that is not in 0..V−1, or there is no
+            document.
     """
     topics = np.asarray(topics)
     if topics.ndim != 2 or topics.shape[1] < 2:
@@ -34,7 +38,7 @@ def topic_coherence(topics: Integers, counts: csr_matrix | NDArray[Any]) -> NDAr
         raise ValueError(f"words must lie in 0..{counts.shape[1] - 1}, got {topics.min()}..{topics.max()}")
     if any(len(set(topic)) < len(topic) for topic in topics.tolist()):
         raise ValueError("a topic holds a word twice")
-    # Only the topics' own words: the table of all pairs of a large vocabulary would not fit.
+    # Only the topics' own words, because a table of all pairs of a large vocabulary would not fit in memory.
     words, place = np.unique(topics, return_inverse=True)
     holds = (csc_matrix(counts)[:, words] > 0).astype(np.int64)
     together = (holds.T @ holds).toarray() / counts.shape[0]
@@ -45,7 +49,10 @@ def topic_coherence(topics: Integers, counts: csr_matrix | NDArray[Any]) -> NDAr
 
 
 def _npmi(together: Floats) -> NDArray[np.float64]:
-    """[W, W] shares of the documents that hold both words, each word's own on the diagonal -> NPMI of each pair."""
+    """Return the NPMI of each pair, [W, W], from the shares of the documents that contain both words, [W, W].
+
+    The diagonal has each word's own share.
+    """
     alone = np.diagonal(together)
     scores = np.full(together.shape, -1.0)
     first, second = np.nonzero(together)

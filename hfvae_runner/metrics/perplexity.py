@@ -1,4 +1,4 @@
-"""Perplexity of a text model: the number of equally likely words that are as hard to predict.
+"""Perplexity of a text model: the number of equally likely words that are equally hard to predict.
 
 Legend: N documents.
 """
@@ -12,12 +12,12 @@ Floats = NDArray[np.floating[Any]]
 
 
 class Perplexity(NamedTuple):
-    """Two averages of the same bound, both from 1 on; lower is better.
+    """Two averages of the same bound, both 1 or more; lower is better.
 
     Attributes:
-        corpus: exp(−Σ ELBO / Σ words), where every word counts the same (Srivastava & Sutton 2017).
-        document_mean: exp(−mean of ELBO / words), where every document does (Miao et al. 2016).
-        documents: how many of the N documents have a word and so are counted.
+        corpus: exp(−Σ ELBO / Σ words), where every word counts equally (Srivastava & Sutton 2017).
+        document_mean: exp(−mean of ELBO / words), where every document counts equally (Miao et al. 2016).
+        documents: the number of the N documents that have a word, and therefore count.
     """
 
     corpus: float
@@ -26,14 +26,18 @@ class Perplexity(NamedTuple):
 
 
 def perplexity(elbo: Floats, log_coefficient: Floats, words: Floats) -> Perplexity:
-    """Return the upper bound of the perplexity per word that the ELBO gives. An empty document is left out.
+    """Return the upper bound on the perplexity per word that the ELBO gives.
 
-    elbo: [N], log p(x|z) − KL per document in nats, with every weight 1 whatever the model was trained with.
-    log_coefficient: [N], the part of ``elbo`` that is log(n!/∏ count!), in nats: in how many orders the words of the
-    bag can stand, which no word's own probability knows. It is taken off; 0 for a likelihood without it.
-    words: [N], n, each document's number of words.
-    A bound beyond the largest floating-point number is infinite.
-    Raises ValueError for arrays of different sizes, values that are not finite, or no document with a word.
+    An empty document is left out. A bound beyond the largest floating-point number is infinite.
+
+    Args:
+        elbo: [N], log p(x|z) − KL per document in nats, with every weight 1, whatever the training objective was.
+        log_coefficient: [N], the part of ``elbo`` that is log(n!/∏ count!), in nats: the log-number of word orders of
+            the bag, which does not belong to the words' probabilities. It is subtracted; 0 for a likelihood without it.
+        words: [N], n, each document's number of words.
+
+    Raises:
+        ValueError: the arrays differ in size, a value is not finite, or no document has a word.
     """
     elbo, log_coefficient, words = (np.asarray(each, dtype=np.float64) for each in (elbo, log_coefficient, words))
     if elbo.ndim != 1 or not elbo.shape == log_coefficient.shape == words.shape:

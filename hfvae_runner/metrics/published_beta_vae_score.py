@@ -1,4 +1,4 @@
-"""The BetaVAE score as the field's tables have it (Higgins et al. 2017; Locatello et al. 2019).
+"""The BetaVAE score as in published tables (Higgins et al. 2017; Locatello et al. 2019).
 
 Legend: M columns of the code; V votes.
 """
@@ -15,15 +15,15 @@ _KEYS = ("published_beta_vae_score", "published_beta_vae_score_train", "publishe
 
 
 def linear_accuracy(train: Floats, label: Integers, test: Floats, test_label: Integers) -> tuple[float, float]:
-    """Return the accuracies of a logistic regression on the votes it was fitted to, [V, M] and [V], and on the test
-    votes.
+    """Return a logistic regression's accuracies on the training votes, [V, M] and [V], and on the test votes.
 
-    One regression a factor against the rest, with the library's penalty: its defaults at the time of the tables.
+    It is one regression per factor against the rest, with the library's penalty: the library's defaults when the tables
+    were made.
     """
     if np.ptp(label) == 0:
-        # So few votes that all were of one factor, which is all that can be learned from them.
+        # All training votes are of one factor, so the classifier always predicts that factor.
         return 1.0, float(np.mean(test_label == label[0]))
-    # A second to import.
+    # Imported here because it takes a second.
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
 
@@ -32,12 +32,16 @@ def linear_accuracy(train: Floats, label: Integers, test: Floats, test_label: In
 
 
 def published_beta_vae_score(subject: Subject, *, votes: Count, test_votes: Count, pairs: Count) -> Result:
-    """`published_beta_vae_score`: the accuracy of the linear classifier on test votes, with its binomial error `…_se`.
+    """Return `published_beta_vae_score`, the linear classifier's accuracy on test votes, and its binomial error `…_se`.
 
-    As `beta_vae_score`, but of distances as they are, not standardised: the regression's penalty presses harder on a
-    code of small numbers. `…_train` is the accuracy on the training votes.
+    It differs from `beta_vae_score` in that distances are not standardised, so the regression's penalty has a larger
+    effect on a code of small numbers. `…_train` is the accuracy on the training votes. With fewer than two factors that
+    have votes, the score is null.
 
-    votes: to train on. test_votes: to score. pairs: of examples that share a value, whose distances a vote averages.
+    Args:
+        votes: number of votes to train on.
+        test_votes: number of votes to score on.
+        pairs: number of pairs of examples that share a value, whose distances a vote averages.
     """
     factors = all_shared_values(subject.encoded.truth)
     if len(factors) < 2:

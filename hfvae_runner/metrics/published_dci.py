@@ -1,4 +1,4 @@
-"""Disentanglement, completeness and informativeness as the field's tables have them (Locatello et al. 2019).
+"""Disentanglement, completeness and informativeness as in published tables (Locatello et al. 2019).
 
 Legend: P latent variables; F factors.
 """
@@ -16,10 +16,10 @@ _KEYS = ("published_dci", "published_dci_accuracy_per_factor")
 
 def boosted(task: Task, code: Columns, seed: int) -> tuple[Floats, float]:
     """Return the importance of every variable, [P], and the accuracy on the test rows, of gradient boosted trees."""
-    # A second to import.
+    # Imported here because it takes a second.
     from sklearn.ensemble import GradientBoostingClassifier
 
-    # The library's defaults are the definition: a hundred stages of a tree of depth 3 for every value.
+    # The library's defaults define the metric: a hundred stages, with a tree of depth 3 for every value.
     model = GradientBoostingClassifier(random_state=seed)
     model.fit(task.code, task.classes)
     accuracy = float(np.mean(model.predict(task.test_code) == task.test_classes))
@@ -27,15 +27,17 @@ def boosted(task: Task, code: Columns, seed: int) -> tuple[Floats, float]:
 
 
 def published_dci(subject: Subject, *, train_rows: Count, test_rows: Count) -> Result:
-    """`published_dci`: disentanglement, completeness, and informativeness, the mean accuracy on the test rows.
+    """Return `published_dci`: disentanglement, completeness, and informativeness, the mean accuracy on the test rows.
 
-    Gradient boosted trees classify each factor; R_ij is the importance of variable i for factor j, summed over the
-    probabilities of a discrete variable. Disentanglement is the mean of 1 − H_F(R_i·) weighted by the rows' sums,
-    completeness that of 1 − H_P(R_·j) weighted by the columns'; 0 where no variable has any importance. `dci` regresses
-    instead, and means 1 less the normalised error by informativeness. `published_dci_accuracy_per_factor` has the
-    accuracies; null for a factor without two values to fit on.
+    Gradient boosted trees classify each factor. R_ij is the importance of variable i for factor j, summed over the
+    probabilities of a discrete variable. Disentanglement is the mean of 1 − H_F(R_i·) weighted by the rows' sums, and
+    completeness the mean of 1 − H_P(R_·j) weighted by the columns' sums; both are 0 if no variable has any importance.
+    In contrast, `dci` uses regressions, and its informativeness is 1 − the normalised error.
+    `published_dci_accuracy_per_factor` has the accuracies, null for a factor without two values to fit on.
 
-    train_rows, test_rows: the first examples fit, the next ones score; of fewer both have their proportion.
+    Args:
+        train_rows: the number of examples to fit on, the first ones.
+        test_rows: the number of examples to score on, the next ones; with fewer examples both shrink in proportion.
     """
     code, each = tasks(subject, train_rows, test_rows)
     if not each:
@@ -61,5 +63,5 @@ def published_dci(subject: Subject, *, train_rows: Count, test_rows: Count) -> R
 
 
 def concentrated(importance: Floats) -> float:
-    """Return the rows' 1 − H_B, weighted by their share of all importance [A, B], B ≥ 2; 0 where there is none."""
+    """Return the rows' 1 − H_B, weighted by their share of all importance [A, B], B ≥ 2; 0 if all importance is 0."""
     return disentanglement(importance) or 0.0

@@ -1,4 +1,4 @@
-"""The FactorVAE score as the field's tables have it (Kim & Mnih 2018; Locatello et al. 2019).
+"""The FactorVAE score as in published tables (Kim & Mnih 2018; Locatello et al. 2019).
 
 Legend: P latent variables; K factors.
 """
@@ -16,10 +16,10 @@ _KEYS = ("published_factor_vae_score", "published_factor_vae_score_train", "publ
 
 
 def accuracy(train: Integers, votes: Integers) -> float:
-    """Return the share of the votes [K, P] whose variable stands for their factor: the one of most training votes [K,
-    P].
+    """Return the share of the test votes [K, P] whose variable is assigned to their factor.
 
-    Of as many, and of none at all, the first factor counts.
+    A variable is assigned to the factor with most of its training votes [K, P]. If factors tie, or there are no votes,
+    it is assigned to the first of them.
     """
     return float(np.take_along_axis(votes, train.argmax(axis=0)[None], axis=0).sum() / votes.sum())
 
@@ -33,14 +33,22 @@ def published_factor_vae_score(
     variance_rows: Count,
     least_std: NonNegative,
 ) -> Result:
-    """`published_factor_vae_score`: the accuracy of the majority vote on test votes, with its binomial error `…_se`.
+    """Return `published_factor_vae_score`, the majority vote's accuracy on test votes, with its binomial error `…_se`.
 
-    As `factor_vae_score`, but a variable takes part where its means' own standard deviation is `least_std` or more,
-    whatever that of its posteriors (`…_dimensions`: how many), and the score of a code without any is 0.
-    `…_train` is the accuracy on the training votes.
+    It differs from `factor_vae_score` in two ways. A variable counts if the standard deviation of its means is
+    `least_std` or more, whatever that of its posteriors (`…_dimensions` is how many do), and the score of a code
+    without such variables is 0. `…_train` is the accuracy on the training votes. With fewer than two factors that have
+    votes, the score is null.
 
-    votes: to train on. test_votes: to score. rows: examples of a vote that share a value, two or more.
-    variance_rows: examples, at most, whose variance a vote's variances are compared with.
+    Args:
+        votes: number of votes to train on.
+        test_votes: number of votes to score on.
+        rows: number of examples in a vote, which share a value, two or more.
+        variance_rows: the most examples for the overall variance that a vote's variances are compared with.
+        least_std: the least standard deviation of a variable's means.
+
+    Raises:
+        ConfigError: rows is 1.
     """
     if rows < 2:
         raise ConfigError(f"metrics.published_factor_vae_score.rows={rows}: expected 2 or more, for a variance")

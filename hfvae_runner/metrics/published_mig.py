@@ -1,4 +1,4 @@
-"""The mutual information gap as the field's tables have it (Locatello et al. 2019)."""
+"""The mutual information gap as in published tables (Locatello et al. 2019)."""
 
 from hfvae_runner.config.validation import Count
 from hfvae_runner.metrics._gap import gaps
@@ -10,12 +10,14 @@ _KEYS = ("published_mig", "published_mig_per_factor")
 
 
 def published_mig(subject: Subject, *, samples: Count, bins: Count) -> Result:
-    """`published_mig`: as `mig_binned`, but the mean is over all factors, those of nuisance too.
+    """Return `published_mig`, which is `mig_binned` with the mean over all factors, including nuisance factors.
 
-    Per factor the gap between the two largest plug-in informations of binned posterior means, over its entropy.
-    `published_mig_per_factor` is null for a factor with a single value.
+    A factor's gap is that between the two largest plug-in informations of binned posterior means, divided by its
+    entropy. `published_mig_per_factor` is null for a factor with a single value.
 
-    samples: rows, at most. bins: of equal width between each variable's extremes.
+    Args:
+        samples: the most rows, drawn without replacement.
+        bins: number of bins of equal width between each variable's extremes.
     """
     rows = subject.generator().permutation(len(subject.encoded))[:samples]
     factors, information = binned_information(subject.encoded, rows, bins)

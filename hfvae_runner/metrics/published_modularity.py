@@ -1,4 +1,4 @@
-"""Modularity as the field's tables have it (Ridgeway & Mozer 2018; Locatello et al. 2019)."""
+"""Modularity as in published tables (Ridgeway & Mozer 2018; Locatello et al. 2019)."""
 
 import numpy as np
 
@@ -11,12 +11,15 @@ _KEYS = ("published_modularity", "published_modularity_per_variable")
 
 
 def published_modularity(subject: Subject, *, rows: Count, bins: Count) -> Result:
-    """`published_modularity`: the mean of 1 − δ_i over all latent variables; one that knows of no factor counts as 0.
+    """Return `published_modularity`, the mean of 1 − δ_i over all latent variables, 0..1.
 
-    `modularity` leaves such a variable out, takes all rows, and q(c|x) of a discrete variable for its category.
-    `published_modularity_per_variable` has the variables'.
+    A variable without information counts as 0. In contrast, `modularity` leaves it out, uses more rows by default, and
+    uses q(c|x) of a discrete variable instead of its most probable category. `published_modularity_per_variable` has
+    each variable's value.
 
-    rows: at most. bins: of equal width between each variable's extremes.
+    Args:
+        rows: the most examples to use, the first ones.
+        bins: number of bins of equal width between each variable's extremes.
     """
     encoded = subject.encoded
     factors, information = binned_information(encoded, np.arange(min(rows, len(encoded))), bins)

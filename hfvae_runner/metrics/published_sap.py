@@ -1,4 +1,4 @@
-"""Separated attribute predictability as the field's tables have it (Kumar et al. 2018; Locatello et al. 2019).
+"""Separated attribute predictability as in published tables (Kumar et al. 2018; Locatello et al. 2019).
 
 Legend: P latent variables.
 """
@@ -23,17 +23,20 @@ class Predictability(NamedTuple):
 
 
 def predictability(task: Task, parts: list[slice], penalty: float) -> Predictability:
-    """Linear support vector machines, one value against the rest, classes weighted to equal parts; plain accuracy."""
-    # A second to import.
+    """Fit a linear support vector machine on each variable alone, and return the plain accuracies on the test rows.
+
+    Each value is classified against the rest, with balanced class weights.
+    """
+    # Imported here because it takes a second.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC
 
     scores, converged = [], 0
     for part in parts:
-        # The primal problem is solved by Newton's method, without random numbers; its solution is that of the dual.
+        # Newton's method solves the primal problem without random numbers. The dual problem has the same solution.
         machine = LinearSVC(C=penalty, class_weight="balanced", dual=False)
         with warnings.catch_warnings():
-            # It is reported instead.
+            # The result reports it instead.
             warnings.simplefilter("ignore", ConvergenceWarning)
             machine.fit(task.code[:, part], task.classes)
         scores.append(float(np.mean(machine.predict(task.test_code[:, part]) == task.test_classes)))
@@ -42,15 +45,17 @@ def predictability(task: Task, parts: list[slice], penalty: float) -> Predictabi
 
 
 def published_sap(subject: Subject, *, train_rows: Count, test_rows: Count, penalty: Positive) -> Result:
-    """`published_sap`: the mean over all factors of the best variable's accuracy less the second best one's.
+    """Return `published_sap`, the mean over all factors of the best variable's accuracy minus the second best one's.
 
-    The accuracy on test rows of a linear support vector classifier of the factor's values on that variable alone.
-    A line of one number hardly separates a middle value from both its neighbours: a code that copies its factors scores
-    far below 1, and `sap` is another number. `published_sap_per_factor` is null for a factor without two values to fit
-    on.
+    The accuracy is that on test rows of a linear support vector classifier of the factor's values from one variable
+    alone. A linear classifier on one number hardly separates a middle value from both its neighbours. So a code that
+    copies its factors scores far below 1, and the score is not comparable with `sap`. `published_sap_per_factor` is
+    null for a factor without two values to fit on.
 
-    train_rows, test_rows: the first examples fit, the next ones score; of fewer both have their proportion.
-    penalty: C of the classifier. `published_sap_note` says how many did not converge.
+    Args:
+        train_rows: the number of examples to fit on, the first ones.
+        test_rows: the number of examples to score on, the next ones; with fewer examples both shrink in proportion.
+        penalty: C of the classifier; `published_sap_note` reports how many did not converge.
     """
     if len(subject.encoded.variables) < 2:
         return undefined(_KEYS, "a gap needs two latent variables or more, there is 1")

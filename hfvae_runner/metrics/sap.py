@@ -1,4 +1,4 @@
-"""Separated attribute predictability: how far the best single variable is ahead of the second (Kumar et al. 2018).
+"""Separated attribute predictability: the gap between the best and the second best variable (Kumar et al. 2018).
 
 Legend: N examples; M columns of the code; P latent variables; C classes, the values of a factor; T intervals.
 """
@@ -15,9 +15,9 @@ _KEYS = ("sap", "sap_per_factor")
 
 
 def explained_variance(code: Columns, values: Floats) -> Floats:
-    """R² of the linear regression of the values [N] on every latent variable alone, 0..1, [P].
+    """Return R² of the linear regression of the values [N] on every latent variable alone, 0..1, [P].
 
-    Of one column that is the squared correlation. A variable that is the same for all explains nothing.
+    For one column this is the squared correlation. A variable that is constant explains nothing.
     """
     centred, target = code.values - code.values.mean(axis=0), values - values.mean()
     # Kumar et al.: R² = Cov(z_i, v_j)² / (Var(z_i) Var(v_j)).
@@ -30,11 +30,11 @@ def explained_variance(code: Columns, values: Floats) -> Floats:
 
 
 class Thresholds(NamedTuple):
-    """A line that is cut into intervals, each with a class.
+    """A partition of the real line into intervals, each with a class.
 
     Attributes:
-        cuts: ascending, [T − 1]; a number that equals one lies above it.
-        classes: of the T intervals.
+        cuts: ascending, [T − 1]; a number that equals a cut belongs to the interval above it.
+        classes: of the intervals, [T].
     """
 
     cuts: Floats
@@ -46,10 +46,14 @@ class Thresholds(NamedTuple):
 
 
 def best_thresholds(numbers: Floats, classes: Integers, intervals: int) -> Thresholds:
-    """Return the cut into at most so many intervals that has the most balanced accuracy on these numbers: none is
-    better.
+    """Return the partition into at most ``intervals`` intervals with the highest balanced accuracy on these numbers.
 
-    numbers, classes: [N] each, the latter 0 … C−1, all of which occur. A class may have several intervals, or none.
+    A class may have several intervals, or none.
+
+    Args:
+        numbers: [N].
+        classes: [N], 0 … C−1, all of which occur.
+        intervals: the most intervals.
     """
     line, place = np.unique(numbers, return_inverse=True)
     items, counts = np.unique(place * (classes.max() + 1) + classes, return_counts=True)
@@ -57,25 +61,26 @@ def best_thresholds(numbers: Floats, classes: Integers, intervals: int) -> Thres
     first, of_interval = _best_intervals(group, label, counts / np.bincount(classes)[label], intervals)
     below, above = line[first[1:] - 1], line[first[1:]]
     middle = below + (above - below) / 2
-    # Two neighbouring floating-point numbers have none between them.
+    # There is no number between two neighbouring floating-point numbers.
     return Thresholds(np.where(middle > below, middle, above), of_interval)
 
 
 def _best_intervals(group: Integers, label: Integers, gain: Floats, intervals: int) -> tuple[Integers, Integers]:
-    """Return the first group of every interval and its class, for the most gain: by dynamic programming, exact.
+    """Return the first group of every interval and its class, for the largest gain, exactly, by dynamic programming.
 
-    A group has the examples of one number. group, label, gain: [I], sorted by group and then by label: what an interval
-    of that class gains by the group's examples of it.
-    With best_t(g) the most that t intervals gain from the groups before g, one that begins at group s and ends with
-    group e makes best_t(e+1) = best_{t−1}(s) + its own gain. So each class needs the running maximum of best_{t−1}(s)
-    less what it gains before s: a few passes over the I gains for each t.
+    A group has the examples of one number. group, label, gain: [I], sorted by group and then by label; the gain is what
+    an interval of that class gains from the group's examples of it.
+
+    Let best_t(g) be the largest gain of t intervals from the groups before g. An interval that begins at group s and
+    ends with group e gives best_t(e+1) = best_{t−1}(s) + its own gain. So each class needs the running maximum of
+    best_{t−1}(s) minus the class's gain before s: a few passes over the I gains for each t.
     """
     by_class = np.argsort(label, kind="stable")
     class_group, class_label, class_gain = group[by_class], label[by_class], gain[by_class]
     so_far = np.cumsum(class_gain)
     first_of_class = np.flatnonzero(np.diff(class_label, prepend=-1))
     so_far -= np.repeat((so_far - class_gain)[first_of_class], np.diff(first_of_class, append=len(label)))
-    # A step up from class to class keeps the running maximum of one apart from the next one's.
+    # A step up from class to class separates the running maximum of each class from that of the next.
     step = class_label * (class_label[-1] + 3.0)
     last_of_group = np.flatnonzero(np.diff(group, append=group[-1] + 1))
     best, steps = np.zeros(len(last_of_group) + 1), []
@@ -86,7 +91,7 @@ def _best_intervals(group: Integers, label: Integers, gain: Floats, intervals: i
         value[by_class] = start_value[start] + so_far
         begins[by_class] = class_group[start]
         end = _running_argmax(value)[last_of_group]
-        # One more that gains nothing by the last group may still help the next one to.
+        # An additional interval without a gain at the last group may still help a later interval.
         if (value[end] <= best[1:] + 1e-12).all():
             break
         best[1:] = value[end]
@@ -101,14 +106,15 @@ def _best_intervals(group: Integers, label: Integers, gain: Floats, intervals: i
 
 
 def _running_argmax(values: Floats) -> Integers:
-    """Return the place of the largest value so far, the first of equal ones, [I]."""
+    """Return the index of the largest value so far, the first of ties, [I]."""
     before = np.concatenate([[-np.inf], np.maximum.accumulate(values)[:-1]])
     return np.maximum.accumulate(np.where(values > before, np.arange(len(values)), 0))
 
 
 def balanced_accuracy(predicted: Integers, classes: Integers) -> float:
-    """Return the mean over the classes that occur, 0 … C−1, of the share of their examples that are predicted, [n]
-    each.
+    """Return the mean over the classes that occur of the share of their examples predicted correctly, 0..1.
+
+    ``predicted`` and ``classes`` are [n] each; classes are 0 … C−1.
     """
     counts = np.bincount(classes)
     right = np.bincount(classes, predicted == classes)
@@ -116,11 +122,14 @@ def balanced_accuracy(predicted: Integers, classes: Integers) -> float:
 
 
 def predictability(train: Floats, train_values: Integers, test: Floats, test_values: Integers) -> float:
-    """Return the balanced accuracy on test rows of the classifier of one variable that has the most on the training
-    rows.
+    """Return the balanced accuracy on test rows of the one-variable classifier that is best on the training rows.
 
-    train, test: the variable's columns, [N, 1] or [N, K]. One column is cut by one threshold less than there are
-    classes. The most likely category of several stands for the class of which it has the largest share.
+    One column is partitioned by one threshold fewer than there are classes. With several columns, the most likely
+    category predicts the class of which it has the largest share.
+
+    Args:
+        train, test: the variable's columns, [N, 1] or [N, K].
+        train_values, test_values: the factor's values, [N].
     """
     present, classes = np.unique(train_values, return_inverse=True)
     if train.shape[1] == 1:
@@ -141,21 +150,25 @@ def sap(
     test_rows: Count,
     least_std: NonNegative,
 ) -> Result:
-    """`sap`: the mean of `sap_per_factor`, 0..1, without factors of nuisance: the best score less the second.
+    """Return `sap`, the mean of `sap_per_factor` without nuisance factors, 0..1: the best score minus the second best.
 
-    By regression a variable's score for a factor is the R² of the linear regression of the factor's value, over all
-    rows. By classification it is the balanced accuracy of the best thresholds on the variable, one less than the factor
-    has values, fitted on some rows and scored on others: the paper scores the rows that they were fitted on, which
-    favours factors of many values. A discrete variable scores the R² on all its probabilities, or the balanced accuracy
-    of what its most likely category stands for.
-    A variable that does not vary with the examples scores 0 (`_columns.varying`), as in the paper.
-    Rows where a factor is unknown have no part in its scores; a factor without two values there is null.
-    A code that copies independent factors has gaps of 1 by regression, of about 1 − 1/C by classification.
+    By regression, a variable's score for a factor is the R² of the linear regression of the factor's value, over all
+    rows. By classification, it is the balanced accuracy of the best thresholds on the variable, one fewer than the
+    factor has values, fitted on some rows and scored on others. The paper scores the rows that they were fitted on,
+    which favours factors of many values. A discrete variable's score is the R² on all its probabilities, or the
+    balanced accuracy of the class assigned to its most likely category.
 
-    kind: by_factor is classification of factors whose values are names, which are those of nuisance and the label, and
-    regression of the others.
-    train_rows, test_rows: for classification; of fewer examples both have their proportion.
-    least_std: of a variable that varies.
+    A variable that does not vary with the examples scores 0 (`_columns.varying`), as in the paper. Rows where a factor
+    is unknown are left out of its scores. A factor without two values there is null. A code that copies independent
+    factors has gaps of 1 by regression, and of about 1 − 1/C by classification.
+
+    Args:
+        kind: by_factor uses classification for factors whose values are names (nuisance factors and the label), and
+            regression for the others.
+        train_rows: for classification, the number of examples to fit on, the first ones.
+        test_rows: for classification, the number of examples to score on, the next ones; with fewer examples both
+            shrink in proportion.
+        least_std: the least ratio of a varying variable's standard deviation between examples to its total one.
     """
     encoded = subject.encoded
     if len(encoded.variables) < 2:

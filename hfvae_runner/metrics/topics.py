@@ -1,4 +1,4 @@
-"""What the topics of a text model are about, and how they go together (HFVAE, Fig. 6).
+"""Words of a text model's topics, and correlations between topics (HFVAE, Fig. 6).
 
 Legend: T topics, V words, N documents, G groups of topics.
 """
@@ -13,12 +13,17 @@ Floats = NDArray[np.floating[Any]]
 
 
 def top_words(weights: Floats, count: int = 10) -> NDArray[np.int64]:
-    """Return the numbers of the words that each topic makes most likely, the likeliest first, [T, count].
+    """Return the indices of the words that each topic makes most likely, most likely first, [T, count].
 
-    weights: [T, V], of each word in each topic: logits or probabilities. Equal words come in the vocabulary's order.
-    A topic of a linear decoder has a second side, the words that it makes less likely where it is large (HFVAE, D.2):
-    they are the top words of ``-weights``.
-    Raises ValueError for weights that are not finite, or fewer words than asked for.
+    Ties are in the vocabulary's order. A topic of a linear decoder has a second side, the words that it makes less
+    likely when its activation is large (HFVAE, D.2): they are the top words of ``-weights``.
+
+    Args:
+        weights: [T, V], of each word in each topic: logits or probabilities.
+        count: the number of words for each topic.
+
+    Raises:
+        ValueError: a weight is not finite, or V is less than ``count``.
     """
     if weights.ndim != 2 or weights.shape[1] < count:
         raise ValueError(f"expected weights [T, V] of at least {count} words, got shape {weights.shape}")
@@ -28,22 +33,26 @@ def top_words(weights: Floats, count: int = 10) -> NDArray[np.int64]:
 
 
 def activation_correlation(means: Floats) -> NDArray[np.float64]:
-    """Pearson's correlation between the activations of each pair of topics over the documents, [T, T].
+    """Return Pearson's correlation between the activations of each pair of topics over the documents, [T, T].
 
-    means: [N, T], the mean of q(z|x) for each document, before any softmax: that makes shares compete, so that even
-    independent activations correlate after it.
-    A topic with the same activation in every document correlates with nothing: its row and column are NaN.
-    Raises ValueError for fewer than two documents, or a mean that is not finite.
+    The row and column of a topic with the same activation in every document are NaN.
+
+    Args:
+        means: [N, T], the mean of q(z|x) for each document, before any softmax. After a softmax, shares compete, so
+            that even independent activations correlate.
+
+    Raises:
+        ValueError: there are fewer than two documents, or a mean is not finite.
     """
     if means.ndim != 2 or len(means) < 2:
         raise ValueError(f"expected means [N, T] of at least two documents, got shape {means.shape}")
     if not np.isfinite(means).all():
         raise ValueError("some means are not finite")
     z = means.astype(np.float64)
-    # The deviations of equal values are not exactly 0 in floating point; their range is.
+    # In floating point the deviations of equal values may differ from 0, but their range is exactly 0.
     varies = np.ptp(z, axis=0) > 0
     z = z[:, varies] - z[:, varies].mean(axis=0)
-    # Without the largest one divided out, the squares of tiny values are lost.
+    # Divide by the largest value, because the squares of tiny values underflow.
     z /= np.abs(z).max(axis=0, initial=0)
     z /= np.sqrt((z**2).sum(axis=0))
     correlation = np.full((means.shape[1], means.shape[1]), np.nan)
@@ -59,12 +68,17 @@ class GroupCorrelation(NamedTuple):
 
 
 def group_correlation(correlation: Floats, sizes: Sequence[int]) -> GroupCorrelation:
-    """Return how strongly topics correlate inside the groups and across them, 0..1; HFVAE's two groups: little, and
-    more.
+    """Return the mean |correlation| of topics within the groups and between them, 0..1.
 
-    correlation: [T, T], see `activation_correlation`; pairs that are NaN are left out.
-    sizes: how many topics each group has, [G], in order. Raises ValueError if they do not add up to T.
-    Uncorrelated topics score about 0.8/√N, the mean |r| of chance.
+    In HFVAE's two groups, topics correlate little within a group and more between the groups. Uncorrelated topics score
+    about 0.8/√N, the mean |r| by chance.
+
+    Args:
+        correlation: [T, T], see `activation_correlation`; pairs that are NaN are left out.
+        sizes: the number of topics in each group, [G], in order.
+
+    Raises:
+        ValueError: the sizes do not add up to T.
     """
     if correlation.shape != (sum(sizes), sum(sizes)):
         raise ValueError(f"groups of {list(sizes)} topics do not fit a matrix of shape {correlation.shape}")
@@ -79,9 +93,9 @@ def group_correlation(correlation: Floats, sizes: Sequence[int]) -> GroupCorrela
 
 
 def most_correlated(correlation: Floats, count: int) -> list[int]:
-    """Return the topics of the most strongly correlated pairs, at most ``count``, in the order in which they turn up.
+    """Return the topics of the most strongly correlated pairs, at most ``count``, in descending order of correlation.
 
-    correlation: [T, T], see `activation_correlation`. HFVAE's Fig. 6 shows the three most correlated topics.
+    ``correlation`` is [T, T], see `activation_correlation`. HFVAE's Fig. 6 shows the three most correlated topics.
     """
     first, second = np.triu_indices(len(correlation), k=1)
     strength = np.nan_to_num(np.abs(correlation[first, second]), nan=-1.0)

@@ -1,7 +1,7 @@
-"""Unsupervised disentanglement ranking: do runs of one setting agree on their latents (Duan et al. 2020)?
+"""Unsupervised disentanglement ranking: the agreement of runs of one setting on their latents (Duan et al. 2020).
 
-The better of several models is the one whose latents the others found again, each in one latent of theirs. No factor
-needs to be known. Legend: N examples; D latents of a model, D' of another.
+A model is better if other models found each of its latents again, in one latent of theirs. No factor needs to be known.
+Legend: N examples; D latents of a model, D' of another.
 """
 
 import warnings
@@ -21,18 +21,19 @@ def udr(
     least_kl: float = 0.01,
     penalty: float = 0.1,
 ) -> list[float]:
-    """Return every model's score, 0..1: the median over its partners of how well the two agree.
+    """Return every model's score, 0..1: the median over the other models of its agreement with them.
 
     Args:
-        means: of each model the posterior means of the same examples, [N, D]; two models or more.
-        kls: of each model the KL of its latents to the prior, [D], nats per example.
-        correlation: what R compares latents by, standardised: ``spearman`` is |Spearman's r|, ``lasso`` the absolute
-            coefficients of the regressions of the model's latents on its partner's, with an L1 penalty.
-        least_kl: latents with no more than this have no part.
+        means: of each model, the posterior means of the same examples, [N, D]; two models or more.
+        kls: of each model, the KL of its latents to the prior, [D], nats per example.
+        correlation: the comparison R of standardised latents: ``spearman`` is |Spearman's r|, ``lasso`` the absolute
+            coefficients of the regressions of the model's latents on the other's, with an L1 penalty.
+        least_kl: latents with a KL of at most this, in nats, are left out.
         penalty: of ``lasso``.
 
     Raises:
-        ValueError: fewer than two models, means that are not of as many examples, or other latents than the KLs.
+        ValueError: there are fewer than two models, the numbers of examples differ, or the KLs do not match the
+            latents.
     """
     rows = {len(each) for each in means}
     if len(means) < 2 or len(means) != len(kls) or len(rows) != 1:
@@ -41,7 +42,7 @@ def udr(
         raise ValueError("expected a KL for every latent")
     active = [_standardised(mean[:, kl > least_kl]) for mean, kl in zip(means, kls, strict=True)]
     if correlation == "spearman":
-        # Ranks, once a model: |r| of ranks is Spearman's.
+        # Rank each model's latents once: |r| of ranks is |Spearman's r|.
         ranked = [_standardised(_ranks(each)) for each in active]
         tables = [[np.abs(a.T @ b) / len(a) for b in ranked] for a in ranked]
     else:
@@ -52,9 +53,9 @@ def udr(
 
 
 def agreement(table: Floats) -> float:
-    """Return how far each latent of either of two models has a single one for it, from R [D, D'] ≥ 0, 0..1 where R is.
+    """Return how well latents of two models correspond one-to-one, from R [D, D'] ≥ 0; 0..1 if R is.
 
-    A latent that nothing corresponds to counts as 0, and so do two models of which one has no latent at all.
+    A latent without a correspondence counts as 0. The result is 0 if one of the models has no latents.
     """
     if table.size == 0:
         return 0.0
@@ -64,7 +65,7 @@ def agreement(table: Floats) -> float:
 
 
 def normal_kl(mean: Floats, scale: Floats) -> Floats:
-    """KL(N(mean, scale²) ‖ N(0, 1)) of every latent, [D], nats, averaged over the examples; from [N, D] each."""
+    """Return KL(N(mean, scale²) ‖ N(0, 1)) of every latent, [D], nats, averaged over the examples; from [N, D] each."""
     return np.asarray((mean**2 + scale**2 - 1 - 2 * np.log(scale)).mean(axis=0) / 2)
 
 
@@ -74,28 +75,28 @@ def _share(table: Floats, axis: int) -> Floats:
 
 
 def _standardised(code: Floats) -> Floats:
-    """Of mean 0 and variance 1; a column that is the same for all is 0."""
+    """Return the code with mean 0 and variance 1 in each column; a constant column becomes 0."""
     constant = np.ptp(code, axis=0) == 0
     return np.asarray((code - code.mean(axis=0)) * ~constant / np.where(constant, 1, code.std(axis=0)))
 
 
 def _ranks(code: Floats) -> Floats:
-    # It takes a while to import.
+    # Imported here because it is slow.
     from scipy.stats import rankdata
 
     return np.asarray(rankdata(code, axis=0)).reshape(code.shape)
 
 
 def _lasso(targets: Floats, inputs: Floats, penalty: float) -> Floats:
-    """|w| of the regression of every target on all inputs, [D, D']."""
-    # A second to import.
+    """Return |w| of the regression of every target on all inputs, [D, D']."""
+    # Imported here because it takes a second.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import Lasso
 
     if targets.shape[1] == 0 or inputs.shape[1] == 0:
         return np.empty((targets.shape[1], inputs.shape[1]))
     with warnings.catch_warnings():
-        # Coefficients that are off by little change no ranking.
+        # Small errors of the coefficients do not change the ranking.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = Lasso(penalty).fit(inputs, targets)
     return np.asarray(np.abs(model.coef_).reshape(targets.shape[1], inputs.shape[1]))
