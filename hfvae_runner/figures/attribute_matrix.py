@@ -1,4 +1,4 @@
-"""Which latent variable knows which attribute (HFVAE, Fig. 12, right)."""
+"""Heat map of the information of each latent variable on each attribute (HFVAE, Fig. 12, right)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from hfvae_runner.figures import style
 
 SMALLEST_SCALE = 0.01
-"""Nats that the full colour stands for at least, so that nothing known looks like nothing."""
+"""Least information, in nats, that the full colour represents, so that noise near 0 does not get a strong colour."""
 
 
 @style.styled
 def attribute_matrix(
     information: NDArray[np.floating[Any]], attribute_names: Sequence[str], factor_names: Sequence[str]
 ) -> Figure:
-    """Heat map of I(b_a; z_d), [A, F] in nats, see `metrics.attribute_information`."""
+    """Draw a heat map of I(b_a; z_d), [A, F] in nats, see `metrics.attribute_information`."""
     attributes, factors = information.shape
     figure = style.new_figure(max(7.5, 4 + style.column_width(factors) * factors), 2.4 + 0.36 * attributes)
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""Two-dimensional latents and two-dimensional data (Mathieu et al. 2019, the pinwheel)."""
+"""Figures of two-dimensional latents and two-dimensional data (Mathieu et al. 2019, the pinwheel)."""
 
 from typing import Any
 
@@ -14,9 +14,9 @@ Floats = NDArray[np.floating[Any]]
 
 PRIOR_SHARES = (0.99, 0.9, 0.5)
 SIZE = (7.2, 6.3)
-"""Of the aggregate posterior's figure, in inches; the same for all runs, so that a grid of them can be made."""
+"""Size of the aggregate posterior's figure, in inches; the same for all runs, so that a grid of them can be made."""
 PANEL = (0.13, 0.155, 0.665, 0.76)
-"""Where in the figure its density lies: left, bottom, width and height as shares; a square."""
+"""Position of the density in the figure: left, bottom, width and height as shares; it is a square."""
 
 
 @style.styled
@@ -25,9 +25,12 @@ def aggregate_posterior(
 ) -> Figure:
     """Draw the density of q(z) = mean of q(z|x) over the data, with the prior's contours and the posterior means.
 
-    density, prior_density: [H, W] on one even grid, row 0 at the smallest z_2, column 0 at the smallest z_1;
-    extent: (left, right, bottom, top) of the grid; means: [N, 2], the mean of q(z|x) for each example.
-    The contours hold 50, 90 and 99 % of the prior's mass on the grid.
+    The contours contain 50, 90 and 99 % of the prior's mass on the grid.
+
+    Args:
+        density, prior_density: [H, W] on one even grid, row 0 at the smallest z_2, column 0 at the smallest z_1.
+        extent: (left, right, bottom, top) of the grid.
+        means: [N, 2], the mean of q(z|x) for each example.
     """
     figure = style.new_figure(*SIZE, layout=None)
     axes = figure.add_axes(PANEL)
@@ -48,7 +51,7 @@ def aggregate_posterior(
 
 @style.styled
 def points(data: Floats, reconstructions: Floats) -> Figure:
-    """Data [N, 2] and their reconstructions [N, 2], each pair joined by a line."""
+    """Draw data [N, 2] and their reconstructions [N, 2], each pair joined by a line."""
     figure = style.new_figure(6.4, 6.2, layout="compressed")
     axes = figure.subplots()
     axes.add_collection(
@@ -65,8 +68,8 @@ def points(data: Floats, reconstructions: Floats) -> Figure:
 
 
 def _enclosing_levels(density: Floats, shares: tuple[float, ...]) -> Floats:
-    """Return the density, ascending, above which each share of the grid's mass lies: highest-density regions."""
+    """Return the density above which each share of the grid's mass lies, ascending: highest-density regions."""
     ranked = np.sort(density, axis=None)[::-1]
     mass = np.cumsum(ranked) / ranked.sum()
-    # A share falls on the same level as its neighbour where the density is flat.
+    # Where the density is flat, two shares may have the same level.
     return np.unique(ranked[np.minimum(np.searchsorted(mass, shares), len(ranked) - 1)])

@@ -1,4 +1,4 @@
-"""Learned exponents of Lp-nested priors over many runs (ISA-VAE, Fig. 7)."""
+"""Histograms of the learned exponents of Lp-nested priors over many runs (ISA-VAE, Fig. 7)."""
 
 from typing import Any
 
@@ -14,15 +14,17 @@ from hfvae_runner.figures import style
 Floats = NDArray[np.floating[Any]]
 
 _LEAST_WIDTH = 0.2
-"""Of the shared axis, so that runs that agree are not spread over it."""
+"""Least width of the shared axis, so that equal runs are not spread over it."""
 
 
 @style.styled
 def learned_exponents(exponents: Floats, root: Floats) -> Figure:
-    """Draw a histogram per rank of the subspaces' exponents, since runs name their subspaces in any order.
+    """Draw a histogram per rank of the subspaces' exponents, because runs number their subspaces in any order.
 
-    exponents: [R, K], of R runs, each row sorted here so that p1 ≤ p2 ≤ … ≤ pK; root: [R], the root's exponent p0,
-    a line through all where the runs share it, and else a histogram of its own on top.
+    Args:
+        exponents: [R, K], of R runs; each row is sorted here, so that p1 ≤ p2 ≤ … ≤ pK.
+        root: [R], the root's exponent p0: a line through all histograms if the runs share it, otherwise a histogram on
+            top.
     """
     runs, ranks = exponents.shape
     shared = bool(np.all(root == root[0]))
@@ -36,7 +38,7 @@ def learned_exponents(exponents: Floats, root: Floats) -> Figure:
         if shared:
             axes.axvline(root[0], color=style.DISCRETE, linewidth=1.6, linestyle="--", zorder=3)
     top = grid[0]
-    # Whole runs, and room above the highest bar.
+    # Ticks at whole numbers of runs, and space above the highest bar.
     top.set_ylim(0, 1.1 * max(patch.get_height() for axes in grid for patch in axes.patches))
     top.yaxis.set_major_locator(MaxNLocator(nbins=2, steps=[1, 2, 5, 10], integer=True))
     top.set_title(f"Learned exponents of {runs} run{'' if runs == 1 else 's'}, smallest first")
@@ -56,9 +58,9 @@ def _histogram(axes: Axes, name: str, values: Floats, edges: Floats, color: str)
 
 
 def _edges(values: Floats) -> Floats:
-    """Edges of bins that hold all values, with a little room on both sides."""
+    """Return the edges of bins that contain all values, with some space on both sides."""
     least, most = float(values.min()), float(values.max())
     bins = int(np.clip(2 * np.sqrt(len(values)), 10, 40))
-    # A bin on each side stays empty, and no extreme falls on an edge.
+    # A bin on each side remains empty, and neither extreme is on an edge.
     spare = max(1.5 * (most - least) / (bins - 3), (_LEAST_WIDTH - (most - least)) / 2)
     return np.linspace(least - spare, most + spare, bins + 1)

@@ -1,4 +1,4 @@
-"""Metrics over a grid of two settings."""
+"""Heat maps of metrics over a grid of two settings."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from hfvae_runner.figures.looks import Floats
 from hfvae_runner.figures.picture_grid import Side
 
 DONE, NOT_DONE, NOT_TRIED = "completed", "not completed", "not tried"
-"""What became of a grid's place."""
+"""The states of a place in the grid."""
 _UNDEFINED = "no value"
 _LOOKS: Mapping[str, Mapping[str, Any]] = {
     NOT_DONE: {"facecolor": "white", "edgecolor": style.DISCRETE, "hatch": "xxx"},
@@ -24,17 +24,22 @@ _LOOKS: Mapping[str, Mapping[str, Any]] = {
 _MAP = "viridis"
 _BRIGHT = 0.6
 _MOST_NUMBERS = 6
-"""Columns up to which each place has room for its number."""
+"""Most columns for which each place shows its number."""
 
 
 @style.styled
 def heat_maps(
     title: str, rows: Side, columns: Side, panels: Mapping[str, Floats], states: Sequence[Sequence[str]]
 ) -> Figure:
-    """Draw a panel per metric, a colour per place, and the places without a number by a look of their own.
+    """Draw a panel per metric, with a colour per place, and a pattern for places without a number.
 
-    panels: title and [rows, columns] values, NaN where there is none; states: [rows][columns], what became of a place.
-    The first row is at the bottom, as the axis of numbers that it is.
+    The first row is at the bottom, as on a numeric axis.
+
+    Args:
+        title: of the figure.
+        rows, columns: the two settings and their values.
+        panels: title and values [rows, columns], NaN where there is none.
+        states: [rows][columns], the state of each place.
     """
     height = 1.3 + min(0.55 * len(rows.values), 4)
     figure, grid = looks.panels(len(panels), height=height)
@@ -60,7 +65,7 @@ def heat_maps(
 
 
 def _mark(axes: Axes, values: Floats, states: Sequence[Sequence[str]]) -> set[str]:
-    """Draws the places without a number; returns which looks were needed."""
+    """Draw the places without a number, and return the states that occur."""
     used = set()
     for row, column in np.argwhere(np.isnan(values)).tolist():
         state = _UNDEFINED if states[row][column] == DONE else states[row][column]

@@ -1,4 +1,4 @@
-"""Information that each latent variable holds about the data (HFVAE, Fig. 5, right)."""
+"""Bar chart of each latent variable's information about the data (HFVAE, Fig. 5, right)."""
 
 from collections.abc import Sequence
 
@@ -12,10 +12,13 @@ from hfvae_runner.figures import style
 def information_per_factor(
     names: Sequence[str], information: Sequence[float], kl: Sequence[float] | None, discrete: Sequence[bool]
 ) -> Figure:
-    """Bars of I(x; z_d), ranked in ascending order, the discrete variables last; the KL as a marker.
+    """Draw bars of I(x; z_d) in ascending order, discrete variables last, with the KL as a marker.
 
-    information, kl: per factor, in nats; discrete: which factors are. kl is None where the prior has no marginals of
-    factors.
+    Args:
+        names: of the factors.
+        information: per factor, in nats.
+        kl: per factor, in nats; None if the prior has no marginals of factors.
+        discrete: whether each factor is discrete.
     """
     order = sorted(range(len(names)), key=lambda factor: (discrete[factor], information[factor]))
     colors = [style.DISCRETE if discrete[factor] else style.CONTINUOUS for factor in order]
@@ -25,7 +28,7 @@ def information_per_factor(
     axes.bar(range(len(order)), [information[factor] for factor in order], color=colors, width=0.7)
     markers = []
     if kl is not None:
-        # The KL to the prior is the information plus the aggregate posterior's own distance from the prior.
+        # The KL to the prior is the information plus the aggregate posterior's KL to the prior.
         markers = axes.plot(
             range(len(order)), [kl[factor] for factor in order], "D", color=style.INK, markeredgecolor="white",
             markersize=8, clip_on=False, zorder=3, label="KL(q(z|x) ‖ p(z))",

@@ -1,4 +1,4 @@
-"""KL per factor over training (JointVAE, Fig. 7)."""
+"""The KL per factor over training (JointVAE, Fig. 7)."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ LINE_HEIGHT = 0.055
 """Least distance between two labels, as a share of the axes' height."""
 
 COLLAPSED = 0.02
-"""The KL in nats below which a continuous factor's name is not worth its place."""
+"""The KL in nats below which a continuous factor gets no label."""
 
 
 class _Label(NamedTuple):
@@ -28,9 +28,13 @@ class _Label(NamedTuple):
 
 @style.styled
 def kl_history(steps: NDArray[np.number[Any]], kl: Floats, names: Sequence[str], discrete: Sequence[bool]) -> Figure:
-    """One line per factor; the largest ones that have not collapsed, and every discrete one, are named.
+    """Draw one line per factor; label the largest factors that have not collapsed and every discrete one.
 
-    steps: [T], T ≥ 1, optimiser steps; kl: [T, F] in nats per example; discrete: which of the F factors are.
+    Args:
+        steps: [T], T ≥ 1, optimiser steps.
+        kl: [T, F] in nats per example.
+        names: of the F factors.
+        discrete: whether each of the F factors is discrete.
     """
     ranked = sorted(range(len(names)), key=lambda factor: -kl[-1, factor])
     lively = [factor for factor in ranked if not discrete[factor] and kl[-1, factor] >= COLLAPSED]
@@ -62,7 +66,7 @@ def kl_history(steps: NDArray[np.number[Any]], kl: Floats, names: Sequence[str],
 
 
 def _label_line_ends(axes: Axes, labels: Sequence[_Label]) -> None:
-    """Texts to the right of the axes, each joined to its line's end; `labels` ascend."""
+    """Write texts to the right of the axes, each joined to its line's end; `labels` are ascending."""
     top = axes.get_ylim()[1]
     heights = _spread(np.array([label.end for label in labels]), LINE_HEIGHT * top, top)
     beside = axes.get_yaxis_transform()
@@ -72,7 +76,7 @@ def _label_line_ends(axes: Axes, labels: Sequence[_Label]) -> None:
 
 
 def _spread(ends: Floats, gap: float, top: float) -> Floats:
-    """Heights at least `gap` apart, from 0 up and below `top` if they fit, nearest to the ascending `ends`."""
+    """Return heights at least `gap` apart that are nearest to the ascending `ends`, from 0 to `top` if they fit."""
     offsets = gap * np.arange(len(ends))
     # Least squares under h_{i+1} ≥ h_i + gap is isotonic regression of the ends with the gaps taken out.
     level = isotonic_regression(ends - offsets).x

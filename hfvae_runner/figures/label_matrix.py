@@ -1,4 +1,4 @@
-"""Which latent variable knows which label (HFVAE, Fig. 7, right)."""
+"""Heat map of the information of each latent variable on each label (HFVAE, Fig. 7, right)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hfvae_runner.figures import style
 
 SMALLEST_SCALE = 0.01
-"""Nats that a full colour or bar stands for at least, so that nothing known looks like nothing."""
+"""Least information, in nats, that a full colour or bar represents, so that noise near 0 does not look large."""
 
 
 @style.styled
@@ -21,9 +21,13 @@ def label_matrix(
     factor_names: Sequence[str],
     discrete: Sequence[bool],
 ) -> Figure:
-    """Heat map of each label's contribution to I(y; z_d), with I(y; z_d), the column's total, as bars on top.
+    """Draw a heat map of each label's contribution to I(y; z_d), with I(y; z_d), the column's total, as bars on top.
 
-    contributions: [C, F] in nats, see `metrics.label_information`; discrete: which of the F latent variables are.
+    Args:
+        contributions: [C, F] in nats, see `metrics.label_information`.
+        label_names: of the C labels.
+        factor_names: of the F latent variables.
+        discrete: whether each of the F latent variables is discrete.
     """
     labels, factors = contributions.shape
     figure = style.new_figure(max(6.5, 3 + style.column_width(factors) * factors), 3.1 + 0.36 * labels)
@@ -53,7 +57,7 @@ def _totals(axes: Axes, totals: NDArray[np.floating[Any]], discrete: Sequence[bo
 
 
 def _numbers(axes: Axes, contributions: NDArray[np.floating[Any]], strongest: float) -> None:
-    """Print the cells that stand out; the rest is colour enough."""
+    """Print the values of the cells that are at least a tenth of the strongest."""
     for (label, factor), value in np.ndenumerate(contributions):
         if value >= 0.1 * strongest:
             color = "white" if value > 0.6 * strongest else style.INK

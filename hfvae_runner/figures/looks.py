@@ -1,4 +1,4 @@
-"""Shared by figures over many runs: colours, markers and sizes of settings, and layouts of panels."""
+"""Shared parts of figures over many runs: colours, markers and sizes of settings, and layouts of panels."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -19,15 +19,15 @@ Floats = NDArray[np.floating[Any]]
 Shape = tuple[str, Literal["-", "--", ":", "-.", ""]]
 
 SHAPES: tuple[Shape, ...] = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."))
-"""Marker and line of the first, second, … value of what a shape stands for."""
+"""Marker and line style of the first, second, … value that shapes represent."""
 SIZE = 9.0
-"""Of a marker, in points, where the size stands for nothing."""
+"""Diameter of a marker, in points, if the size represents nothing."""
 _SMALLEST, _LARGEST = 5.0, 14.0
 _MOST_ACROSS = 4
 
 
 class Key(NamedTuple):
-    """What a look stands for: a title, each of the R runs' label, and every label once, in order."""
+    """What a look represents: a title, each of the R runs' label, and every distinct label in order."""
 
     title: str
     labels: Sequence[str]
@@ -35,14 +35,17 @@ class Key(NamedTuple):
 
 
 class Looks:
-    """How each of R runs is drawn.
+    """The appearance of each of R runs.
 
     Attributes:
         colors, shapes, sizes: [R]; a size is a marker's diameter in points.
     """
 
     def __init__(self, runs: int, color: Key | None = None, shape: Key | None = None, size: Key | None = None) -> None:
-        """At most four values have a shape each; where there is no key, all runs look alike."""
+        """Assign looks to the runs.
+
+        A shape key may have at most four distinct labels. Without a key, all runs look alike.
+        """
         self._keys = (color, shape, size)
         self.colors = [style.CONTINUOUS] * runs if color is None else _chosen(color, _palette(len(color.ranked)))
         self.shapes = [SHAPES[0]] * runs if shape is None else _chosen(shape, SHAPES)
@@ -50,7 +53,7 @@ class Looks:
         self.sizes = [SIZE] * runs if size is None else _chosen(size, steps)
 
     def explain(self, figure: Figure, lines: bool = False) -> None:
-        """Adds the legend beside the axes, if there is anything to explain; lines: whether a shape has a line, too."""
+        """Add the legend beside the axes, if there are keys; ``lines``: whether a shape's entry shows a line, too."""
         color, shape, size = self._keys
         entries: list[Line2D] = []
         if color is not None:
@@ -66,26 +69,26 @@ class Looks:
 
 
 def literal(text: str) -> str:
-    """Escape dollars, so that matplotlib reads no formula in text from a file."""
+    """Escape dollar signs, so that matplotlib does not parse text from a file as a formula."""
     return text.replace("$", r"\$")
 
 
 def panels(count: int, height: float = 3.3, sharex: bool = False) -> tuple[Figure, list[Axes]]:
-    """Return a figure with ``count`` axes, in rows of at most four; height: of a row, in inches."""
+    """Return a figure with ``count`` axes, in rows of at most four, each ``height`` inches high."""
     rows = 1 if count <= 3 else max(2, math.ceil(count / _MOST_ACROSS))
     columns = math.ceil(count / rows)
     figure = style.new_figure(max(6.5, 1 + 3.7 * columns), 0.9 + height * rows)
     grid = figure.subplots(rows, columns, squeeze=False, sharex=sharex).flatten().tolist()
     for axes in grid[count:]:
         axes.remove()
-    # Where the last row is not full, the panel above the gap carries the numbers.
+    # If the last row is not full, the panel above the gap shows the tick labels.
     for axes in grid[max(0, count - columns) : count]:
         axes.tick_params(labelbottom=True)
     return figure, grid[:count]
 
 
 def groups(numbers: NDArray[np.generic]) -> Iterator[tuple[Any, NDArray[np.intp]]]:
-    """Yield every distinct number, ascending, and the indices at which it stands; numbers: [R]."""
+    """Yield every distinct number of ``numbers`` [R], ascending, and the indices where it occurs."""
     if not len(numbers):
         return
     order = np.argsort(numbers, kind="stable")
@@ -94,14 +97,14 @@ def groups(numbers: NDArray[np.generic]) -> Iterator[tuple[Any, NDArray[np.intp]
 
 
 def deviation(values: Floats) -> float:
-    """Return the standard deviation of the sample; 0 of a single value."""
+    """Return the sample's standard deviation; 0 for a single value."""
     return float(values.std(ddof=1)) if len(values) > 1 else 0.0
 
 
 def _palette(colors: int) -> Sequence[str]:
     if colors <= len(style.SEQUENCE):
         return style.SEQUENCE
-    # The map's end is too pale for a dot on white.
+    # The end of the colour map is too pale on white.
     return [to_hex(c) for c in matplotlib.colormaps["viridis"](np.linspace(0, 0.92, colors))]
 
 

@@ -1,4 +1,4 @@
-"""Pictures of many runs in one table, a setting along each side (Mathieu et al. 2019, Fig. 3)."""
+"""Pictures of many runs in one table, with a setting along each side (Mathieu et al. 2019, Fig. 3)."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,11 +16,11 @@ Picture = NDArray[np.uint8]
 _WIDTH = 15.0
 _TILE = 2.3
 _GAP = 0.06
-"""Between pictures, in their widths."""
+"""Gap between pictures, as a share of their width."""
 
 
 class Side(NamedTuple):
-    """A setting, and its values along one side, as text."""
+    """A setting and its values along one side, as text."""
 
     title: str
     values: Sequence[str]
@@ -28,21 +28,24 @@ class Side(NamedTuple):
 
 @style.styled
 def picture_grid(title: str, rows: Side, columns: Side, cells: Sequence[Sequence[Picture | str]]) -> Figure:
-    """One picture per combination of a row's and a column's value.
+    """Draw one picture per combination of a row's and a column's value.
 
-    cells: [rows][columns], square pictures [H, H, 3] of bytes, or in the place of a missing one a word that says why.
+    Args:
+        title: of the figure.
+        rows, columns: the two settings and their values.
+        cells: [rows][columns], square pictures [H, H, 3] of bytes, or a word that gives the reason for a missing one.
     """
     across, down = len(columns.values), len(rows.values)
     tile = min(_TILE, _WIDTH / across)
     left, right, top, bottom = 0.7, 0.2, 1.0, 0.15
-    # A title does not shrink, so a figure of few columns is no narrower than it.
+    # The title has a fixed font size, so the figure is at least as wide as the title.
     width = max(left + across * tile + right, 0.13 * len(title) + 0.4)
     height = top + down * tile + bottom
     figure = style.new_figure(width, height, layout=None)
     box = (left / width, bottom / height, across * tile / width, down * tile / height)
     axes = figure.add_axes(box, xlim=(0, across), ylim=(down, 0))
     axes.set_axis_off()
-    # Settings come from files, where a dollar sign begins no formula.
+    # Settings come from files, in which a dollar sign does not start a formula.
     figure.text(0.2 / width, 1 - 0.2 / height, title, fontsize=15, va="top", parse_math=False)
     for c, value in enumerate(columns.values):
         name = f"{columns.title} = {value}"

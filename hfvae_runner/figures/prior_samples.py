@@ -14,10 +14,12 @@ TILE = 0.72
 
 @style.styled
 def prior_images(images: Images, given: str | None = None) -> Figure:
-    """Draw a grid of decoded draws, images [R, M, C, H, W], C 1 or 3, values in 0..1.
+    """Draw a grid of decoded samples.
 
-    given: the discrete variable that is fixed to its category r in row r, the other latents being drawn from the prior
-    (JointVAE, Fig. 4); without it all latents are.
+    Args:
+        images: [R, M, C, H, W], C 1 or 3, values in 0..1.
+        given: the discrete variable that is fixed to its category r in row r, with the other latents drawn from the
+            prior (JointVAE, Fig. 4); None if all latents are drawn.
     """
     rows, columns = images.shape[:2]
     row = tiles.aspect(images)
@@ -35,7 +37,7 @@ def prior_images(images: Images, given: str | None = None) -> Figure:
 
 @style.styled
 def prior_points(data: NDArray[np.floating[Any]], samples: NDArray[np.floating[Any]]) -> Figure:
-    """Two-dimensional data [N, 2] and decoded draws from the prior [M, 2]."""
+    """Draw two-dimensional data [N, 2] and decoded samples of the prior [M, 2]."""
     figure = style.new_figure(6.4, 6.2, layout="compressed")
     axes = figure.subplots()
     for points, color, name in ((data, style.CONTINUOUS, "data"), (samples, style.DISCRETE, "decoded prior sample")):

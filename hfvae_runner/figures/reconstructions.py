@@ -1,4 +1,4 @@
-"""Reconstructions below the originals."""
+"""Originals and their reconstructions below them."""
 
 from math import ceil
 
@@ -14,9 +14,14 @@ PAIR_GAP = 0.2
 
 @style.styled
 def reconstructions(originals: Images, reconstructions: Images, title: str | None = None) -> Figure:
-    """Pairs of rows, ten images across: originals above, their reconstructions below.
+    """Draw pairs of rows, ten images across: originals above, their reconstructions below.
 
-    originals, reconstructions: [n, C, H, W], C 1 or 3, values in 0..1, in the same order; n ≥ 1.
+    Args:
+        originals, reconstructions: [n, C, H, W], C 1 or 3, values in 0..1, in the same order; n ≥ 1.
+        title: of the figure; None for the standard one.
+
+    Raises:
+        ValueError: the two shapes differ.
     """
     if originals.shape != reconstructions.shape:
         raise ValueError(f"{originals.shape} originals cannot stand above {reconstructions.shape} reconstructions")

@@ -1,4 +1,4 @@
-"""The style of all figures. Colours are Okabe and Ito's palette, which is safe for colour-blind readers."""
+"""The style of all figures. Colours are Okabe and Ito's palette, which colour-blind readers can distinguish."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -14,7 +14,7 @@ INK = "#222222"
 MUTED = "#767676"
 FAINT = "#C8C8C8"
 SEQUENCE = (CONTINUOUS, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""For lines that must be told apart; without the colour of discrete variables."""
+"""Colours of lines that must be distinguishable, without the colour of discrete variables."""
 DENSITY_MAP = "Blues"
 
 styled = matplotlib.rc_context(
@@ -39,20 +39,20 @@ styled = matplotlib.rc_context(
         "figure.constrained_layout.h_pad": 0.12,
     }
 )
-"""Decorator of every function that draws a figure; matplotlib's global settings are left as they were."""
+"""Decorator of every function that draws a figure. It leaves matplotlib's global settings unchanged."""
 
 
 NARROW = 0.4
-"""Columns below this width (inches) have no room for a number each."""
+"""Column width, in inches, below which columns have no space for numbers."""
 
 
 def column_width(columns: int) -> float:
-    """Inches for each of a chart's columns: roomy for a few, and all of them on one slide for many."""
+    """Return the width of each of a chart's columns, in inches: 0.62, or less if the chart would exceed 14."""
     return min(0.62, 14 / columns)
 
 
 def name_columns(axes: Axes, names: Sequence[str]) -> None:
-    """Put a name below each column, slanted, or upright where the columns are narrow."""
+    """Write a name below each column, slanted, or vertical if the columns are narrow."""
     narrow = column_width(len(names)) < NARROW
     axes.set_xticks(
         range(len(names)), names, rotation=90 if narrow else 45, ha="right", rotation_mode="anchor",
@@ -65,9 +65,12 @@ def name_columns(axes: Axes, names: Sequence[str]) -> None:
 def new_figure(
     width: float, height: float, layout: Literal["constrained", "compressed"] | None = "constrained"
 ) -> Figure:
-    """Create an empty figure (size in inches) that needs no display and is not registered with pyplot.
+    """Create an empty figure that needs no display and is not registered with pyplot.
 
-    layout: matplotlib's layout engine; "compressed" where axes keep an aspect, None where a figure places them itself.
+    Args:
+        width, height: in inches.
+        layout: matplotlib's layout engine: "compressed" if axes have a fixed aspect, None if the figure places them
+            itself.
     """
     figure = Figure(figsize=(width, height), layout=layout, facecolor="white")
     FigureCanvasAgg(figure)

@@ -11,9 +11,9 @@ from hfvae_runner.figures.looks import Floats, Key, Looks, Shape
 
 _MANY_TICKS = 9
 _WIDE_RANGE = 8
-"""From this ratio of the largest to the smallest value on, an axis is logarithmic."""
+"""Least ratio of the largest to the smallest value for which an axis is logarithmic."""
 _TINY = 1e-100
-"""Below it, a logarithmic axis has no room for a margin."""
+"""Least value on a logarithmic axis; below it, there is no space for a margin."""
 
 
 @style.styled
@@ -26,11 +26,17 @@ def against(
     shape: Key | None = None,
     ticks: Mapping[float, str] | None = None,
 ) -> Figure:
-    """Draw a panel per metric: a dot per run; a line through the means at each x, in a band of ± one standard
-    deviation.
+    """Draw a panel per metric, with a dot per run and lines through the means at each x.
 
-    title: what x is; x: [R]; panels: axis title and [R] values, NaN where a run has none; lines: [R], which runs belong
-    together; color, shape: what tells the lines apart, at most four shapes; ticks: how the values of x are spelt.
+    A band around each line shows ± one standard deviation.
+
+    Args:
+        title: the name of x.
+        x: [R].
+        panels: axis title and values [R], NaN where a run has none.
+        lines: [R], the number of the line that each run belongs to.
+        color, shape: what distinguishes the lines; at most four shapes.
+        ticks: labels for values of x.
     """
     figure, grid = looks.panels(len(panels), sharex=True)
     look = Looks(len(x), color, shape)

@@ -1,4 +1,4 @@
-"""Small images laid out on one pair of axes, whose y grows downwards and whose unit is an image's width."""
+"""Small images on one pair of axes, whose y increases downwards and whose unit is an image's width."""
 
 from typing import Any
 
@@ -16,17 +16,22 @@ GAP = 0.06
 
 
 def aspect(images: Images) -> float:
-    """Height of a tile in units of its width, from images [..., C, H, W]."""
+    """Return the height of a tile in units of its width, from images [..., C, H, W]."""
     return float(images.shape[-2] / images.shape[-1])
 
 
 def board(columns: int, height: float, tile: float, left: float, title: str) -> tuple[Figure, Axes]:
     """Return a figure with bare axes for `columns` tiles across and `height` units down.
 
-    tile: inches per tile; left: inches kept free for the texts beside the rows.
+    Args:
+        columns: tiles across.
+        height: of the axes, in tile widths.
+        tile: inches per tile.
+        left: inches reserved for the texts beside the rows.
+        title: of the figure.
     """
     right, top, bottom = 0.2, 0.65, 0.15
-    # A title does not shrink, so a figure of few columns is still as wide as one of six.
+    # The title has a fixed font size, so the figure is at least as wide as six tiles.
     width = left + max(columns, 6) * tile + right
     total = top + height * tile + bottom
     figure = style.new_figure(width, total, layout=None)
@@ -38,7 +43,7 @@ def board(columns: int, height: float, tile: float, left: float, title: str) -> 
 
 
 def place(axes: Axes, image: Images, column: int, top: float) -> None:
-    """Draw image [C, H, W] (C is 1 or 3, values in 0..1, clipped) with its upper edge at `top`."""
+    """Draw image [C, H, W] (C is 1 or 3, values in 0..1, clipped) in a column, with its upper edge at `top`."""
     pixels = np.clip(image[0] if len(image) == 1 else np.moveaxis(image, 0, -1), 0, 1)
     left, right = column + GAP / 2, column + 1 - GAP / 2
     upper, lower = top + GAP / 2, top + aspect(image) - GAP / 2

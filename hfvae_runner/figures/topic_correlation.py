@@ -1,4 +1,4 @@
-"""How the activations of a text model's topics go together (HFVAE, Fig. 6, right)."""
+"""Correlations between the activations of a text model's topics (HFVAE, Fig. 6, right)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,11 +15,13 @@ from hfvae_runner.figures import style
 def topic_correlation(
     correlation: NDArray[np.floating[Any]], group_names: Sequence[str], sizes: Sequence[int]
 ) -> Figure:
-    """Heat map of the correlations between topics, the groups in order, with lines between them.
+    """Draw a heat map of the correlations between topics, sorted by group, with lines between the groups.
 
-    correlation: [T, T], -1..1, see `metrics.topics`; NaN where a topic never changes, drawn grey.
-    group_names, sizes: of the groups of topics, in order; the sizes add up to T.
-    The colours always stand for -1..1, so that two runs can be compared.
+    The colours always represent -1..1, so that runs can be compared.
+
+    Args:
+        correlation: [T, T], -1..1, see `metrics.topics`; NaN, drawn grey, for a topic that never changes.
+        group_names, sizes: of the groups of topics, in order; the sizes add up to T.
     """
     figure = style.new_figure(7.2, 6.4, layout="compressed")
     axes = figure.subplots()

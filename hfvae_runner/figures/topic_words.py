@@ -1,4 +1,4 @@
-"""What a text model's topics are about (HFVAE, Fig. 6, left)."""
+"""The top words of a text model's topics (HFVAE, Fig. 6, left)."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,11 @@ def topic_words(
 ) -> Figure:
     """Draw a line for each topic, in the order given: its name, I(x; z_d) as a bar, its coherence and its top words.
 
-    names, information, coherence, words: of each topic; the information in nats, the coherence as NPMI from -1 to 1.
+    Args:
+        names: of the topics.
+        information: of each topic, in nats.
+        coherence: of each topic, NPMI from -1 to 1.
+        words: of each topic.
     """
     figure = style.new_figure(_WIDTH, 1.6 + 0.36 * len(names))
     axes, text = figure.subplots(1, 2, sharey=True, width_ratios=(1, 4.2))
@@ -33,6 +37,6 @@ def topic_words(
     text.text(0.08, 1.0, "top words", transform=text.transAxes, va="bottom", fontsize=11, color=style.MUTED)
     for row in rows:
         text.text(0.0, row, f"{coherence[row]:.2f}", va="center", fontsize=11)
-        # A $ would start a formula.
+        # A dollar sign would start a formula.
         text.text(0.08, row, ", ".join(words[row]).replace("$", r"\$"), va="center", fontsize=11)
     return figure

@@ -14,11 +14,11 @@ from hfvae_runner.figures import looks, style
 from hfvae_runner.figures.looks import Floats, Key, Looks
 
 _GAP, _RISE = 0.04, 0.06
-"""Between two numbers of the front, and of a number from its dot: shares of the axes."""
+"""Distances between two numbers of the front, and from a number to its dot, as shares of the axes."""
 
 
 class Axis(NamedTuple):
-    """A metric: its title with the unit, [R] values, NaN where a run has none, and which way is better, if either."""
+    """A metric: its title with the unit, values [R], NaN where a run has none, and ``better``: higher, lower or ""."""
 
     title: str
     values: Floats
@@ -26,7 +26,7 @@ class Axis(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """What is drawn against what, and the settings on the front, if there is to be one, in its order."""
+    """The two axes of a panel, and the settings on its front in order; an empty front is not drawn."""
 
     x: Axis
     y: Axis
@@ -42,11 +42,16 @@ def trade_off(
     shape: Key | None = None,
     size: Key | None = None,
 ) -> Figure:
-    """Draw a small dot per run, a large one at each setting's means with bars of ± one standard deviation, and the
-    front.
+    """Draw a small dot per run, a large dot with error bars at each setting's means, and the front.
 
-    settings: [R], the number of each run's setting; color, shape, size: what tells the settings apart. The front's
-    settings are numbered from 1, from left to right, and joined by the border of what they are better than.
+    The error bars are ± one standard deviation. The front's settings are numbered from 1, from left to right. A line
+    joins them along the border of the region that they dominate.
+
+    Args:
+        title: of the figure.
+        panels: side by side.
+        settings: [R], the number of each run's setting.
+        color, shape, size: what distinguishes the settings.
     """
     figure = style.new_figure(2.2 + 5.2 * len(panels), 5.6)
     grid = figure.subplots(1, len(panels), squeeze=False)[0]
@@ -64,7 +69,7 @@ def trade_off(
 
 
 def means(values: Floats, settings: Sequence[int]) -> dict[int, float]:
-    """Return the mean over the runs of each setting, of those with a value; values, settings: [R]."""
+    """Return the mean of ``values`` [R] for each setting of ``settings`` [R], over the runs that have a value."""
     present = ~np.isnan(values)
     return {
         each: float(values[present][members].mean()) for each, members in looks.groups(np.asarray(settings)[present])
@@ -72,8 +77,9 @@ def means(values: Floats, settings: Sequence[int]) -> dict[int, float]:
 
 
 def front(x: Axis, y: Axis, settings: Sequence[int]) -> list[int]:
-    """Return the settings that no other one beats in both means, by ascending x; both axes must say which way is
-    better.
+    """Return the settings that no other setting beats in both means, by ascending x.
+
+    Both axes must define ``better``.
     """
     signs = [1 if axis.better == "higher" else -1 for axis in (x, y)]
     both = ~np.isnan(x.values) & ~np.isnan(y.values)
@@ -82,7 +88,7 @@ def front(x: Axis, y: Axis, settings: Sequence[int]) -> list[int]:
     places = {each: (signs[0] * across[each], signs[1] * up[each]) for each in across}
     kept: list[int] = []
     best = (-math.inf, -math.inf)
-    # From the best x on: there a setting is beaten unless its y is better than all before, or its place the last one's.
+    # In order from the best x, a setting is on the front if its y is better than all before, or it equals the last one.
     for each in sorted(places, key=lambda each: places[each], reverse=True):
         if places[each][1] > best[1] or places[each] == best:
             kept.append(each)
@@ -96,7 +102,7 @@ def _described(axis: Axis) -> str:
 
 def _dots(axes: Axes, panel: Panel, settings: Floats, look: Looks) -> None:
     both = np.flatnonzero(~np.isnan(panel.x.values) & ~np.isnan(panel.y.values))
-    # One artist for all that look alike: a search has thousands of settings.
+    # One artist for all runs that look alike, because a search may have thousands of settings.
     alike: dict[tuple[str, str, float], list[NDArray[np.intp]]] = {}
     for _, members in looks.groups(settings[both]):
         runs = both[members]
@@ -121,12 +127,12 @@ def _front(axes: Axes, panel: Panel, settings: Floats) -> None:
     both = ~np.isnan(panel.x.values) & ~np.isnan(panel.y.values)
     across, up = (means(axis.values[both], settings[both].tolist()) for axis in (panel.x, panel.y))
     x, y = [across[each] for each in panel.front], [up[each] for each in panel.front]
-    # Towards the worse x, a setting's y is what can be had.
+    # At every x worse than a setting's, the setting's y can be reached.
     steps = "steps-pre" if panel.x.better == "higher" else "steps-post"
     axes.plot(x, y, color=style.INK, linewidth=1.4, linestyle="--", drawstyle=steps, zorder=3.5)
     (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
     labels = _apart(np.array(x), _GAP * (right - left))
-    # On the side where nothing is, and so no line.
+    # On the side beyond the front, which has no dots or lines.
     rise = (_RISE if panel.y.better == "higher" else -_RISE) * (top - bottom)
     for number, (at, beside, height) in enumerate(zip(x, labels, y, strict=True), start=1):
         axes.annotate(
@@ -136,6 +142,6 @@ def _front(axes: Axes, panel: Panel, settings: Floats) -> None:
 
 
 def _apart(ascending: Floats, gap: float) -> Floats:
-    """Places at least ``gap`` apart that are nearest to the given ones, in least squares."""
+    """Return the places at least ``gap`` apart that are nearest to the given ones, in least squares."""
     offsets = gap * np.arange(len(ascending))
     return np.asarray(isotonic_regression(ascending - offsets).x + offsets)

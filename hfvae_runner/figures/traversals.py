@@ -23,12 +23,18 @@ def traversals(
     values: Sequence[float],
     discrete: Sequence[bool],
 ) -> Figure:
-    """Draw what the decoder makes of one factor at a time, the most informative factor on top.
+    """Draw images decoded while one factor at a time changes, the most informative factor on top.
 
-    images: one array [T, C, H, W] per continuous factor, decoded at the T latent `values`, and [K, C, H, W] per
-    discrete one, decoded at each category, with values in 0..1; kl, information: per factor, in nats, printed at its
-    row; discrete: which factors are. kl is None where the prior has no marginals of factors. The latent values stand
-    once, below the last continuous row.
+    The latent values are printed once, below the last continuous row.
+
+    Args:
+        images: per continuous factor [T, C, H, W], decoded at the T latent `values`, and per discrete factor
+            [K, C, H, W], decoded at each category; values in 0..1.
+        names: of the factors.
+        kl: per factor, in nats, printed at its row; None if the prior has no marginals of factors.
+        information: per factor, in nats, printed at its row.
+        values: the T latent values.
+        discrete: whether each factor is discrete.
     """
     order = sorted(range(len(names)), key=lambda factor: -information[factor])
     last_continuous = max((position for position, factor in enumerate(order) if not discrete[factor]), default=None)
@@ -57,7 +63,7 @@ def _describe(axes: Axes, name: str, numbers: str, discrete: bool, middle: float
 
 
 def _number(value: float) -> str:
-    """Two decimals at most, a true minus sign, and no negative zero."""
+    """Format with two decimals at most, a true minus sign, and no negative zero."""
     return f"{round(value, 2):zg}".replace("-", "\N{MINUS SIGN}")
 
 

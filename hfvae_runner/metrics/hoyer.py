@@ -65,7 +65,7 @@ def hoyer_sparsity(subject: Subject) -> Result:
 
 
 def _scaled(z: NDArray[np.float64]) -> NDArray[np.float64]:
-    # The standard deviation of equal values is not exactly 0 in floating point; their range is.
+    # In floating point the standard deviation of equal values may differ from 0, but their range is exactly 0.
     z = z[:, np.ptp(z, axis=0) > 0]
     z = z / np.abs(z).max(axis=0)
     return np.asarray(z / z.std(axis=0))
