@@ -138,5 +138,5 @@ def test_runs_of_another_commit_are_refused() -> None:
     runs = found(one=[run(0.5, 0), run(0.5, 1, commit="b"), run(0.5, 2, commit=None)])
     assert runs.commits() == {"a": 1, "b": 1, "not recorded": 1}
     with pytest.raises(DataError, match=r"b \(1\), not recorded \(1\); this is a; expected .*commits=any"):
-        refuse_other_commits(runs, "a", Path("x"))
-    refuse_other_commits(found(one=[run(0.5)]), "a", Path("x"))
+        refuse_other_commits(runs.commits(), "a", Path("x"), "out")
+    refuse_other_commits(found(one=[run(0.5)]).commits(), "a", Path("x"), "out")

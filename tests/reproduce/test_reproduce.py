@@ -112,7 +112,7 @@ def test_a_study_is_run_compared_and_published(capsys: pytest.CaptureFixture[str
     assert trends[0]["runs"] == 4
     assert imread("outputs/studies/mine/smoke/figure.png").shape[0] > 100
     published = {path.relative_to("results").as_posix() for path in Path("results").rglob("*") if path.is_file()}
-    assert published == {"README.md", "mine/README.md", "mine/figure.png", "mine/study.json"}
+    assert published == {"README.md", "mine/README.md", "mine/figure.png", "mine/study.json", "mine/runs.jsonl"}
     overview = Path("results/README.md").read_text()
     assert "[mine](mine/README.md)" in overview and "1 other conditions" in overview
 
