@@ -35,7 +35,8 @@ class Found:
         wanted = {key: as_text(value) for key, value in selection.where.items()}
         chosen = [
             run
-            for run in self.runs.get(selection.sweep, ())
+            for sweep in selection.sweeps
+            for run in self.runs.get(sweep, ())
             if run.status == COMPLETED and all(run.texts.get(key) == text for key, text in wanted.items())
         ]
         return sorted(chosen, key=lambda run: natural(as_text(run.config.get("seed"))))
@@ -141,6 +142,15 @@ def values_of(runs: Sequence[Run], quantity: Quantity) -> list[float]:
     """Return a quantity of each run that has it."""
     found = [value_of(run, quantity) for run in runs]
     return [value for value in found if value is not None]
+
+
+def grouped(runs: Sequence[Run], keys: Sequence[str], quantity: Quantity) -> dict[tuple[str | None, ...], list[float]]:
+    """Return a quantity of the runs that have it, by their values of some settings; None where a run lacks one."""
+    found: dict[tuple[str | None, ...], list[float]] = {}
+    for run in runs:
+        if (value := value_of(run, quantity)) is not None:
+            found.setdefault(tuple(run.texts.get(key) for key in keys), []).append(value)
+    return found
 
 
 def place_of(run: Run, x: Quantity | str) -> float | None:

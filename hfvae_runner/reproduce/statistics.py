@@ -62,14 +62,34 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> Estimate:
     The value is NaN where either number is the same in all runs. Resamples in which that happens are left out of the
     interval.
     """
-    pairs = np.column_stack([x, y]).astype(float)
-    value = float(_spearman(pairs[None])[0])
+    pairs, value = np.column_stack([x, y]).astype(float), spearman(x, y)
     if len(pairs) < FEWEST_TO_COMPARE or np.isnan(value):
         return Estimate(value, None, None)
     chosen = np.random.default_rng(0).integers(len(pairs), size=(_RESAMPLES, len(pairs)))
     drawn = _spearman(pairs[chosen])
     low, high = np.quantile(drawn[~np.isnan(drawn)], [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
     return Estimate(value, float(low), float(high))
+
+
+def spearman(x: Sequence[float], y: Sequence[float]) -> float:
+    """Return Spearman's correlation of n pairs; NaN where either number is the same in all."""
+    return float(_spearman(np.column_stack([x, y]).astype(float)[None])[0])
+
+
+def share_explained(groups: Sequence[Sequence[float]]) -> float | None:
+    """Return the share of the variance that the division into groups explains.
+
+    It is 1 less the ratio of two mean squares, within groups and in all (epsilon squared, Kelley 1935). So it is 0 on
+    average for a random division, however many groups there are, and may be below 0. None where no group has two
+    values, or all values are the same.
+    """
+    arrays = [np.asarray(group, float) for group in groups]
+    every = np.concatenate(arrays) if arrays else np.empty(0)
+    left = len(every) - len(arrays)
+    if left < 1 or np.ptp(every) == 0:
+        return None
+    within = sum(float(np.square(group - group.mean()).sum()) for group in arrays)
+    return 1 - within / left / float(every.var(ddof=1))
 
 
 def interval_of_published(value: float, deviation: float | None, runs: int | None) -> Estimate:
