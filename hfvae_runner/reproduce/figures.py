@@ -95,7 +95,8 @@ def _correlations(found: Found, labels: Sequence[str], runs: Sequence[Run]) -> F
         cells = [[_rank_correlation(numbers[r][own], numbers[c][own]) for c in columns.values] for r in rows.values]
         panels[f"{label}, {own.sum()} runs"] = np.array(cells)
     states = [[heat_map.DONE] * len(columns.values) for _ in rows.values]
-    return heat_map.heat_maps(f"{found.study.title}: rank correlations", rows, columns, panels, states)
+    title = f"{found.study.title}: rank correlations"
+    return heat_map.heat_maps(title, rows, columns, panels, states, correlations=True)
 
 
 def _rank_correlation(x: Floats, y: Floats) -> float:
