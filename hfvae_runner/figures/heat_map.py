@@ -27,6 +27,7 @@ _PALE = 0.6
 """Correlations of up to this size have a pale colour."""
 _MOST_NUMBERS = 6
 """Most columns for which each place shows its number."""
+_MOST_CORRELATIONS = 16
 _MOST_LETTERS = 30
 """Most letters of the columns' names, all together, that have room in one line."""
 
@@ -62,7 +63,7 @@ def heat_maps(
         picture = axes.imshow(np.ma.masked_invalid(values), origin="lower", aspect="auto", **ends)
         figure.colorbar(picture, ax=axes, fraction=0.05, aspect=30, pad=0.03).outline.set_visible(False)
         absent |= _mark(axes, values, states)
-        if len(columns.values) <= _MOST_NUMBERS:
+        if len(columns.values) <= (_MOST_CORRELATIONS if correlations else _MOST_NUMBERS):
             _numbers(axes, values, correlations)
         axes.set_title(name, fontsize=12, pad=8)
         axes.set_xticks(range(len(names)), names, **turned)

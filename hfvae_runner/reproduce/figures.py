@@ -10,11 +10,10 @@ from hfvae_runner.figures import boxes, heat_map, picture_grid, sweep, trade_off
 from hfvae_runner.figures.looks import Floats, Key
 from hfvae_runner.figures.picture_grid import Side
 from hfvae_runner.figures.trade_off import Axis, Panel
-from hfvae_runner.report import pictures
+from hfvae_runner.report import correlations, pictures
 from hfvae_runner.report.runs import Run
 from hfvae_runner.report.settings import as_text, natural
 from hfvae_runner.reproduce.runs import Found, place_of, value_of
-from hfvae_runner.reproduce.statistics import spearman
 from hfvae_runner.reproduce.study import Quantity
 
 
@@ -92,17 +91,11 @@ def _correlations(found: Found, labels: Sequence[str], runs: Sequence[Run]) -> F
     panels = {}
     for label in dict.fromkeys(labels):
         own = np.array([each == label for each in labels])
-        cells = [[_rank_correlation(numbers[r][own], numbers[c][own]) for c in columns.values] for r in rows.values]
-        panels[f"{label}, {own.sum()} runs"] = np.array(cells)
+        sides = ([numbers[name][own] for name in side.values] for side in (rows, columns))
+        panels[f"{label}, {own.sum()} runs"] = correlations.table(*sides)
     states = [[heat_map.DONE] * len(columns.values) for _ in rows.values]
     title = f"{found.study.title}: rank correlations"
     return heat_map.heat_maps(title, rows, columns, panels, states, correlations=True)
-
-
-def _rank_correlation(x: Floats, y: Floats) -> float:
-    """Spearman's correlation of the runs that have both numbers, [R] each; NaN where a number is constant."""
-    known = ~np.isnan(x) & ~np.isnan(y)
-    return spearman(x[known].tolist(), y[known].tolist()) if known.any() else np.nan
 
 
 def _panels(found: Found, runs: Sequence[Run]) -> dict[str, Floats]:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from hfvae_runner.report.correlations import spearman
+
 _CONFIDENCE = 0.95
 _RESAMPLES = 9999
 _FEWEST = 3
@@ -62,18 +64,14 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> Estimate:
     The value is NaN where either number is the same in all runs. Resamples in which that happens are left out of the
     interval.
     """
-    pairs, value = np.column_stack([x, y]).astype(float), spearman(x, y)
+    pairs = np.column_stack([x, y]).astype(float)
+    value = float(spearman(pairs[None])[0])
     if len(pairs) < FEWEST_TO_COMPARE or np.isnan(value):
         return Estimate(value, None, None)
     chosen = np.random.default_rng(0).integers(len(pairs), size=(_RESAMPLES, len(pairs)))
-    drawn = _spearman(pairs[chosen])
+    drawn = spearman(pairs[chosen])
     low, high = np.quantile(drawn[~np.isnan(drawn)], [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
     return Estimate(value, float(low), float(high))
-
-
-def spearman(x: Sequence[float], y: Sequence[float]) -> float:
-    """Return Spearman's correlation of n pairs; NaN where either number is the same in all."""
-    return float(_spearman(np.column_stack([x, y]).astype(float)[None])[0])
 
 
 def share_explained(groups: Sequence[Sequence[float]]) -> float | None:
@@ -110,13 +108,3 @@ def _estimate(values: Sequence[float], statistic: Any) -> Estimate:
         rng=np.random.default_rng(0),
     )  # fmt: skip
     return Estimate(value, float(found.confidence_interval.low), float(found.confidence_interval.high))
-
-
-def _spearman(pairs: Floats) -> Floats:
-    """Spearman's correlation of R samples of n pairs: [R, n, 2] -> [R], NaN where a column is constant."""
-    ranks = stats.rankdata(pairs, axis=1)
-    centred = ranks - ranks.mean(axis=1, keepdims=True)
-    scale = np.sqrt((centred**2).sum(axis=1).prod(axis=1))
-    products = centred.prod(axis=2).sum(axis=1)
-    found: Floats = np.divide(products, scale, out=np.full(len(pairs), np.nan), where=scale > 0)
-    return found

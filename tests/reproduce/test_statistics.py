@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import random
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ from hfvae_runner.reproduce.statistics import (
     probability_of_improvement,
     rank_correlation,
     share_explained,
-    spearman,
 )
 
 numbers = st.lists(st.floats(-1e3, 1e3), min_size=FEWEST_TO_COMPARE, max_size=8)
@@ -75,16 +73,6 @@ def test_a_papers_interval_is_students() -> None:
     low, high = stats.t.interval(0.95, 9, 0.63, 0.08 / math.sqrt(10))
     assert found == (0.63, pytest.approx(low), pytest.approx(high))
     assert interval_of_published(0.63, None, 10) == interval_of_published(0.63, 0.08, 1) == (0.63, None, None)
-
-
-@settings(max_examples=20, deadline=None)
-@given(numbers, st.randoms())
-def test_spearman_is_scipy_s(x: list[float], random: random.Random) -> None:
-    y = random.sample(x, len(x))
-    if len(set(x)) > 1:
-        assert spearman(x, y) == pytest.approx(stats.spearmanr(x, y).statistic)
-    else:
-        assert math.isnan(spearman(x, y))
 
 
 def test_groups_that_determine_the_value_explain_all_of_it() -> None:
