@@ -6,14 +6,15 @@ import os
 import platform
 import shlex
 import sys
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
 from hfvae_runner.console import exit_code_of
 from hfvae_runner.errors import ConfigError, DataError, RunnerError, nearest
-from hfvae_runner.reproduce import page, published, results, runs
+from hfvae_runner.reproduce import page, published, results, runs, statements
 from hfvae_runner.reproduce.results import FIGURE, PAGE, STUDY
 from hfvae_runner.reproduce.study import SIZES, Size, Study, load, names
 from hfvae_runner.storage.files import strict_json, write_atomic
@@ -98,11 +99,7 @@ def _run(arguments: list[str]) -> int:
 def _listing() -> str:
     known = [load(name) for name in names()]
     width = max(len(name) for name, _ in known)
-    return "\n".join(f"{name:<{width}}  {study.title} ({', '.join(_sizes(study))})" for name, study in known)
-
-
-def _sizes(study: Study) -> list[Size]:
-    return [size for size in SIZES if study.sweeps_of(size)]
+    return "\n".join(f"{name:<{width}}  {study.title} ({', '.join(study.sizes())})" for name, study in known)
 
 
 def _asked(arguments: Sequence[str], *, run: bool) -> _Asked:
@@ -129,8 +126,8 @@ def _asked(arguments: Sequence[str], *, run: bool) -> _Asked:
         raise ConfigError(f"commits={own['commits']}: expected any")
     studies = tuple(load(each) for each in chosen)
     for name, study in studies:
-        if not study.sweeps_of(size):
-            raise ConfigError(f"{name} has no size={size}; expected one of {', '.join(_sizes(study))}")
+        if size not in study.sizes():
+            raise ConfigError(f"{name} has no size={size}; expected one of {', '.join(study.sizes())}")
     return _Asked(
         studies,
         size,
@@ -151,11 +148,15 @@ def _study(name: str, study: Study, asked: _Asked) -> int:
         _restore(asked.publish / name, study, asked, folder)
     code = runs.execute(study, asked.size, folder, asked.overrides) if asked.run else 0
     found = runs.collect(study, asked.size, folder)
-    if not found.all_completed():
+    start = time.monotonic()
+    if study.computation is not None:
+        found = replace(found, computed=statements.compute(study.computation))
+    elif not found.all_completed():
         print(f"{name}: no run of size={asked.size} has completed in {folder}", file=sys.stderr)
         return code or DataError.exit_code
     command = shlex.join(["python", "-m", "hfvae_runner.reproduce", name, f"size={asked.size}", *asked.overrides])
-    content = results.results(name, found, _machine(), command)
+    seconds = time.monotonic() - start if found.computed else 0.0
+    content = results.results(name, found, _machine(), command, commit(), seconds)
     picture = _picture(found)
     _write(folder, content, picture)
     if asked.publish is not None:

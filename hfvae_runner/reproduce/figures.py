@@ -18,11 +18,13 @@ from hfvae_runner.reproduce.study import Quantity
 
 
 def figure(found: Found) -> Figure | None:
-    """Draw the study's figure; None where no run of it has completed.
+    """Draw the study's figure, or return that of its computation; None where no run of it has completed.
 
     Raises:
         ConfigError: the study's file does not say what its kind of figure needs.
     """
+    if found.study.figure.kind == "computed":
+        return None if found.computed is None else found.computed.figure
     members = [(group.label, run) for group in found.study.figure.groups for run in found.completed(group.runs)]
     if not members:
         return None

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hfvae_runner.reproduce.comparison import RULES
-from hfvae_runner.reproduce.results import FIGURE
+from hfvae_runner.reproduce.results import FIGURE, STATEMENTS
+from hfvae_runner.reproduce.statements import RULES as STATEMENTS_RULES
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!$])")
 _ABBREVIATED = 10
@@ -25,12 +26,14 @@ _VERDICTS = (
 def page(study: Mapping[str, Any]) -> str:
     """Return a study's page; study: the content of study.json."""
     done, asked = study["runs"]["completed"], study["runs"]["asked"]
+    spent = _duration(study["hours"])
+    work = f"{done} of {asked} runs completed, {spent} of training" if asked else f"computed without runs, in {spent}"
     lines = [
         f"# {_text(study['title'])}",
         "",
         f"{_text(study['paper'])}. {_text(study['shows'])}",
         "",
-        f"Size `{study['size']}`; {done} of {asked} runs completed, {_duration(study['hours'])} of training.",
+        f"Size `{study['size']}`; {work}.",
         f"Machine: {_text(study['machine'])}. Commit: {_commits(study['commits'])}.",
         "",
         f"```sh\n{study['command']}\n```",
@@ -38,6 +41,9 @@ def page(study: Mapping[str, Any]) -> str:
     ]
     if study["differs"]:
         lines += [f"**In what these runs differ from the paper's:** {_text(study['differs'])}", ""]
+    if study.get(STATEMENTS):
+        sides = ("statement", "where", "left", "right", "cases", "difference", "tolerance", "verdict")
+        lines += [*_table(sides, [_statement(each) for each in study[STATEMENTS]]), ""]
     if study["rows"]:
         lines += [*_table(("", "paper", "here", "runs", "verdict"), [_row(row) for row in study["rows"]]), ""]
     if study["claims"]:
@@ -56,18 +62,20 @@ def page(study: Mapping[str, Any]) -> str:
         lines += ["## What the runs showed", "", _text(study["findings"]), ""]
     if study["not_completed"]:
         lines += ["## Runs that did not complete", "", *(f"- {_text(each)}" for each in study["not_completed"]), ""]
-    return "\n".join([*lines, RULES, ""])
+    rules = [STATEMENTS_RULES] if study.get(STATEMENTS) else []
+    rules += [RULES] if any(study[key] for key in ("rows", "claims", "trends")) else []
+    return "\n".join([*lines, "\n\n".join(rules), ""])
 
 
 def overview(studies: Sequence[Mapping[str, Any]]) -> str:
     """Return the page over all studies; studies: the content of each study.json, in the order of the table."""
-    head = ("study", "paper", "size", "runs", "training", "rows and claims")
+    head = ("study", "paper", "size", "runs", "time", "rows and claims")
     rows = [
         (
             f"[{_text(each['name'])}]({each['name']}/README.md)",
             _text(each["paper"]),
             str(each["size"]),
-            f"{each['runs']['completed']} of {each['runs']['asked']}",
+            f"{each['runs']['completed']} of {each['runs']['asked']}" if each["runs"]["asked"] else "computed",
             _duration(each["hours"]),
             _counts(each),
         )
@@ -77,7 +85,30 @@ def overview(studies: Sequence[Mapping[str, Any]]) -> str:
         "Each study is one command, `python -m hfvae_runner.reproduce STUDY size=SIZE`, which also wrote this page and "
         "those that it links to. Sizes: `smoke` takes minutes on two cores, `cpu` a night, `paper` is the paper's own."
     )
-    return "\n".join(["# The papers' results beside ours", "", text, "", *_table(head, rows), "", RULES, ""])
+    lines = [
+        "# The papers' results beside ours",
+        "",
+        text,
+        "",
+        *_table(head, rows),
+        "",
+        STATEMENTS_RULES,
+        "",
+        RULES,
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _statement(statement: Mapping[str, Any]) -> tuple[str, ...]:
+    left, right, difference = (
+        "not finite" if statement[key] is None else f"{statement[key]:{form}}"
+        for key, form in (("left", ".6g"), ("right", ".6g"), ("difference", ".1e"))
+    )
+    sign = "≤" if statement["relation"] == "equal" else ">"
+    cases, rule = str(statement["cases"]), f"{sign} {statement['tolerance']:.0e}"
+    named = _text(statement["what"]), _text(statement["where"])
+    return *named, left, right, cases, difference, rule, _text(statement["verdict"])
 
 
 def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -129,7 +160,9 @@ def _number(value: float) -> str:
 
 
 def _duration(hours: float) -> str:
-    return f"{hours:.1f} hours" if hours >= 1 else f"{60 * hours:.0f} minutes"
+    if hours >= 1:
+        return f"{hours:.1f} hours"
+    return f"{60 * hours:.0f} minutes" if 60 * hours >= 1 else f"{3600 * hours:.0f} seconds"
 
 
 def _commits(commits: Mapping[str, int]) -> str:
@@ -140,7 +173,8 @@ def _commits(commits: Mapping[str, int]) -> str:
 
 
 def _counts(study: Mapping[str, Any]) -> str:
-    verdicts = [each["verdict"] for key in ("rows", "claims", "trends", "transfers") for each in study[key]]
+    lists = (STATEMENTS, "rows", "claims", "trends", "transfers")
+    verdicts = [each["verdict"] for key in lists for each in study.get(key, ())]
     counted = {name: sum(each.startswith(name) for each in verdicts) for name in _VERDICTS}
     rest = len(verdicts) - sum(counted.values())
     parts = [f"{count} {name}" for name, count in counted.items() if count]

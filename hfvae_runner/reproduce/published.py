@@ -44,8 +44,8 @@ class PublishedRun:
 
 
 def lines(found: Found) -> str | None:
-    """Return the file's content for the finished runs; None for a study whose figure needs the runs' pictures."""
-    if found.study.figure.kind == "pictures":
+    """Return the file's content for the finished runs; None without any, or if the figure needs the runs' pictures."""
+    if found.study.figure.kind == "pictures" or not found.all_completed():
         return None
     made = [
         {"sweep": sweep, "folder": run.path.name, "config": _without_places(run.config), "metrics": run.metrics}

@@ -8,26 +8,35 @@ from typing import Any
 from hfvae_runner.errors import DataError
 from hfvae_runner.report.runs import COMPLETED, Run
 from hfvae_runner.reproduce.comparison import claim_of, row_of, share_of, transfer_of, trend_of
-from hfvae_runner.reproduce.runs import Found, jobs
+from hfvae_runner.reproduce.runs import UNRECORDED, Found, jobs
+from hfvae_runner.reproduce.statements import statement_of
 
 STUDY, FIGURE, PAGE = "study.json", "figure.png", "README.md"
 SCHEMA = 1
 _MOST_BYTES = 1 << 24
 _KEYS = ("name", "title", "paper", "shows", "size", "differs", "commits", "machine", "command", "hours", "runs")
 _LISTS = ("rows", "claims", "trends", "transfers", "shares")
+STATEMENTS = "statements"
+"""The key of what a computation decided; missing where a study has none."""
 
 
-def results(name: str, found: Found, machine: str, command: str) -> dict[str, object]:
+def results(
+    name: str, found: Found, machine: str, command: str, commit: str | None, seconds: float
+) -> dict[str, object]:
     """Return the content of study.json.
 
     Args:
         name: of the study.
-        found: its runs.
+        found: its runs, and what it computes.
         machine: on which the table was made, in words.
         command: that runs the study, as typed.
+        commit: of this program, which made the computation.
+        seconds: that the computation took.
     """
     study, size = found.study, found.size
     every = [run for runs in found.runs.values() for run in runs]
+    computed = () if found.computed is None else found.computed.statements
+    commits = found.commits() or {UNRECORDED if commit is None else commit: 0}
     return {
         "schema": SCHEMA,
         "name": name,
@@ -38,16 +47,17 @@ def results(name: str, found: Found, machine: str, command: str) -> dict[str, ob
         "differs": study.differs.get(size),
         "findings": study.findings.get(size),
         "caption": " ".join(study.figure.caption.split()),
-        "commits": found.commits(),
+        "commits": commits,
         "machine": machine,
         "command": command,
-        "hours": sum(_hours(run) for run in every),
+        "hours": sum(_hours(run) for run in every) + seconds / 3600,
         "runs": {
             "completed": sum(run.status == COMPLETED for run in every),
             "started": len(every),
             "asked": jobs(study, size),
         },
         "not_completed": [f"{run.name}: {run.status}. {run.reason}" for run in every if run.status != COMPLETED],
+        **({STATEMENTS: [statement_of(each) for each in computed]} if computed else {}),
         "rows": [row_of(row, found) for row in study.rows],
         "claims": [claim_of(claim, found) for claim in study.claims],
         "trends": [trend_of(trend, found) for trend in study.trends],
@@ -73,7 +83,9 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise DataError(f"{path} is not a study's results; expected a mapping with schema {SCHEMA}")
     missing = [key for key in _KEYS if key not in content]
-    if missing or not all(_is_list_of_mappings(content.get(key)) for key in _LISTS):
+    if missing or not all(
+        _is_list_of_mappings(content.get(key)) for key in (*_LISTS, *([STATEMENTS] if STATEMENTS in content else []))
+    ):
         raise DataError(f"{path} is not a study's results; expected {', '.join(missing or _LISTS)}")
     return content
 

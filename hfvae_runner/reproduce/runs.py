@@ -9,6 +9,7 @@ from pathlib import Path
 from hfvae_runner.errors import ConfigError, DataError
 from hfvae_runner.report.runs import COMPLETED, Run, find, read, signature_of
 from hfvae_runner.report.settings import as_number, as_text, natural
+from hfvae_runner.reproduce.statements import Computed
 from hfvae_runner.reproduce.study import Quantity, Selection, Size, Study
 
 RUNS = "runs"
@@ -24,11 +25,13 @@ class Found:
         study: whose runs they are.
         size: of the study.
         runs: by sweep, sorted by folder; failed and unfinished ones too.
+        computed: what the study computes without runs; None if nothing, or not yet.
     """
 
     study: Study
     size: Size
     runs: Mapping[str, Sequence[Run]]
+    computed: Computed | None = None
 
     def completed(self, selection: Selection) -> list[Run]:
         """Return the finished runs of a selection, by seed."""

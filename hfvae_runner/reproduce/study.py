@@ -10,6 +10,7 @@ from pydantic import ConfigDict, with_config
 
 from hfvae_runner.config.validation import Count, NonNegative, Number, Text, checked
 from hfvae_runner.errors import ConfigError, nearest
+from hfvae_runner.reproduce import statements
 
 Size = Literal["smoke", "cpu", "paper"]
 SIZES: tuple[Size, ...] = get_args(Size)
@@ -219,7 +220,8 @@ class Plot:
     Attributes:
         kind: ``boxes`` of each number in ``y`` by group; ``lines`` of ``y`` against ``x``; ``scatter`` of the first of
             ``y`` against ``x``; ``pictures``, a run's own figure over two settings; ``correlations``, Spearman's over a
-            group's runs, of each number in ``y`` and ``against`` with each in ``y``.
+            group's runs, of each number in ``y`` and ``against`` with each in ``y``; ``computed``, by the study's
+            computation.
         caption: below the figure.
         groups: of runs, in the order of the legend.
         x: for ``lines`` the key of a setting, for ``scatter`` a number of metrics.json.
@@ -230,9 +232,9 @@ class Plot:
         rows, columns: for ``pictures``: the settings along the sides.
     """
 
-    kind: Literal["boxes", "lines", "scatter", "pictures", "correlations"]
+    kind: Literal["boxes", "lines", "scatter", "pictures", "correlations", "computed"]
     caption: Text
-    groups: tuple[Group, ...]
+    groups: tuple[Group, ...] = ()
     x: Quantity | Text | None = None
     y: Mapping[Text, Quantity] = field(default_factory=dict)
     against: Mapping[Text, Quantity] = field(default_factory=dict)
@@ -252,10 +254,12 @@ class Study:
         paper: authors, year, identifier, and the table or figure.
         shows: one paragraph on what is run and what to look at.
         data: names of the data sets that it needs.
-        sweeps: by name.
         differs: in what a size's conditions differ from the paper's; a size without an entry has the paper's.
-        rows, claims, trends, transfers, shares: what is compared.
         figure: in the paper's own form.
+        sweeps: by name.
+        computation: the file in ``computations/`` that computes statements without training runs, the same at every
+            size; null for none.
+        rows, claims, trends, transfers, shares: what is compared.
         findings: what our runs showed, in words, by size.
     """
 
@@ -263,9 +267,10 @@ class Study:
     paper: Text
     shows: Text
     data: tuple[Text, ...]
-    sweeps: Mapping[Text, Sweep]
     differs: Mapping[Size, Text]
     figure: Plot
+    sweeps: Mapping[Text, Sweep] = field(default_factory=dict)
+    computation: Text | None = None
     rows: tuple[Row, ...] = ()
     claims: tuple[Claim, ...] = ()
     trends: tuple[Trend, ...] = ()
@@ -276,6 +281,10 @@ class Study:
     def sweeps_of(self, size: Size) -> dict[str, Sweep]:
         """Return the sweeps that run at a size, by name."""
         return {name: sweep for name, sweep in self.sweeps.items() if size in sweep.sizes}
+
+    def sizes(self) -> list[Size]:
+        """Return the sizes at which there is something to run; without any sweep, the computation has all."""
+        return [size for size in SIZES if self.sweeps_of(size) or (self.computation and not self.sweeps)]
 
 
 def names() -> list[str]:
@@ -316,7 +325,16 @@ def _read(path: Path) -> Study:
 
 
 def _check_names(path: Path, study: Study) -> None:
-    """Raise ConfigError where a selection names a sweep that the study does not have."""
+    """Raise ConfigError where a study names a computation that there is not, or a sweep that it does not have."""
+    if not study.sweeps and study.computation is None:
+        raise ConfigError(f"{path.name}: neither sweeps nor a computation; expected one of them")
+    if study.figure.kind == "computed" and study.computation is None:
+        raise ConfigError(f"{path.name}: figure.kind=computed: expected a computation that draws it")
+    if study.computation is not None:
+        try:
+            statements.check(study.computation)
+        except ConfigError as error:
+            raise ConfigError(f"{path.name}: {error}") from None
     chosen = [row.runs for row in study.rows] + [trend.runs for trend in study.trends]
     chosen += [share.runs for share in study.shares] + [group.runs for group in study.figure.groups]
     chosen += [each for claim in study.claims for each in (claim.method, claim.than)]

@@ -39,9 +39,8 @@ def run(accuracy: float | None, seed: int = 0, beta: float = 1.0, commit: str | 
 
 def found(differs: str | None = None, **sweeps: list[Run]) -> Found:
     plot = Plot("boxes", "c", (Group("g", Selection("one")),))
-    study = Study(
-        "t", "p", "s", (), {name: Sweep((), {"cpu": ()}) for name in sweeps}, {"cpu": differs} if differs else {}, plot
-    )
+    by_name = {name: Sweep((), {"cpu": ()}) for name in sweeps}
+    study = Study("t", "p", "s", (), {"cpu": differs} if differs else {}, plot, by_name)
     return Found(study, "cpu", sweeps)
 
 

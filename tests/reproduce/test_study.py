@@ -9,7 +9,7 @@ import yaml
 from hfvae_runner.config import schema
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.launch.composition import composed, parse_overrides
-from hfvae_runner.reproduce.study import SIZES, Size, Study, load, names
+from hfvae_runner.reproduce.study import SIZES, load, names
 from hfvae_runner.runs.assembly import check_before_reading
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -39,7 +39,7 @@ def ends(overrides: tuple[str, ...]) -> Iterator[list[str]]:
 @pytest.mark.parametrize("name", names())
 def test_every_sweep_of_every_size_is_accepted(name: str) -> None:
     _, study = load(name)
-    assert study.sweeps_of("smoke") and study.sweeps_of("paper")
+    assert {"smoke", "paper"} <= set(study.sizes())
     for size in SIZES:
         for sweep in study.sweeps_of(size).values():
             for job in ends(sweep.overrides(size)):
@@ -60,10 +60,6 @@ def test_a_selection_finds_settings_that_a_run_has(name: str) -> None:
                 assert f"{key}=" in typed, f"{selection}: {key} is not swept"
 
 
-def sizes_of(study: Study) -> list[Size]:
-    return [size for size in SIZES if study.sweeps_of(size)]
-
-
 def write(path: Path, **changes: object) -> str:
     path.write_text(yaml.safe_dump({**SMALLEST, **changes}))
     return str(path)
@@ -71,7 +67,7 @@ def write(path: Path, **changes: object) -> str:
 
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
     name, study = load(write(tmp_path / "mine.yaml"))
-    assert name == "mine" and sizes_of(study) == ["smoke"]
+    assert name == "mine" and study.sizes() == ["smoke"]
     assert study.sweeps["one"].overrides("smoke") == ("steps=2",)
 
 
@@ -94,7 +90,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         ({"sweeps": {"one": {"command": [], "sizes": {"huge": []}}}}, "mine.yaml: sweeps"),
         (
             {"figure": {**SMALLEST["figure"], "kind": "pie"}},
-            "expected one of boxes, lines, scatter, pictures, correlations",
+            "expected one of boxes, lines, scatter, pictures, correlations, computed",
         ),  # type: ignore[dict-item]
     ],
 )
