@@ -121,6 +121,7 @@ def test_a_preset_says_where_it_is_from(experiment: str) -> None:
     assert header
     assert all(line.startswith("# ") for line in header)
     names = {"hfvae": "HFVAE", "beta": "β-TCVAE", "joint": "JointVAE", "isa": "ISA-VAE", "alpha": "Mathieu et al. 2019"}
+    names["control"] = "ControlVAE"
     assert names[experiment.partition("_")[0]] in " ".join(line[2:] for line in header)
 
 
@@ -145,6 +146,7 @@ SETTINGS = {
     "alpha_beta_shapes_anisotropic": ("conv_shapes", "bernoulli", "anisotropic", 1e-4, 64),
     "alpha_beta_pinwheel": ("mlp_pinwheel", "gaussian", "mixture", 1e-3, 400),
     "alpha_beta_celeba_sparse": ("dcgan_celeba", "laplace", "sparse", 2e-4, 256),
+    "control_vae_dsprites": ("conv_standard64", "bernoulli", "normal", 1e-4, 64),
 }
 
 

@@ -1,4 +1,4 @@
-"""The PI controller of a term's weight, with its state in buffers on the device (ControlVAE, Shao et al. 2020, Alg. 1).
+"""The PI controller of a term's weight, with its state in buffers on the device (ControlVAE, Shao et al. 2020).
 
 The error of a step is e = C − v: the target C less the mean of the latest values of the term, in nats per example. Then
 
@@ -8,8 +8,8 @@ The integral rests while the weight before the cut was outside of the range at t
 it further out. In the paper and in the authors' code it then rests whatever the error: once |I| exceeds K_p below
 ``least``, no P brings the weight back, and it stays there for good.
 
-DynamicVAE's controller (Lin et al. 2022, Alg. 1), whose increments are K_p·ΔP − K_i·e on a moving average of the KL, is
-this one with an integral that begins at ``start − least − K_p / 2``.
+DynamicVAE's controller (Shao et al. 2020, arXiv 2009.06795) adds ΔP − K_i·e to the weight at each step, with a moving
+average of the KL. It is this one with an integral that begins at ``start − least − K_p / 2``.
 """
 
 import torch
@@ -55,7 +55,7 @@ class Controller(nn.Module):
         error = target - recent.mean()
         outward = ((self.uncut < least) & (error > 0)) | ((self.uncut > most) & (error < 0))
         integral = torch.where(outward, self.integral, self.integral - k_i * error)
-        # Eq. 7, where 1 / (1 + exp(e)) is written so that it does not overflow.
+        # 1 / (1 + exp(e)), in a form that does not overflow.
         uncut = k_p * torch.sigmoid(-error) + integral + least
         self.recent.copy_(recent)
         self.integral.copy_(integral)

@@ -117,7 +117,7 @@ class Objective(nn.Module):
             value = penalty.term(evidence, own)
             values[f"term/{penalty.name}"] = value.detach()
             if penalty.controlled:
-                # Alg. 1: the weight of this step already answers this step's value.
+                # As in the authors' code, the weight of a step already answers the value of the same step.
                 weight = next(controllers)(value.detach(), target)
                 values[f"weight/{penalty.name}"] = weight
             # JointVAE Eq. 7: the divergence is averaged over the batch before the absolute value.
