@@ -49,7 +49,7 @@ class PIControl:
 Weight = Schedule | PIControl
 """The weight of a term: a function of the step, or controlled."""
 
-_KINDS: Mapping[str, Any] = {
+SETTINGS: Mapping[str, Any] = {
     "k_p": NonNegative,
     "k_i": NonNegative,
     "least": NonNegative,
@@ -57,7 +57,8 @@ _KINDS: Mapping[str, Any] = {
     "start": NonNegative | None,
     "window": Count,
 }
-_KEYS = ("target", *_KINDS)
+"""The types of a controller's settings but its target."""
+_KEYS = ("target", *SETTINGS)
 
 
 def parse_weight(value: object, where: str) -> Weight:
@@ -80,7 +81,7 @@ def parse_weight(value: object, where: str) -> Weight:
             raise ConfigError(f"{where}.{key}: unknown key; expected one of {', '.join(_KEYS)}{nearest(key, _KEYS)}")
     if "target" not in settings:
         raise ConfigError(f"{where}.target is missing from the config; expected a number or a schedule")
-    own = {key: checked(_KINDS[key], each, f"{where}.{key}") for key, each in settings.items() if key != "target"}
+    own = {key: checked(SETTINGS[key], each, f"{where}.{key}") for key, each in settings.items() if key != "target"}
     control = PIControl(schedules.parse(settings["target"], f"{where}.target"), **own)
     if control.most is not None and control.most <= control.least:
         raise ConfigError(f"{where}.most={control.most:g}: expected a number above least={control.least:g}, or null")

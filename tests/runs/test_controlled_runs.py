@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from comparing import history, last
+from comparing import history, last, same_to_the_bit
 from launching import refused, resolved
 from stacks import poisoned, tiny
 
@@ -62,6 +62,13 @@ def test_the_history_is_the_controller_s(tmp_path: Path) -> None:
     rows = history(tmp_path)
     terms = rows["weight/kl"] * rows["term/kl"] - rows["term/reconstruction"]
     assert list(rows["loss"]) == pytest.approx(list(terms), rel=1e-5)
+
+
+def test_a_run_that_is_resumed_at_every_step_is_the_run(tmp_path: Path) -> None:
+    for steps in range(1, 8):
+        single.run(small(steps=steps, resume="auto"), tmp_path / "extended")
+    single.run(small(steps=7), tmp_path / "whole")
+    same_to_the_bit(tmp_path / "extended", tmp_path / "whole")
 
 
 def test_a_restart_takes_the_controller_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

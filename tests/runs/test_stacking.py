@@ -120,7 +120,7 @@ def test_variants(variant: str, tmp_path: Path) -> None:
 def test_controllers_with_gains_and_states_of_their_own(tmp_path: Path) -> None:
     configs = []
     for member in range(3):
-        gains = {"target": member, "k_p": 1 + member, "k_i": 0.1 * member, "least": 0.1 * member, "window": 2}
+        gains = {"target": member % 2, "k_p": 1 + member, "k_i": 0.1 * member, "least": 0.1 * member, "window": 2}
         gains["most"] = 0.5 if member == 2 else None
         terms = {"reconstruction": 1, "kl": {"pi_control": gains}}
         section = {"estimator": "stratified", "discrete_density": "argmax", "terms": terms}
