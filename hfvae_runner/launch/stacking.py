@@ -1,7 +1,7 @@
 """The launcher `stacked`: jobs that differ only in values that can be stacked are trained as one program.
 
-These are the seed, the learning rate, and numbers, schedules and controllers that are weights or targets; data, networks,
-steps and everything else must be the same. Every other job runs alone, with a line that says why.
+These are the seed, the learning rate, and numbers, schedules and controllers that are weights or targets; data,
+networks, steps and everything else must be the same. Every other job runs alone, with a line that says why.
 """
 
 import json
