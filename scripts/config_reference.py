@@ -20,6 +20,7 @@ from pydantic import TypeAdapter
 # Use this checkout's package, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from hfvae_runner.config import control, schedules
 from hfvae_runner.config.schema import BROUGHT_GROUPS, METRICS_SETTINGS, Config
 from hfvae_runner.config.validation import EXPECTED, Fragment, kind_schema, words
 
@@ -46,6 +47,7 @@ _NUMBER_OR_SCHEDULE = {
                 "linear": {"type": "array", "minItems": 3, "maxItems": 3},
                 "cosine": {"type": "array", "minItems": 3, "maxItems": 3},
                 "piecewise": {"type": "array", "minItems": 1},
+                "stairs": {"type": "array", "minItems": 4, "maxItems": 5},
                 "sum": {"type": "array", "minItems": 1},
                 "negative": {},
             },
@@ -172,12 +174,33 @@ def _whole(options: Mapping[str, Mapping[str, _Options]]) -> dict[str, Any]:
         sections["dataset"]["properties"][extra] = {"type": ["object", "null"]}
     sections["metrics"]["additionalProperties"] = {"type": "object"}
     sections["objective"]["properties"]["terms"]["additionalProperties"] = {
-        "anyOf": [*_NUMBER_OR_SCHEDULE["anyOf"], _term_line()],
+        "anyOf": [*_weight()["anyOf"], _term_line()],
         "description": "a weight, or a term with its weight, target, cap and options",
     }
     sections |= {"defaults": {"type": "array"}, "hydra": {"type": "object"}}
-    knob = {"anyOf": [*_NUMBER_OR_SCHEDULE["anyOf"], {"type": ["boolean", "string", "array"]}]}
+    knob = {"anyOf": [*_weight()["anyOf"], {"type": ["boolean", "string", "array"]}]}
     return _file({"type": "object", "properties": sections, "additionalProperties": knob})
+
+
+def _weight() -> dict[str, Any]:
+    """Return the schema of a term's weight: a number, a schedule or a controller."""
+    settings = {key: _shown_to_editors(kind_schema(kind)) for key, kind in control.SETTINGS.items()}
+    controller = {
+        "type": "object",
+        "properties": {"target": _NUMBER_OR_SCHEDULE, **settings},
+        "required": ["target"],
+        "additionalProperties": False,
+    }
+    controlled = {
+        "type": "object",
+        "properties": {schedules.CONTROL: controller},
+        "required": [schedules.CONTROL],
+        "additionalProperties": False,
+    }
+    return {
+        "anyOf": [*_NUMBER_OR_SCHEDULE["anyOf"], controlled],
+        "description": "a number, a schedule such as {linear: [0, 4, 1000]}, or {pi_control: {target: 18}}",
+    }
 
 
 def _term_line() -> dict[str, Any]:
@@ -186,7 +209,7 @@ def _term_line() -> dict[str, Any]:
     available = catalogue.terms()
     known = {
         "term": {"enum": list(available)},
-        "weight": _NUMBER_OR_SCHEDULE,
+        "weight": _weight(),
         "target": _NUMBER_OR_SCHEDULE,
         "cap": {"enum": ["log_categories", None]},
     }

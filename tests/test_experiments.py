@@ -126,6 +126,7 @@ def test_a_preset_says_where_it_is_from(experiment: str) -> None:
         "joint": "JointVAE",
         "isa": "ISA-VAE",
         "alpha": "Mathieu et al. 2019",
+        "control": "ControlVAE",
         "locatello": "Locatello et al. 2019",
     }
     assert names[experiment.partition("_")[0]] in " ".join(line[2:] for line in header)
@@ -153,6 +154,7 @@ SETTINGS = {
     "alpha_beta_pinwheel": ("mlp_pinwheel", "gaussian", "mixture", 1e-3, 400),
     "alpha_beta_celeba_sparse": ("dcgan_celeba", "laplace", "sparse", 2e-4, 256),
     "locatello_dip_vae_i": ("conv_standard64", "bernoulli", "normal", 1e-4, 64),
+    "control_vae_dsprites": ("conv_standard64", "bernoulli", "normal", 1e-4, 64),
 }
 
 

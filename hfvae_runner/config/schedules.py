@@ -5,11 +5,13 @@ In a config a schedule is a number, or one of::
     {linear: [start, end, steps]}          linear from start at step 0 to end at `steps`, then end
     {cosine: [start, end, steps]}          half a cosine wave from start to end, then end
     {piecewise: [[0, a], [1000, b], ...]}  linear between the given (step, value) points, constant outside
+    {stairs: [start, end, rise, every]}    `rise` closer to end at each multiple of `every` steps, then end
+    {stairs: [start, end, rise, every, ramp]}    likewise, but each rise is spread over `ramp` steps
     {sum: [a, b, ...]}                     the sum of numbers and schedules
     {product: [c, a]}                      a number times a number or schedule
     {negative: a}                          minus a number or schedule
 
-The last three are for objectives with weights such as α + λ − 1 or 10·λ.
+``sum``, ``product`` and ``negative`` are for objectives with weights such as α + λ − 1 or 10·λ.
 """
 
 import math
@@ -79,7 +81,38 @@ class Sum:
         return max(part.last_change for _weight, part in self.parts)
 
 
-KINDS = ("linear", "cosine", "piecewise", "sum", "product", "negative")
+@dataclass(frozen=True)
+class Stairs:
+    """A schedule of equal rises (or falls) at regular steps, each spread over ``ramp`` steps; then constant."""
+
+    start: float
+    end: float
+    rise: float
+    every: int
+    ramp: int = 1
+
+    def __call__(self, step: int) -> float:
+        """Return the value at optimiser step ``step``."""
+        if step >= self.last_change:
+            return self.end
+        begun, within = divmod(step, self.every)
+        done = 0.0 if begun == 0 else begun - 1 + min(1.0, (within + 1) / self.ramp)
+        return self.start + math.copysign(self.rise, self.end - self.start) * done
+
+    @property
+    def last_change(self) -> int:
+        """The step from which the value is constant."""
+        # Less a rounding error, which would count a last rise of nothing.
+        rises = abs(self.end - self.start) / self.rise - 1e-9
+        if rises <= 0:
+            return 0
+        whole = math.ceil(rises) - 1
+        return (whole + 1) * self.every + math.ceil((rises - whole) * self.ramp) - 1
+
+
+KINDS = ("linear", "cosine", "piecewise", "stairs", "sum", "product", "negative")
+CONTROL = "pi_control"
+"""What is written like a schedule where a whole weight stands; see ``config.control``."""
 
 
 def parse(value: object, where: str) -> Schedule:
@@ -97,6 +130,8 @@ def parse(value: object, where: str) -> Schedule:
     if not isinstance(value, Mapping) or len(value) != 1:
         raise ConfigError(f"{where}: {value!r} is neither a number nor a schedule ({', '.join(KINDS)})")
     kind, arguments = next(iter(value.items()))
+    if kind == CONTROL:
+        raise ConfigError(f"{where}: {CONTROL} is only for the whole weight of a term; expected a number or a schedule")
     if kind not in KINDS:
         raise ConfigError(
             f"{where}: unknown schedule {kind!r}, expected one of {', '.join(KINDS)}{nearest(kind, KINDS)}"
@@ -113,12 +148,26 @@ def parse(value: object, where: str) -> Schedule:
         return Sum(((_number(arguments[0], where), parse(arguments[1], where)),))
     if kind == "piecewise":
         return Pieces(_points(arguments, where))
+    if kind == "stairs":
+        return _stairs(arguments, where)
     if not isinstance(arguments, Sequence) or isinstance(arguments, str) or len(arguments) != 3:
         raise ConfigError(f"{where}: {kind} takes [start, end, steps], not {arguments!r}")
     start, end, steps = arguments
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
         raise ConfigError(f"{where}: the steps of a {kind} schedule are a whole number from 1 on, not {steps!r}")
     return Pieces(((0, _number(start, where)), (steps, _number(end, where))), cosine=kind == "cosine")
+
+
+def _stairs(arguments: object, where: str) -> Stairs:
+    shape = f"{where}: stairs takes [start, end, rise, every] and perhaps a ramp of at most `every`, not {arguments!r}"
+    if not isinstance(arguments, Sequence) or isinstance(arguments, str) or len(arguments) not in (4, 5):
+        raise ConfigError(shape)
+    start, end, rise, every, ramp = (*arguments, 1)[:5]
+    if any(not isinstance(each, int) or isinstance(each, bool) or each < 1 for each in (every, ramp)) or ramp > every:
+        raise ConfigError(shape)
+    if _number(rise, where) <= 0:
+        raise ConfigError(f"{where}: the rise of stairs is a number above 0, not {rise!r}")
+    return Stairs(_number(start, where), _number(end, where), float(rise), every, ramp)
 
 
 def _points(arguments: object, where: str) -> tuple[tuple[int, float], ...]:

@@ -23,7 +23,7 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from hfvae_runner.config import schedules
+from hfvae_runner.config.control import parse_weight
 from hfvae_runner.config.names import DiscreteDensity, Estimator, Kernel, Precision, Statistic
 from hfvae_runner.config.penalties import PenaltySpec, parse_terms
 from hfvae_runner.config.stored import modules
@@ -340,5 +340,5 @@ def _knob(key: str, value: object) -> object:
         return value
     if isinstance(value, str) or value is None:
         raise ConfigError(f"{key}={shown(value)}: expected a number or a schedule such as {{linear: [0, 4, 1000]}}")
-    schedules.parse(value, key)
+    parse_weight(value, key)
     return value

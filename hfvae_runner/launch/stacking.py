@@ -1,7 +1,7 @@
 """The launcher `stacked`: jobs that differ only in values that can be stacked are trained as one program.
 
-These are the seed, the learning rate, and numbers and schedules that are weights or targets; data, networks, steps and
-everything else must be the same. Every other job runs alone, with a line that says why.
+These are the seed, the learning rate, and numbers, schedules and controllers that are weights or targets; data,
+networks, steps and everything else must be the same. Every other job runs alone, with a line that says why.
 """
 
 import json
@@ -16,7 +16,6 @@ from hydra.core.utils import JobReturn, run_job
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from hfvae_runner.config.schedules import always_zero
 from hfvae_runner.config.schema import Config
 from hfvae_runner.errors import RunnerError
 from hfvae_runner.launch import jobs
@@ -178,9 +177,8 @@ def kind_of(config: Config, folder: Path) -> str:
     It contains the config without the values that may differ, and the step of the newest checkpoint.
     """
     shared = {key: value for key, value in config.resolved.items() if key not in ("seed", "lr", *config.knobs)}
-    # A term whose weight is 0 at every step is not built, so zero weights change the structure.
     terms = [
-        [name, spec.term, dict(spec.options), spec.cap, spec.target is None, always_zero(spec.weight)]
+        [name, spec.term, dict(spec.options), spec.cap, spec.target is None, *spec.structure]
         for name, spec in config.objective.terms.items()
     ]
     shared["objective"] = [config.objective.estimator, config.objective.discrete_density, terms]

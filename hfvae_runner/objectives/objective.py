@@ -7,37 +7,59 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from hfvae_runner.config.control import PIControl, Weight
 from hfvae_runner.config.names import Estimator
 from hfvae_runner.config.penalties import PenaltySpec
-from hfvae_runner.config.schedules import Schedule, always_zero
+from hfvae_runner.config.schedules import Schedule
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.latents import aggregate
 from hfvae_runner.latents.blocks import Noise
 from hfvae_runner.latents.evidence import Evidence
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.objectives import terms
+from hfvae_runner.objectives.controller import Controller
 from hfvae_runner.objectives.terms._term import Term
 
 
 @dataclass(frozen=True)
 class Penalty:
-    """One summand of the loss: weight·term, or weight·|term − target|, where the term is already a batch mean."""
+    """One summand of the loss: weight·term, or weight·|term − target|, where the term is already a batch mean.
+
+    If the weight is controlled, the summand is weight·term, and the controller has a target.
+    """
 
     name: str
     term: Term
-    weight: Schedule
+    weight: Weight
     target: Schedule | None = None
     cap: float = math.inf
 
+    @property
+    def controlled(self) -> bool:
+        """Whether a controller computes the weight within the step."""
+        return isinstance(self.weight, PIControl)
+
+    @property
+    def schedules(self) -> dict[str, Schedule]:
+        """What of ``weight`` and ``target`` is a function of the step; the target may be a controller's."""
+        if isinstance(self.weight, PIControl):
+            return {"target": self.weight.target}
+        return {"weight": self.weight} if self.target is None else {"weight": self.weight, "target": self.target}
+
+    def weight_at(self, step: int) -> float:
+        """Return the scheduled weight at an optimiser step; 0 if it is controlled."""
+        return self.schedules["weight"](step) if "weight" in self.schedules else 0.0
+
     def target_at(self, step: int) -> float | None:
         """Return the scheduled target at an optimiser step, at most ``cap``, or None without a target."""
-        return None if self.target is None else min(self.target(step), self.cap)
+        return min(self.schedules["target"](step), self.cap) if "target" in self.schedules else None
 
 
 class Objective(nn.Module):
     """Loss Σ weight·term, from which rewards are subtracted. A term with a target enters as weight·|term − target|.
 
-    A term with parameters of its own (a critic) adds a loss that trains these parameters only.
+    A term with parameters of its own (a critic) adds a loss that trains these parameters only. A controlled weight is
+    computed within ``forward`` from the term's value, which changes the controller's state.
 
     Args:
         penalties: the summands, in the order of the config.
@@ -49,13 +71,16 @@ class Objective(nn.Module):
         self.penalties = penalties
         self.estimator: Estimator = estimator
         self.terms = nn.ModuleList(penalty.term for penalty in penalties)
+        weights = [penalty.weight for penalty in penalties]
+        self.controllers = nn.ModuleList(Controller(weight) for weight in weights if isinstance(weight, PIControl))
 
     def knobs(self, step: int, device: torch.device) -> Tensor:
         """Return weights (row 0) and targets (row 1; 0 if a penalty has none) at an optimiser step, [2, penalties].
 
+        A controlled weight is 0 here.
         They are a tensor so that a compiled or captured step is not rebuilt when a schedule changes a value.
         """
-        weights = [penalty.weight(step) for penalty in self.penalties]
+        weights = [penalty.weight_at(step) for penalty in self.penalties]
         targets = [penalty.target_at(step) or 0.0 for penalty in self.penalties]
         return torch.tensor([weights, targets], device=device)
 
@@ -75,9 +100,10 @@ class Objective(nn.Module):
     def forward(
         self, evidence: Evidence, knobs: Tensor, noise: Sequence[Sequence[Noise]]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss, a scalar in nats per example, and the detached value of every term by its penalty's name.
+        """Return the loss, a scalar in nats per example, and detached values by their names in history.csv.
 
-        If the term of penalty ``NAME`` has a fit loss, the values include it as ``NAME_fit``.
+        These are ``term/NAME`` for the term of penalty ``NAME``, ``term/NAME_fit`` if the term has a fit loss, and
+        ``weight/NAME`` if the weight is controlled.
 
         Args:
             evidence: the log-densities of one batch.
@@ -85,15 +111,20 @@ class Objective(nn.Module):
             noise: random numbers from ``noise``, one entry for each penalty.
         """
         parts: list[Tensor] = []
+        controllers = iter(self.controllers)
         values: dict[str, Tensor] = {}
         for penalty, own, weight, target in zip(self.penalties, noise, *knobs.unbind(), strict=True):
             value = penalty.term(evidence, own)
-            values[penalty.name] = value.detach()
+            values[f"term/{penalty.name}"] = value.detach()
+            if penalty.controlled:
+                # As in the authors' code, the weight of a step already answers the value of the same step.
+                weight = next(controllers)(value.detach(), target)
+                values[f"weight/{penalty.name}"] = weight
             # JointVAE Eq. 7: the divergence is averaged over the batch before the absolute value.
             parts.append(penalty.term.sign * weight * (value if penalty.target is None else (value - target).abs()))
             fit = penalty.term.fit(evidence, own)
             if fit is not None:
-                values[f"{penalty.name}_fit"] = fit.detach()
+                values[f"term/{penalty.name}_fit"] = fit.detach()
                 parts.append(fit)
         return torch.stack(parts).sum(), values
 
@@ -106,10 +137,10 @@ def build(specs: Mapping[str, PenaltySpec], estimator: Estimator, latents: Laten
 
     Raises:
         ConfigError: the prior lacks a named block, an option's value is invalid for its term, a cap is set with blocks
-            that are not all discrete, or a term requires a density at a finer level than the prior's marginals.
+            that are not all discrete, the weight of a reward is controlled, or a term requires a density at a finer
+            level than the prior's marginals.
     """
-    asked = [spec for spec in specs.values() if not (always_zero(spec.weight) and spec.term != "reconstruction")]
-    penalties = tuple(_penalty(spec, latents) for spec in asked)
+    penalties = tuple(_penalty(spec, latents) for spec in specs.values() if not spec.absent)
     for penalty in penalties:
         _try(penalty, estimator, latents)
     return Objective(penalties, estimator)
@@ -121,6 +152,11 @@ def _penalty(spec: PenaltySpec, latents: Latents) -> Penalty:
         term = terms.bind(spec.term, latents, spec.options)
     except ConfigError as error:
         raise ConfigError(f"{where}.{error}") from None
+    if term.sign < 0 and isinstance(spec.weight, PIControl):
+        raise ConfigError(
+            f"{where}.weight: pi_control lowers a term by a larger weight, but {spec.term} is a reward and grows with "
+            "it; expected a number or a schedule"
+        )
     cap = math.inf
     if spec.cap == "log_categories":
         blocks = spec.options.get("blocks")

@@ -212,8 +212,8 @@ def _log_start(run: Run, state: State, folder: Path) -> None:
         said = "all" if not left else f"{len(taken)}; new are {', '.join(left)}"
         logger.info("parameters taken from %s, step %s: %s", state.initialised["path"], state.initialised["step"], said)
     for penalty in run.objective.penalties:
-        for what, schedule in {"weight": penalty.weight, "target": penalty.target}.items():
-            if schedule is not None and schedule.last_change > run.total_steps:
+        for what, schedule in penalty.schedules.items():
+            if schedule.last_change > run.total_steps:
                 logger.warning(
                     "the %s of %s moves until step %d, but the run ends at step %d",
                     what,

@@ -34,8 +34,9 @@ def history_row(run: Run, state: State, knobs: Tensor, values: Values) -> dict[s
     if "own_share" in values:
         (row["own_share"],) = values["own_share"]
     for penalty, weight, target in zip(run.objective.penalties, *knobs.tolist(), strict=True):
-        row[f"weight/{penalty.name}"] = weight
-        if penalty.target is not None:
+        name = f"weight/{penalty.name}"
+        row[name] = values[name][0] if penalty.controlled else weight
+        if "target" in penalty.schedules:
             row[f"target/{penalty.name}"] = target
     names = {"kl/block": [block.name for block in latents.blocks], "kl/factor": latents.factor_names}
     for key, named in names.items():

@@ -57,7 +57,9 @@ class Run:
     def loss(
         self, x: Tensor, labels: Tensor | None, noise: Noise, own_noise: Sequence[Sequence[Noise]], knobs: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Compute the objective on one batch, as a pure function of the arguments and the parameters.
+        """Compute the objective on one batch, as a pure function of the arguments, the parameters and the buffers.
+
+        Of the buffers, batch statistics and the states of controllers are updated.
 
         Args:
             x: examples [B, *], as stored.
@@ -67,8 +69,8 @@ class Run:
             knobs: from ``objective.knobs``.
 
         Returns:
-            The loss, in nats per example, and detached values: every term, the reconstruction, ``kl`` at the levels
-            that the prior has, and ``own_share`` if the objective uses q(z).
+            The loss, in nats per example, and detached values: every term and controlled weight, the reconstruction,
+            ``kl`` at the levels that the prior has, and ``own_share`` if the objective uses q(z).
         """
         supervised = None
         if labels is not None:
@@ -82,8 +84,7 @@ class Run:
             supervised=supervised,
             precision=self.config.precision,
         )
-        loss, terms = self.objective(evidence, knobs, own_noise)
-        values = {f"term/{name}": value for name, value in terms.items()}
+        loss, values = self.objective(evidence, knobs, own_noise)
         values["reconstruction"] = evidence.log_px.detach().mean()
         for level in levels_to(self.model.latents.finest):
             values[f"kl/{level}"] = evidence.kl(level).detach().mean(0)

@@ -66,6 +66,31 @@ def test_piecewise_passes_through_its_points(steps: list[int], data: st.DataObje
         assert schedule(step) == pytest.approx(straight, abs=1e-6)
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.integers(-50, 50), st.integers(-50, 50), st.integers(1, 9), st.integers(1, 20), st.data())
+def test_stairs_are_counted_off(start: int, end: int, rise: int, every: int, data: st.DataObject) -> None:
+    """Against the loop of the ControlVAE authors: at each multiple of `every` a rise, and no further than the end."""
+    ramp = data.draw(st.integers(1, every))
+    schedule = parse({"stairs": [start, end, rise, every, ramp]}, "gamma")
+    up, value = (1 if end > start else -1), float(start)
+    for step in range(every * (abs(end - start) // rise + 3)):
+        if step >= every and step % every < ramp:
+            value = min(value + rise / ramp, end) if up > 0 else max(value - rise / ramp, end)
+        assert schedule(step) == pytest.approx(value, abs=1e-9)
+        if step == schedule.last_change - 1:
+            assert schedule(step) != end
+    assert schedule(schedule.last_change) == schedule(10**9) == end
+
+
+def test_control_vae_s_set_point() -> None:
+    """From 0.5 to 18 by 0.15 every 5,000 steps, of which the 117th reaches the end."""
+    stairs = parse({"stairs": [0.5, 18, 0.15, 5000]}, "C")
+    found = [stairs(step) for step in (0, 4999, 5000, 9999, 10_000, 584_999, 585_000)]
+    assert found == pytest.approx([0.5, 0.5, 0.65, 0.65, 0.8, 17.9, 18])
+    assert stairs.last_change == 585_000
+    assert parse({"stairs": [0.5, 0.65, 0.15, 10]}, "C").last_change == 10
+
+
 def test_a_schedule_is_a_value() -> None:
     assert parse({"linear": [0, 5, 10]}, "a") == parse({"linear": [0.0, 5.0, 10]}, "b") == Pieces(((0, 0), (10, 5)))
 
@@ -111,6 +136,14 @@ def test_a_product_scales_a_schedule(factor: float, end: float, step: int) -> No
         ({"piecewise": [[10, 1], [10, 2]]}, "steps that grow from 0 on"),
         ({"piecewise": [[-1, 1]]}, "steps that grow from 0 on"),
         ({"piecewise": [[0.5, 1]]}, "steps that grow from 0 on"),
+        ({"stairs": [0, 1, 0.1]}, r"stairs takes \[start, end, rise, every\]"),
+        ({"stairs": "abcd"}, r"stairs takes \[start, end, rise, every\]"),
+        ({"stairs": [0, 1, 0.1, 0]}, r"stairs takes \[start, end, rise, every\]"),
+        ({"stairs": [0, 1, 0.1, 2.5]}, r"stairs takes \[start, end, rise, every\]"),
+        ({"stairs": [0, 1, 0.1, 10, 11]}, "a ramp of at most `every`"),
+        ({"stairs": [0, 1, 0, 10]}, "the rise of stairs is a number above 0, not 0"),
+        ({"stairs": [0, math.inf, 0.1, 10]}, "gamma: inf is not a finite number"),
+        ({"pi_control": {"target": 1}}, "gamma: pi_control is only for the whole weight of a term"),
         ({"piecewise": [[0, None]]}, "gamma: None is not a finite number"),
     ],
 )

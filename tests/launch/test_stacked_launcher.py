@@ -108,6 +108,7 @@ def spec() -> dict[str, object]:
         ("objective.terms.within_tc", 0, False),
         ("objective.terms.within_tc", {"linear": [0, 0, 9]}, True),
         ("supervision.weight", 0.0, False),
+        ("objective.terms.within_tc", {"pi_control": {"target": 3}}, False),
         ("objective.terms.within_tc", {"term": "within_tc", "weight": 1, "target": 3}, False),
         ("objective.terms.within_tc", {"term": "within_tc", "weight": 1, "blocks": ["style"]}, False),
         ("objective.estimator", "mws", False),
@@ -129,6 +130,20 @@ def test_which_jobs_are_of_one_kind(
         section = section[parent]
     section[key] = value
     kinds = [kind_of(schema.parse(each), tmp_path) for each in (spec, other)]
+    assert (kinds[0] == kinds[1]) == together
+
+
+@pytest.mark.parametrize(
+    ("settings", "together"),
+    [({"target": {"linear": [0, 3, 9]}, "k_p": 1, "least": 1, "most": 5}, True), ({"target": 3, "window": 2}, False)],
+)
+def test_controllers_are_of_one_kind_but_for_their_windows(
+    settings: dict[str, object], together: bool, spec: dict[str, Any], tmp_path: Path
+) -> None:
+    kinds = []
+    for each in ({"target": 3}, settings):
+        terms = {**spec["objective"]["terms"], "within_tc": {"pi_control": each}}
+        kinds.append(kind_of(schema.parse({**spec, "objective": {**spec["objective"], "terms": terms}}), tmp_path))
     assert (kinds[0] == kinds[1]) == together
 
 

@@ -222,8 +222,8 @@ def test_the_values_are_the_plain_terms() -> None:
     loss, values = built(evidence, built.knobs(0, CPU), built.noise(4, torch.Generator()))
     assert loss.requires_grad
     assert not any(value.requires_grad for value in values.values())
-    assert values["reconstruction"].item() == pytest.approx(-80)
-    assert values["kl_discrete"].item() == pytest.approx(evidence.kl("joint", ["discrete"]).mean().item())
+    assert values["term/reconstruction"].item() == pytest.approx(-80)
+    assert values["term/kl_discrete"].item() == pytest.approx(evidence.kl("joint", ["discrete"]).mean().item())
 
 
 @pytest.mark.parametrize("path", sorted(OBJECTIVES.glob("*.yaml")), ids=lambda path: path.stem)

@@ -117,6 +117,20 @@ def test_variants(variant: str, tmp_path: Path) -> None:
     the_same([tiny(objective, member, steps=4, **changes) for member in range(3)], tmp_path)
 
 
+def test_controllers_with_gains_and_states_of_their_own(tmp_path: Path) -> None:
+    configs = []
+    for member in range(3):
+        gains = {"target": member % 2, "k_p": 1 + member, "k_i": 0.1 * member, "least": 0.1 * member, "window": 2}
+        gains["most"] = 0.5 if member == 2 else None
+        terms = {"reconstruction": 1, "kl": {"pi_control": gains}}
+        section = {"estimator": "stratified", "discrete_density": "argmax", "terms": terms}
+        configs.append(tiny("control_vae", member, steps=6, objective=section))
+    the_same(configs, tmp_path)
+    weights = [history(tmp_path / "together" / str(member))["weight/kl"] for member in range(3)]
+    assert all(own.nunique() > 1 for own in weights[:2])
+    assert weights[2].max() == 0.5
+
+
 def test_bf16(tmp_path: Path) -> None:
     """A bfloat16 has eight bits, and a sum that falls between two of them may be rounded to either."""
     configs = [tiny("vae", member, precision="bf16") for member in range(2)]

@@ -59,6 +59,8 @@ def test_every_file_of_conf_follows_its_schema(name: str) -> None:
         ("prior/student_t.yaml", "nu", "high"),
         ("prior/student_t.yaml", "mu", 3),
         ("objective/hfvae.yaml", "objective", {"terms": {"kl": {"wieght": 3}}}),
+        ("objective/hfvae.yaml", "beta", {"pi_control": {"target": 3, "k_q": 1}}),
+        ("objective/hfvae.yaml", "beta", {"pi_control": {"k_p": 1}}),
         ("dataset/mnist.yaml", "batch_size", 1),
     ],
 )

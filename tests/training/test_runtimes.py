@@ -55,7 +55,8 @@ def a_run(case: str, *overrides: str) -> Run:
 
 
 def evaluated(run: Run, loss: Callable[..., Any]) -> tuple[list[Tensor], list[Tensor]]:
-    """The loss and the values of the first batch, and all gradients."""
+    """The loss and the values of the first batch, and all gradients; a controller is afterwards as it was before."""
+    before = deepcopy(run.objective.state_dict())
     generator = torch.Generator().manual_seed(0)
     x, labels = run.batches.at(0)
     noise = run.model.latents.noise(len(x), generator)
@@ -64,6 +65,7 @@ def evaluated(run: Run, loss: Callable[..., Any]) -> tuple[list[Tensor], list[Te
     parameters = [*run.model.parameters(), *run.objective.parameters()]
     wanted = [parameter for parameter in parameters if parameter.requires_grad]
     gradients = torch.autograd.grad(total, wanted, allow_unused=True, materialize_grads=True)
+    run.objective.load_state_dict(before)
     return [total.detach(), *values.values()], list(gradients)
 
 

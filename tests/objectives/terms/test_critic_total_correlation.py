@@ -115,7 +115,7 @@ def test_in_one_loss_each_side_gets_what_it_would_get_alone():
     torch.testing.assert_close(
         torch.autograd.grad(loss, posterior, retain_graph=True), torch.autograd.grad(rest, posterior)
     )
-    assert values["critic_total_correlation_fit"] == term.fit(evidence, noise[-1]).detach()
+    assert values["term/critic_total_correlation_fit"] == term.fit(evidence, noise[-1]).detach()
 
 
 def test_the_critic_has_its_own_optimiser_settings():
