@@ -37,6 +37,8 @@ OBJECTIVES = {
     "alpha_beta": ("objective=alpha_beta", "prior=flow", "prior.steps=4", "train.prior_lr=1e-2", "train.amsgrad=true"),
     "isa_vae": ("objective=isa_vae", "prior.learned=true"),
     "supervised": ("objective=hfvae", "supervision.fraction=0.2"),
+    # Pairs, drawn for each epoch.
+    "ada_gvae": ("objective=ada_gvae", "dataset.pairs={column: label}"),
 }
 SMALL = ("device=cpu", "image_size=8", "batch_size=128", "train.progress=false", "metrics.figures=false")
 # Eleven steps an epoch. A run is cut within the second one, where neither a row nor a checkpoint is due.
