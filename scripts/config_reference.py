@@ -34,6 +34,7 @@ _NAMED = "# yaml-language-server: $schema="
 _TARGETS = ("dataset", "model", "likelihood", "prior", "metrics", "trackers")
 _IS_GLOBAL = "# @package _global_"  # a file that is a part of the whole config
 _DERIVED = ("n_classes", "examples", "input_shape", "latents", "likelihood", "values", "subject")  # not from the config
+_OF_EVERY_DATASET = ("sampling", "holdout", "pairs")
 _REFERENCE = {"type": "string", "pattern": r"\$\{.+\}", "description": "another key's value"}
 _NUMBER_OR_SCHEDULE = {
     "anyOf": [
@@ -170,7 +171,7 @@ def _whole(options: Mapping[str, Mapping[str, _Options]]) -> dict[str, Any]:
     }
     for group in ("dataset", "model", "likelihood", "prior"):
         sections[group] = {**_by_target(options[group]), "description": sections[group]["description"]}
-    for extra in ("sampling", "holdout"):
+    for extra in _OF_EVERY_DATASET:
         sections["dataset"]["properties"][extra] = {"type": ["object", "null"]}
     sections["metrics"]["additionalProperties"] = {"type": "object"}
     sections["objective"]["properties"]["terms"]["additionalProperties"] = {
@@ -228,7 +229,10 @@ def _by_target(options: Mapping[str, _Options]) -> dict[str, Any]:
             {
                 "if": {"properties": {"_target_": {"const": target}}, "required": ["_target_"]},
                 "then": {
-                    "properties": {"_target_": {}, "defaults": {}, "sampling": {}, "holdout": {}, **each.types},
+                    "properties": {
+                        **{key: {} for key in ("_target_", "defaults", *_OF_EVERY_DATASET)},
+                        **each.types,
+                    },
                     "additionalProperties": False,
                 },
             }

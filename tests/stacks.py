@@ -35,10 +35,11 @@ def tiny(name: str, member: int = 0, /, *, steps: int = 6, lr: float | None = No
         changes: of a section, such as ``prior={"learned": True}``, or of a value.
     """
     base = composed(f"objective={name}")
+    averages = "averaging" in base["objective"]
     spec: dict[str, Any] = {
         **base,
         "model": {"_target_": "tiny_parts.networks"},
-        "dataset": {"_target_": "tiny_parts.unit_interval"},
+        "dataset": {"_target_": "tiny_parts.unit_interval", "pairs": {"column": "label"} if averages else None},
         "choices": {**base["choices"], "dataset": "unit_interval"},
         "seed": member,
         "lr": (1e-3 if member < 2 else 3e-3) if lr is None else lr,

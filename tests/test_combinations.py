@@ -39,6 +39,8 @@ LEARNED = [name for name in PRIORS if "\nlearned: " in (config_folder() / "prior
 # What an objective asks of the prior.
 NEEDS_DISCRETE = {"joint_vae"}
 NEEDS_FACTORS = {"hfvae", "kim_chen_table1"}
+NEEDS_PAIRS = {"ada_gvae", "ada_ml_vae"}
+PAIRS = {"column": "label"}
 DRAWS_FROM_PRIOR = {"alpha_beta inclusive_kl", "alpha_beta mmd", "info_vae", "wae_mmd"}
 # What priors have.
 WITH_DISCRETE = {"normal_concrete"}
@@ -89,7 +91,7 @@ def combined(
         "prior": {**composed(f"prior={prior}", "latents=4")["prior"], **SMALLER_PRIOR.get(prior, {})},
         "likelihood": composed(f"likelihood={likelihood}")["likelihood"],
         "model": {"_target_": "tiny_parts.networks"},
-        "dataset": {"_target_": f"tiny_parts.{values}"},
+        "dataset": {"_target_": f"tiny_parts.{values}", "pairs": PAIRS if name in NEEDS_PAIRS else None},
         "choices": {**base["choices"], "prior": prior, "likelihood": likelihood, "dataset": values},
         "latents": 4,
         "batch_size": 8,
@@ -174,7 +176,7 @@ def test_a_likelihood_fits_the_data_s_values_or_is_refused(likelihood: str, valu
 
 def test_nothing_is_left_out() -> None:
     """The table names nothing that does not exist, and every likelihood fits some data."""
-    named = NEEDS_DISCRETE | NEEDS_FACTORS | DRAWS_FROM_PRIOR
+    named = NEEDS_DISCRETE | NEEDS_FACTORS | NEEDS_PAIRS | DRAWS_FROM_PRIOR
     assert named <= set(OBJECTIVES)
     assert WITH_DISCRETE | WITHOUT_FACTORS | SMALLER_PRIOR.keys() <= set(PRIORS)
     assert set(LEARNED) >= LEARNED_DRAWS_CARRY_NO_GRADIENT
@@ -190,6 +192,9 @@ def test_nothing_is_left_out() -> None:
         (["objective=wae_mmd", "prior=isa", "prior.learned=true"], "no gradient passes through its draws"),
         (["objective=alpha_beta", "prior=student_t", "prior.learned=true"], "no gradient passes through its draws"),
         (["objective=vae", "likelihood=multinomial"], "expected likelihood=bernoulli"),
+        (["objective=ada_gvae"], "no ground-truth factors; expected dataset.pairs={column: label}"),
+        (["objective=ada_ml_vae", "dataset.pairs=null"], "does not fit dataset=digits: it averages the posteriors"),
+        (["objective=ada_gvae", "dataset.pairs={column: label}", "prior=normal", "latents=1"], "expected two or more"),
     ],
 )
 @pytest.mark.usefixtures("workplace")

@@ -23,6 +23,12 @@ Statistic = Literal["u", "v"]
 Correlation = Literal["spearman", "lasso"]
 """What compares the latents of two models; see ``metrics.udr``."""
 
+Average = Literal["mean", "product"]
+"""What replaces the two posteriors of a latent that a pair shares; see ``latents.averaging``."""
+
+Distance = Literal["kl", "symmetric"]
+"""How the two posteriors of a pair are compared, latent by latent; see ``latents.averaging``."""
+
 Precision = Literal["fp32", "tf32", "bf16"]
 """The arithmetic of matrix products; see ``models.precision``."""
 

@@ -24,7 +24,7 @@ from pydantic import (
 from typing_extensions import TypedDict
 
 from hfvae_runner.config.control import parse_weight
-from hfvae_runner.config.names import DiscreteDensity, Estimator, Kernel, Precision, Statistic
+from hfvae_runner.config.names import Average, DiscreteDensity, Distance, Estimator, Kernel, Precision, Statistic
 from hfvae_runner.config.penalties import PenaltySpec, parse_terms
 from hfvae_runner.config.stored import modules
 from hfvae_runner.config.validation import (
@@ -124,6 +124,20 @@ def _terms(value: object) -> Mapping[str, PenaltySpec]:
 
 @with_config(_CLOSED)
 @dataclass(frozen=True)
+class AveragingConfig:
+    """How the latents that a pair of examples shares are found and averaged."""
+
+    posterior: Annotated[
+        Average,
+        Field(description="`mean` of means and variances (GVAE), or normalised `product` (ML-VAE)"),
+    ]
+    distance: Annotated[
+        Distance, Field(description="KL from the first to the second posterior, or the mean of both directions")
+    ]
+
+
+@with_config(_CLOSED)
+@dataclass(frozen=True)
 class ObjectiveConfig:
     """The weighted terms, the estimator of q(z), and the log-density of a Concrete block that enters them."""
 
@@ -134,6 +148,10 @@ class ObjectiveConfig:
         PlainValidator(_terms, json_schema_input_type=dict[str, Any]),
         Field(description="the weighted terms of the loss, by the names that history and metrics call them"),
     ]
+    averaging: Annotated[
+        AveragingConfig | None,
+        Field(description="of the posteriors of pairs (`dataset.pairs`); without it each example has its own"),
+    ] = None
 
 
 @with_config(_CLOSED)

@@ -5,6 +5,7 @@ Shapes: N examples; K ground-truth factors; A attributes; * the shape of one exa
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -14,6 +15,9 @@ from hfvae_runner.config.names import Values
 from hfvae_runner.data._examples import Examples, take
 from hfvae_runner.data.factors import Factors, Grid
 from hfvae_runner.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hfvae_runner.data.pairs import Partners
 
 _TEST = 10_000
 
@@ -66,6 +70,7 @@ class Dataset:
         holdout: the training examples that ``dataset.holdout`` took away; None where it took none.
         tested_on_train: whether the test split is a part of the training split, for want of a published one.
         digest: SHA-256 of a user's own files, in hexadecimal; None for a published data set.
+        partners: draws the second example of each pair to train on; None where single examples are trained on.
     """
 
     train: Split
@@ -79,6 +84,7 @@ class Dataset:
     holdout: Split | None = None
     tested_on_train: bool = False
     digest: str | None = None
+    partners: "Partners | None" = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:

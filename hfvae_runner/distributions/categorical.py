@@ -17,6 +17,13 @@ def entropy(logits: Tensor) -> Tensor:
     return -(log_q.exp() * log_q.clamp_min(torch.finfo(log_q.dtype).min)).sum(-1)
 
 
+def kl(logits: Tensor, other: Tensor) -> Tensor:
+    """Return KL(q ‖ q') of two variables, [..., K] -> [...]. Nats; a category with q_k = 0 contributes 0."""
+    log_q, log_other = log_probs(logits), log_probs(other)
+    finite = torch.finfo(log_q.dtype).min
+    return (log_q.exp() * (log_q.clamp_min(finite) - log_other.clamp_min(finite))).sum(-1)
+
+
 def kl_to_uniform(logits: Tensor) -> Tensor:
     """Return KL(q ‖ uniform over K) = log K − H(q), [..., K] -> [...]. Nats, in [0, log K] (JointVAE, Sec. 3)."""
     return math.log(logits.shape[-1]) - entropy(logits)

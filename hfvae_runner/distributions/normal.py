@@ -55,6 +55,13 @@ def sample(mean: Tensor, log_scale: Tensor, noise: Tensor) -> Tensor:
     return mean + torch.exp(log_scale) * noise
 
 
+def kl(mean: Tensor, log_scale: Tensor, other_mean: Tensor, other_log_scale: Tensor) -> Tensor:
+    """Return KL(N(mean, exp(log_scale)²) ‖ N(other_mean, exp(other_log_scale)²)), elementwise, in nats."""
+    ratio = log_scale - other_log_scale
+    distance = ((mean - other_mean) * torch.exp(-other_log_scale)).square()
+    return 0.5 * (torch.exp(2 * ratio) + distance - 1) - ratio
+
+
 def kl_to_standard(mean: Tensor, log_scale: Tensor) -> Tensor:
     """Return KL(N(mean, exp(log_scale)²) ‖ N(0, 1)), elementwise, in nats (Kingma & Welling 2013, App. B)."""
     return 0.5 * (mean.square() + torch.exp(2 * log_scale) - 1) - log_scale

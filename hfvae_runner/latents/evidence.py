@@ -31,6 +31,7 @@ class Evidence:
         log_px: log p(x|z) of that sample, [B].
         aggregate: log q(z) at the samples, estimated from the batch or exact.
         supervised: the examples whose discrete variable is given by their label, or None if there are none.
+        shared: which factors have an averaged posterior, bool [B/2, F] for each pair; None without averaging.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Evidence:
         log_px: Tensor,
         aggregate: Aggregate,
         supervised: Supervised | None = None,
+        shared: Tensor | None = None,
     ) -> None:
         self.latents = latents
         self.posterior = posterior
@@ -48,6 +50,7 @@ class Evidence:
         self.log_px = log_px
         self.aggregate = aggregate
         self.supervised = supervised
+        self.shared = shared
         self._known: dict[Hashable, Tensor] = {}
 
     def log_qz_x(self, level: Level, blocks: Blocks = None) -> Tensor:

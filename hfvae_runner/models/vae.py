@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from hfvae_runner.config.names import Estimator, Precision
 from hfvae_runner.data.supervision import Supervised
 from hfvae_runner.latents import aggregate
+from hfvae_runner.latents.averaging import Averaging
 from hfvae_runner.latents.blocks import Noise, Posterior
 from hfvae_runner.latents.evidence import Evidence
 from hfvae_runner.latents.latents import Latents
@@ -48,6 +49,7 @@ class VAE(nn.Module):
         estimator: Estimator,
         n_data: int,
         supervised: Supervised | None = None,
+        averaging: Averaging | None = None,
         precision: Precision = "fp32",
     ) -> Evidence:
         """Draw one reparameterised sample per example and return its log-densities, which are evaluated lazily.
@@ -58,6 +60,8 @@ class VAE(nn.Module):
             estimator: estimator of the aggregate posterior.
             n_data: N, the training set's size.
             supervised: the examples for which the decoder reads the label in place of the discrete variable's sample.
+            averaging: replaces the posteriors of the latents that a pair shares; the batch is then pairs, as
+                ``Averaging`` takes them.
             precision: arithmetic of the networks' products.
 
         Raises:
@@ -65,6 +69,9 @@ class VAE(nn.Module):
         """
         with networks_in(precision, x.device):
             posterior = self.encode(x)
+        shared = None
+        if averaging is not None:
+            posterior, shared = averaging(posterior)
         sample = self.latents.sample(posterior, noise)
         code = self.latents.code(sample)
         if supervised is not None:
@@ -73,7 +80,7 @@ class VAE(nn.Module):
             raw = self.decode(code)
         log_px = self.likelihood.log_prob(x, raw)
         q_z = aggregate.from_batch(self.latents, posterior, sample, estimator=estimator, n_data=n_data)
-        return Evidence(self.latents, posterior, sample, log_px, q_z, supervised)
+        return Evidence(self.latents, posterior, sample, log_px, q_z, supervised, shared)
 
     def _with_labels(self, code: Tensor, supervised: Supervised) -> Tensor:
         (g,) = self.latents.select([supervised.block])

@@ -19,9 +19,11 @@ from hfvae_runner.config.targets import check_kind, signed
 from hfvae_runner.data import Dataset, Description, as_float
 from hfvae_runner.data.holdout import pruned
 from hfvae_runner.data.own_files import standing_of
+from hfvae_runner.data.pairs import paired, suggested
 from hfvae_runner.data.sampling import restricted, weighted
 from hfvae_runner.data.supervision import some_labels
 from hfvae_runner.errors import ConfigError, nearest
+from hfvae_runner.latents.averaging import Averaging
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.metrics import metric_of
 from hfvae_runner.models import precision
@@ -51,7 +53,7 @@ _GROUPS: Mapping[str, tuple[type, tuple[str, ...]]] = {
     "prior": (Latents, ("n_classes", "examples")),
 }
 """The type that a group's function returns, and its arguments that are derived from other parts."""
-_OF_EVERY_DATASET = ("sampling", "holdout")
+_OF_EVERY_DATASET = ("sampling", "holdout", "pairs")
 """Options of the section ``dataset`` that are not arguments of its function."""
 _VALUES = {"unit_interval": "values from 0 to 1", "real": "real numbers", "counts": "counts"}
 
@@ -93,10 +95,13 @@ def assemble(config: Config) -> Run:
     if config.supervision.fraction:
         block, labels = _supervision(config.supervision, dataset, latents, config.choices)
     weighed = _objective(config, latents, supervised=block is not None).to(device)
+    averaging = _averaging(config, dataset, latents)
     given = None if labels is None else labels.to(device)
-    batches = Batches(dataset.train.x.to(device), config.batch_size, config.seed, given, dataset.train.weights)
+    x, weights = dataset.train.x.to(device), dataset.train.weights
+    batches = Batches(x, config.batch_size, config.seed, given, weights, dataset.partners)
     total = config.steps if config.steps is not None else (config.epochs or 0) * batches.steps_per_epoch
-    return Run(config, dataset, model.to(device), weighed, batches, metrics, trackers, device, total, block)
+    model = model.to(device)
+    return Run(config, dataset, model, weighed, batches, metrics, trackers, device, total, block, averaging)
 
 
 def check_before_reading(config: Config) -> None:
@@ -182,6 +187,22 @@ def _objective(config: Config, latents: Latents, *, supervised: bool) -> Objecti
         raise ConfigError(f"objective={names['objective']} does not fit prior={names['prior']}: {error}") from None
 
 
+def _averaging(config: Config, dataset: Dataset, latents: Latents) -> Averaging | None:
+    settings = config.objective.averaging
+    if settings is None:
+        return None
+    where = f"objective={config.choices['objective']} does not fit"
+    if dataset.partners is None:
+        raise ConfigError(
+            f"{where} dataset={config.choices['dataset']}: it averages the posteriors of pairs, and dataset.pairs is "
+            f"null; expected {suggested(dataset)}"
+        )
+    try:
+        return Averaging(latents, settings.posterior, settings.distance)
+    except ConfigError as error:
+        raise ConfigError(f"{where} prior={config.choices['prior']}: {error}") from None
+
+
 def _supervision(
     settings: SupervisionConfig, dataset: Dataset, latents: Latents, choices: Mapping[str, str]
 ) -> tuple[str, Tensor]:
@@ -199,7 +220,7 @@ def _supervision(
 
 
 def dataset_of(config: Config) -> Dataset:
-    """Load the config's data set, with its options ``sampling`` and ``holdout`` applied.
+    """Load the config's data set, with its options ``sampling``, ``holdout`` and ``pairs`` applied.
 
     Raises:
         RunnerError: its files are missing, it lacks an option, or a run that the holdout names cannot be used.
@@ -265,7 +286,8 @@ def _dataset(
     standing: of the user's own files, which may change under the same name during the process.
     """
     own = json.loads(spec)
-    sampling, holdout = (own.pop(key, None) for key in _OF_EVERY_DATASET)
+    section = dict(own)
+    sampling, holdout, _ = (own.pop(key, None) for key in _OF_EVERY_DATASET)
     whole = restricted(_published(own, choice), sampling)
     # Cached, since several conditions may name one run.
     means = lru_cache(maxsize=1)(lambda folder: _latent_means(Path(folder), choice, whole, device, batch_size, allowed))
@@ -279,7 +301,7 @@ def _dataset(
             )
         return of_factors[factor]
 
-    return weighted(pruned(whole, holdout, latent_means), sampling)
+    return paired(weighted(pruned(whole, holdout, latent_means), sampling), section)
 
 
 @torch.no_grad()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hfvae_runner.data import Examples
+from hfvae_runner.data.pairs import Partners
 from hfvae_runner.data.sampling import draws
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.training.seeds import derived
@@ -18,6 +19,9 @@ class Batches:
     Every epoch is a new permutation, cut into N // B batches of exactly B examples; a different set of N % B examples
     is left over in each epoch. (A shorter last batch would make the estimate of q(z) worse, and would be a second shape
     to compile.) With weights, an epoch is N rows drawn in proportion to them instead of a permutation; see ``draws``.
+
+    With partners, a batch is B/2 pairs: the first example of each, from the permutation, then their partners in the
+    same order. An epoch has N // B batches as before, so that it is N examples, both of a pair counted.
     """
 
     def __init__(
@@ -27,6 +31,7 @@ class Batches:
         seed: int,
         labels: Tensor | None = None,
         weights: Tensor | None = None,
+        partners: Partners | None = None,
     ) -> None:
         """
         Args:
@@ -35,17 +40,21 @@ class Batches:
             seed: the run's seed.
             labels: [N], on the same device; None if training needs no labels.
             weights: [N] float64, on the CPU: the examples are drawn in proportion to them; None for equal weights.
+            partners: draws the second examples of pairs; None for single examples.
 
         Raises:
-            ConfigError: B is larger than N.
+            ConfigError: B is larger than N, or odd with partners.
         """
         if batch_size > len(x):
             raise ConfigError(
                 f"batch_size={batch_size}: the data set has {len(x)} training examples; expected at most that"
             )
+        if partners is not None and batch_size % 2:
+            raise ConfigError(f"batch_size={batch_size}: dataset.pairs makes pairs of it; expected an even number")
         self.x = x
         self.labels = labels
         self.weights = weights
+        self.partners = partners
         self.batch_size = batch_size
         self.seed = seed
         self._epoch = -1
@@ -61,8 +70,19 @@ class Batches:
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             # Drawn on the CPU, so that every device sees the same order.
-            generator = torch.Generator().manual_seed(derived(self.seed, "order", epoch))
-            self._order = draws(len(self.x), self.weights, generator).to(self.x.device, non_blocking=True)
+            self._order = self._drawn(epoch).to(self.x.device, non_blocking=True)
             self._epoch = epoch
         chosen = self._order[place * self.batch_size : (place + 1) * self.batch_size]
         return self.x[chosen], None if self.labels is None else self.labels[chosen]
+
+    def _drawn(self, epoch: int) -> Tensor:
+        """Return the examples of an epoch, batch by batch, int64 [N] or fewer."""
+        generator = torch.Generator().manual_seed(derived(self.seed, "order", epoch))
+        order = draws(len(self.x), self.weights, generator)
+        if self.partners is None:
+            return order
+        pairs = self.batch_size // 2
+        first = order[: self.steps_per_epoch * pairs]
+        # A stream of its own, so that the first examples are those of a run on single examples.
+        second = self.partners.draw(first, torch.Generator().manual_seed(derived(self.seed, "pairs", epoch)))
+        return torch.cat([first.view(-1, pairs), second.view(-1, pairs)], dim=1).flatten()

@@ -31,8 +31,9 @@ def history_row(run: Run, state: State, knobs: Tensor, values: Values) -> dict[s
         "kl": kl,
     }
     row |= {name: value for name, (value, *_) in values.items() if name.startswith("term/")}
-    if "own_share" in values:
-        (row["own_share"],) = values["own_share"]
+    for name in ("own_share", "shared"):
+        if name in values:
+            (row[name],) = values[name]
     for penalty, weight, target in zip(run.objective.penalties, *knobs.tolist(), strict=True):
         name = f"weight/{penalty.name}"
         row[name] = values[name][0] if penalty.controlled else weight

@@ -13,6 +13,7 @@ from hfvae_runner.config.names import levels_to
 from hfvae_runner.config.schema import Config
 from hfvae_runner.data import Dataset, as_float
 from hfvae_runner.data.supervision import Supervised
+from hfvae_runner.latents.averaging import Averaging
 from hfvae_runner.latents.blocks import Noise
 from hfvae_runner.metrics import Metric
 from hfvae_runner.models.vae import VAE
@@ -36,6 +37,7 @@ class Run:
         trackers: the trackers that the config chooses, by name.
         total_steps: the optimiser step at which the training ends.
         supervised_block: the discrete block that represents the given labels; None without supervision.
+        averaging: averages the posteriors of pairs; None if the objective asks for none.
     """
 
     config: Config
@@ -48,6 +50,7 @@ class Run:
     device: torch.device
     total_steps: int
     supervised_block: str | None = None
+    averaging: Averaging | None = None
 
     @property
     def n_data(self) -> int:
@@ -70,7 +73,8 @@ class Run:
 
         Returns:
             The loss, in nats per example, and detached values: every term and controlled weight, the reconstruction,
-            ``kl`` at the levels that the prior has, and ``own_share`` if the objective uses q(z).
+            ``kl`` at the levels that the prior has, ``own_share`` if the objective uses q(z), and ``shared``, the mean
+            number of latents that a pair shares, if posteriors are averaged.
         """
         supervised = None
         if labels is not None:
@@ -82,6 +86,7 @@ class Run:
             estimator=self.objective.estimator,
             n_data=self.n_data,
             supervised=supervised,
+            averaging=self.averaging,
             precision=self.config.precision,
         )
         loss, values = self.objective(evidence, knobs, own_noise)
@@ -91,6 +96,8 @@ class Run:
         share = evidence.own_share()
         if share is not None:
             values["own_share"] = share.detach().mean()
+        if evidence.shared is not None:
+            values["shared"] = evidence.shared.sum(1).float().mean()
         return loss, values
 
 

@@ -31,6 +31,21 @@ def test_log_probabilities_entropy_and_kl_by_enumeration(values: list[float]) ->
     assert categorical.kl_to_uniform(tensor(values)).item() == pytest.approx(kl, rel=1e-9, abs=1e-12)
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.floats(-20, 20), st.floats(-20, 20)), min_size=2, max_size=6))
+def test_kl_of_two_by_enumeration(both: list[tuple[float, float]]) -> None:
+    one, other = ([pair[side] for pair in both] for side in range(2))
+    q, p = enumerated(one), enumerated(other)
+    expected = sum(a * math.log(a / b) for a, b in zip(q, p, strict=True))
+    assert categorical.kl(tensor(one), tensor(other)).item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def test_kl_to_a_uniform_variable_is_a_special_case() -> None:
+    values = tensor([1.5, 0, -math.inf])
+    assert categorical.kl(values, tensor([0, 0, 0])).item() == pytest.approx(categorical.kl_to_uniform(values).item())
+    assert categorical.kl(values, values).item() == 0
+
+
 def test_kl_lies_between_zero_and_log_k() -> None:
     extremes = torch.tensor([[0.0, 0, 0, 0], [1e3, 0, 0, 0]])
     assert categorical.kl_to_uniform(extremes).tolist() == pytest.approx([0, math.log(4)])

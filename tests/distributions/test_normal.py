@@ -6,6 +6,7 @@ import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.distributions import Normal, kl_divergence
 
 from hfvae_runner.distributions import normal
 
@@ -32,6 +33,20 @@ def test_kl_is_the_integral_of_its_definition(mean: float, log_scale: float) -> 
         lambda z: q.pdf(z) * (q.logpdf(z) - p.logpdf(z)), mean - reach, mean + reach, points=[mean], limit=200
     )
     assert normal.kl_to_standard(tensor(mean), tensor(log_scale)).item() == pytest.approx(integral, rel=1e-6, abs=1e-8)
+
+
+@settings(max_examples=20, deadline=None)
+@given(number, number, number, number)
+def test_kl_of_two_is_torchs(mean: float, log_scale: float, other_mean: float, other_log_scale: float) -> None:
+    q, p = (Normal(*tensor(at, math.exp(log))) for at, log in ((mean, log_scale), (other_mean, other_log_scale)))
+    found = normal.kl(*(tensor(each) for each in (mean, log_scale, other_mean, other_log_scale))).item()
+    assert found == pytest.approx(kl_divergence(q, p).item(), rel=1e-9, abs=1e-12)
+
+
+def test_kl_to_the_standard_normal_is_a_special_case() -> None:
+    mean, log_scale = torch.randn(2, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    zero = tensor(0)
+    torch.testing.assert_close(normal.kl(mean, log_scale, zero, zero), normal.kl_to_standard(mean, log_scale))
 
 
 def test_kl_vanishes_at_the_prior_only() -> None:

@@ -39,6 +39,8 @@ OBJECTIVES = {
     # The state of a controller, with a window.
     "dynamic_vae": ("objective=dynamic_vae", "set_point=3"),
     "supervised": ("objective=hfvae", "supervision.fraction=0.2"),
+    # Pairs, drawn for each epoch.
+    "ada_gvae": ("objective=ada_gvae", "dataset.pairs={column: label}"),
 }
 SMALL = ("device=cpu", "image_size=8", "batch_size=128", "train.progress=false", "metrics.figures=false")
 # Eleven steps an epoch. A run is cut within the second one, where neither a row nor a checkpoint is due.

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from hfvae_runner.data.pairs import GroupPartners
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.training.batches import Batches
 
@@ -97,3 +98,46 @@ def test_heavier_examples_come_more_often() -> None:
     share = torch.bincount(torch.stack([x[0, 0] for x, _ in seen])) / len(seen)
     assert torch.allclose(share.double(), weights / 8, atol=0.02)
     assert all(epoch(batches, number).count(3) == 2 for number in range(20))
+
+
+def in_twos(n: int) -> GroupPartners:
+    """Each odd number is the partner of the even one before it, and the other way round."""
+    return GroupPartners.of(torch.arange(n) // 2, neighbours=False)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 6), st.integers(3, 20), seeds, st.lists(st.integers(0, 60), min_size=1, max_size=6))
+def test_pairs_at_any_step(pairs: int, half: int, seed: int, steps: list[int]) -> None:
+    n, batch_size = 2 * half, min(2 * pairs, 2 * half)
+    plain = Batches(numbered(n), batch_size // 2, seed)
+    sequential, direct = (Batches(numbered(n), batch_size, seed, partners=in_twos(n)) for _ in range(2))
+    read = [sequential.at(step)[0] for step in range(max(steps) + 1)]
+    assert sequential.steps_per_epoch == n // batch_size
+    for step in steps:
+        batch = direct.at(step)[0]
+        assert torch.equal(batch, read[step])
+        first, second = batch.chunk(2)
+        assert torch.equal(first ^ 1, second)
+        epoch_number, place = divmod(step, direct.steps_per_epoch)
+        assert torch.equal(first, plain.at(epoch_number * plain.steps_per_epoch + place)[0])
+
+
+def test_pairs_depend_on_seed_and_epoch() -> None:
+    partners = GroupPartners.of(torch.zeros(30, dtype=torch.int64), neighbours=False)
+
+    def pairs(seed: int, number: int) -> list[int]:
+        return epoch(Batches(numbered(30), 10, seed, partners=partners), number)
+
+    assert pairs(0, 0) == pairs(0, 0)
+    assert len({tuple(pairs(seed, number)) for seed in (0, 1) for number in (0, 1)}) == 4
+
+
+def test_labels_go_with_both_examples_of_a_pair() -> None:
+    x, labels = Batches(numbered(8), 4, 0, 10 * torch.arange(8), partners=in_twos(8)).at(1)
+    assert labels is not None
+    assert torch.equal(labels, 10 * x[:, 0])
+
+
+def test_a_pair_is_two_examples() -> None:
+    with pytest.raises(ConfigError, match=r"batch_size=5: dataset\.pairs makes pairs of it; expected an even number"):
+        Batches(numbered(8), 5, 0, partners=in_twos(8))

@@ -51,7 +51,8 @@ def _no_hydra_afterwards() -> Iterator[None]:
 
 def a_run(case: str, *overrides: str) -> Run:
     size = "image_size=32" if "conv" in case else "image_size=8"
-    return assembly.assemble(schema.parse(resolved(case, size, "batch_size=32", "device=cpu", *overrides)))
+    pairs = ("dataset.pairs={column: label}",) if "=ada_" in case else ()
+    return assembly.assemble(schema.parse(resolved(case, size, "batch_size=32", "device=cpu", *pairs, *overrides)))
 
 
 def evaluated(run: Run, loss: Callable[..., Any]) -> tuple[list[Tensor], list[Tensor]]:
