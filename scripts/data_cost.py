@@ -1,22 +1,26 @@
-"""Measures the memory of each data set, and the time until a run's first batch.
+"""Measures the memory of each data set, the time until a run's first batch, and the speed of its batches.
 
     python scripts/data_cost.py [NAME ...] [--synthetic] [--data-root FOLDER]
 
 Published files are used if they exist. With ``--synthetic``, a missing set is written in its published size and format
 with synthetic content: sprites as ``dsprites_rendered`` draws them, blots of colour, random bytes and words; most of
-the files of ``cars3d``, ``chairs``, ``celeba`` and ``image_folder`` are hard links to a few. Checksums do not prevent
-this: they are checked for downloads only, and an existing file is used as it is. A user's own data, 100,000 images or
-rows, are always written. All files are written to a temporary folder (below $TMPDIR), up to 2.6 GB for one set, and
-removed after the set.
+the files of ``cars3d``, ``chairs``, ``celeba`` and ``image_folder`` are hard links to a few, and ``shapes3d`` and
+``mpi3d`` repeat some thousand images. Checksums do not prevent this: they are checked for downloads only, and an
+existing file is used as it is. A user's own data, 100,000 images or rows, are always written. All files are written to
+a temporary folder (below $TMPDIR), up to 2.6 GB for one set, with the converted copy of ``shapes3d`` 6 GB, of ``mpi3d``
+13 GB, and removed after the set. Of ``mpi3d`` the default version is measured.
 
 Every number is from a new process. ``cold`` has only the published files, and converts them; ``warm`` uses the files
 that ``cold`` has converted. In both states the files are mostly in the system's disk cache.
 
-    held        bytes of the data set's tensors, of which some may be in mapped files that are read on use
+    held        bytes of the data set's tensors, of which some may be in mapped files; images that are read from a file
+                batch by batch do not count
     resident    growth of the process after loading the set (warm), without imports
     mapped      the part of the growth that is backed by a file, so that the system can reclaim it
     peak        peak growth of the process until the first batch
     seconds     from the composed config to the first batch on the CPU, without imports
+    examples/s  in batches that are gathered on the CPU as in training, without a model, for ten seconds (warm)
+    peak after  peak growth of the process after these batches
 
 Memory is in MB (10^6 bytes), or ``–`` if the system has no /proc.
 """
@@ -31,6 +35,7 @@ import tarfile
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -61,11 +66,14 @@ from hfvae_runner.training.batches import Batches
 OWN = {"arrays": ("file", "own.npz"), "image_folder": ("folder", "own"), "table": ("file", "own.csv")}
 """Of the data sets of a user's own files the option that names them, and the name that they have here."""
 OWN_IMAGES, OWN_ROWS = 100_000, 100_000
+BATCHES_FOR = 10.0
+"""Seconds for which batches are gathered."""
 IDX = {"train": 60_000, "t10k": 10_000}  # images in the parts of MNIST and of Fashion-MNIST
 _STATUS = Path("/proc/self/status")
 _HEADER = (
     f"{'data set':<18}{'files':<12}{'examples':>18}{'held':>10}{'resident':>10}{'mapped':>9}"
     f"{'peak cold':>11}{'peak warm':>11}{'cold s':>9}{'warm s':>9}"
+    f"{'examples/s':>12}{'peak after':>12}"
 )
 
 
@@ -79,6 +87,8 @@ class Cost:
     mapped: int | None
     peak: int | None
     seconds: float
+    rate: float
+    peak_after: int | None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -160,7 +170,9 @@ def _progress(text: str) -> None:
 def _line(name: str, files: str, cold: Cost, warm: Cost) -> str:
     held, resident, mapped, *peaks = map(_megabytes, (warm.held, warm.resident, warm.mapped, cold.peak, warm.peak))
     memory = f"{held:>10}{resident:>10}{mapped:>9}{peaks[0]:>11}{peaks[1]:>11}"
-    return f"{name:<18}{files:<12}{warm.examples:>18}{memory}{cold.seconds:>9.2f}{warm.seconds:>9.2f}"
+    return f"{name:<18}{files:<12}{warm.examples:>18}{memory}{cold.seconds:>9.2f}{warm.seconds:>9.2f}" + (
+        f"{warm.rate:>12,.0f}{_megabytes(warm.peak_after):>12}"
+    )
 
 
 def _megabytes(size: int | None) -> str:
@@ -175,13 +187,20 @@ def published(name: str, data_root: Path) -> dict[str, Path] | None:
     if name in OWN:
         return None
     found: dict[str, Path] = {}
-    for file in getattr(_module(name), "FILES", ()):
+    for file in _files(name):
         places = _places.places(data_root)
         standing = [(given, place / given) for given in _names(file) for place in places if (place / given).exists()]
         if not standing:
             return None
         found.update(standing[:1])
     return found
+
+
+def _files(name: str) -> Sequence[RemoteFile]:
+    """Return the files that a data set's default options read."""
+    module = _module(name)
+    versions: Mapping[str, RemoteFile] | None = getattr(module, "VERSIONS", None)
+    return getattr(module, "FILES", ()) if versions is None else [versions[_section(name)["version"]]]
 
 
 def _names(file: RemoteFile) -> list[str]:
@@ -191,8 +210,13 @@ def _names(file: RemoteFile) -> list[str]:
 
 
 def _module(name: str) -> ModuleType:
+    return importlib.import_module(_section(name)["_target_"].rpartition(".")[0])
+
+
+def _section(name: str) -> dict[str, str]:
     config = yaml.safe_load((config_folder() / "dataset" / f"{name}.yaml").read_text(encoding="utf-8"))
-    return importlib.import_module(config["dataset"]["_target_"].rpartition(".")[0])
+    section: dict[str, str] = config["dataset"]
+    return section
 
 
 def link(standing: Mapping[str, Path], root: Path) -> None:
@@ -221,7 +245,7 @@ def _away_from_the_user(name: str, root: Path, cache: Path) -> Cost:
 
 
 def measure(name: str, root: Path) -> Cost:
-    """Measure in this process loading a data set from ``root`` and taking the first batch of a run."""
+    """Measure in this process loading a data set from ``root`` and taking the first batches of a run."""
     # Late, like the data sets' own modules: only some need torchvision, which takes seconds to import.
     from hfvae_runner.runs import assembly
 
@@ -232,14 +256,26 @@ def measure(name: str, root: Path) -> Cost:
     start = time.perf_counter()
     dataset = assembly.dataset_of(config)
     loaded = memory()
-    Batches(dataset.train.x, config.batch_size, config.seed, weights=dataset.train.weights).at(0)
+    batches = Batches(dataset.train.x, config.batch_size, config.seed, weights=dataset.train.weights)
+    batches.at(0)
     seconds = time.perf_counter() - start
+    first = memory()
+    rate = examples_per_second(batches)
     after = memory()
     test = "" if dataset.tested_on_train else f" + {len(dataset.test):,}"
     growth = {key: loaded[key] - before[key] for key in ("VmRSS", "RssFile") if key in before}
-    peak = after["VmHWM"] - before["VmRSS"] if before else None
+    peak, peak_after = (each["VmHWM"] - before["VmRSS"] if before else None for each in (first, after))
     memory_of = (held(dataset), growth.get("VmRSS"), growth.get("RssFile"), peak)
-    return Cost(f"{len(dataset.train):,}{test}", *memory_of, seconds)
+    return Cost(f"{len(dataset.train):,}{test}", *memory_of, seconds, rate, peak_after)
+
+
+def examples_per_second(batches: Batches) -> float:
+    """Gather the batches of successive steps for ``BATCHES_FOR`` seconds, and return the examples per second."""
+    start, step = time.perf_counter(), 0
+    while (passed := time.perf_counter() - start) < BATCHES_FOR or not step:
+        step += 1
+        batches.at(step)
+    return step * batches.batch_size / passed
 
 
 def memory() -> dict[str, int]:
@@ -298,6 +334,51 @@ def write_dsprites(root: Path) -> None:
 def write_faces3d(root: Path) -> None:
     faces = np.random.default_rng(0).integers(0, 256, (*_module("faces3d").GRID.sizes, 64, 64), dtype=np.uint8)
     torch.save(torch.from_numpy(faces), root / "basel_face_renders.pth")
+
+
+def write_shapes3d(root: Path) -> None:
+    """Write the arrays as the publisher's program does, in HDF5's own chunks; one row of chunks is compressed."""
+    import h5py
+
+    grid = _module("shapes3d").GRID
+    with h5py.File(root / "3dshapes.h5", "w") as file:
+        images = file.create_dataset("images", (len(grid), 64, 64, 3), "u1", chunks=True, compression="gzip")
+        rows, height, width, channels = images.chunks
+        distinct = rooms(rows)
+        tiles = [(y, x, c) for y in range(0, 64, height) for x in range(0, 64, width) for c in range(0, 3, channels)]
+        for y, x, c in tiles:
+            tile = np.ascontiguousarray(distinct[:, y : y + height, x : x + width, c : c + channels])
+            compressed = zlib.compress(tile.tobytes(), 4)
+            for start in range(0, len(grid), rows):
+                images.id.write_direct_chunk((start, y, x, c), compressed)
+        values = [np.linspace(0, 0.9, 10)] * 3 + [np.linspace(0.75, 1.25, 8), np.arange(4.0), np.linspace(-30, 30, 15)]
+        cells = grid.cells().long().numpy()
+        file["labels"] = np.stack([of_factor[cells[:, k]] for k, of_factor in enumerate(values)], axis=1)
+
+
+def write_mpi3d(root: Path) -> None:
+    """Write the compressed array in parts, since it takes 12.7 GB."""
+    n = len(_module("mpi3d").GRID)
+    distinct = rooms(min(n, 4096))
+    with (
+        zipfile.ZipFile(root / "mpi3d_toy.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("images.npy", "w", force_zip64=True) as stream,
+    ):
+        header = {"descr": "|u1", "fortran_order": False, "shape": (n, 64, 64, 3)}
+        np.lib.format.write_array_header_1_0(stream, header)
+        for start in range(0, n, len(distinct)):
+            stream.write(distinct[: n - start].data)
+
+
+def rooms(count: int) -> np.ndarray:
+    """Draw ``count`` images of a wall, a floor and an object, each in one colour, uint8 [count, 64, 64, 3]."""
+    generator = np.random.default_rng(0)
+    images = np.empty((count, 64, 64, 3), np.uint8)
+    wall, floor, thing = generator.integers(0, 256, (3, count, 1, 1, 3), dtype=np.uint8)
+    images[:, :40], images[:, 40:] = wall, floor
+    for image, colour, size in zip(images, thing, generator.integers(8, 32, count), strict=True):
+        image[50 - size : 50, 32 - size // 2 : 32 + size // 2] = colour
+    return images
 
 
 def write_cars3d(root: Path) -> None:
@@ -415,6 +496,8 @@ WRITERS: Mapping[str, Callable[[Path], None]] = {
     "fashion_mnist": partial(write_idx, "FashionMNIST"),
     "dsprites": write_dsprites,
     "faces3d": write_faces3d,
+    "shapes3d": write_shapes3d,
+    "mpi3d": write_mpi3d,
     "cars3d": write_cars3d,
     "chairs": write_chairs,
     "celeba": write_celeba,

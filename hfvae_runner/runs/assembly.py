@@ -34,9 +34,10 @@ from hfvae_runner.storage import run_folder
 from hfvae_runner.storage.run_folder import LAST
 from hfvae_runner.trackers import Tracking
 from hfvae_runner.training import graph, step
+from hfvae_runner.training.ahead import CudaTransfer
 from hfvae_runner.training.batches import Batches
 from hfvae_runner.training.checkpoint import initialise, restore_model
-from hfvae_runner.training.memory import explained_exhaustion
+from hfvae_runner.training.memory import explained_exhaustion, holds
 from hfvae_runner.training.preload import import_ahead
 from hfvae_runner.training.run import Run
 from hfvae_runner.training.seeds import derived
@@ -94,7 +95,10 @@ def assemble(config: Config) -> Run:
         block, labels = _supervision(config.supervision, dataset, latents, config.choices)
     weighed = _objective(config, latents, supervised=block is not None).to(device)
     given = None if labels is None else labels.to(device)
-    batches = Batches(dataset.train.x.to(device), config.batch_size, config.seed, given, dataset.train.weights)
+    # A set that the device cannot hold stays where it is, and its batches are copied.
+    held = holds(device, dataset.train.x.nbytes)
+    x, transfer = (dataset.train.x.to(device), None) if held else (dataset.train.x, CudaTransfer(device))
+    batches = Batches(x, config.batch_size, config.seed, given, dataset.train.weights, transfer)
     total = config.steps if config.steps is not None else (config.epochs or 0) * batches.steps_per_epoch
     return Run(config, dataset, model.to(device), weighed, batches, metrics, trackers, device, total, block)
 

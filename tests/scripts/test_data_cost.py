@@ -15,11 +15,20 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 
 from hfvae_runner.data import Dataset, SparseCounts, Split, _newsgroups, cars3d, celeba, chairs, dsprites, faces3d
+from hfvae_runner.data import mpi3d as mpi3d_module
 from hfvae_runner.data import newsgroups20 as newsgroups
+from hfvae_runner.data import shapes3d as shapes3d_module
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "data_cost.py"
 # No smaller than the data sets' batches, but for the cars, of which a file cannot be smaller.
-SIZES = {dsprites: (2, 3, 2, 14, 15), faces3d: (2, 8, 8, 16), cars3d: (2, 24, 4), chairs: (16, 2, 2)}
+SIZES = {
+    dsprites: (2, 3, 2, 14, 15),
+    faces3d: (2, 8, 8, 16),
+    cars3d: (2, 24, 4),
+    chairs: (16, 2, 2),
+    shapes3d_module: (1, 2, 2, 3, 4, 5),
+    mpi3d_module: (2, 6, 1, 1, 3, 2, 2),
+}
 
 
 @pytest.fixture
@@ -32,6 +41,7 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModuleTy
     monkeypatch.setitem(sys.modules, "data_cost", module)
     spec.loader.exec_module(module)
     monkeypatch.setattr(module, "IDX", {"train": 600, "t10k": 100})
+    monkeypatch.setattr(module, "BATCHES_FOR", 0.0)
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     yield module
@@ -198,12 +208,16 @@ def test_the_files_of_a_set_may_lie_in_two_folders_but_none_may_be_missing(
 @pytest.mark.parametrize(
     ("name", "examples", "held"),
     [
-        # The images with int16 factors, and dSprites' labels; all of so few are the test split, too, without a copy.
+        # The images with int16 factors, and dSprites' labels; all of so few are the test split, too, without a copy. Of
+        # images in a file the number of each row.
         ("dsprites", "2,520", 2520 * (512 + 10 + 8)),
         ("faces3d", "2,048", 2048 * (4096 + 8)),
-        ("chairs", "64", 64 * (4096 + 6)),
+        ("chairs", "64", 64 * (6 + 8)),
         # With the validation part, which is not used.
-        ("celeba", "81 + 9", 100 * (3 * 4096 + 40)),
+        ("celeba", "81 + 9", 90 * (40 + 8)),
+        # Factors, the label, and the number of each row.
+        ("shapes3d", "240", 240 * (12 + 8 + 8)),
+        ("mpi3d", "144", 144 * (14 + 8 + 8)),
     ],
 )
 @pytest.mark.usefixtures("shrunk")
@@ -219,9 +233,9 @@ def test_written_images_are_read_and_measured(
 @pytest.mark.parametrize(
     ("name", "held"),
     [
-        # Six factors of int16 beside an image, and the number of each row; a table's values, and its label.
-        ("arrays", 300 * (3 * 4096 + 12 + 8)),
-        ("image_folder", 300 * (3 * 4096 + 8 + 8)),
+        # Six factors of int16, and the number of each row; a table's values, and its label.
+        ("arrays", 300 * (12 + 8)),
+        ("image_folder", 300 * (8 + 8)),
         ("table", 300 * (51 * 4)),
     ],
 )
@@ -240,7 +254,7 @@ def test_a_users_own_data_are_written_read_and_measured(
 def test_written_cars_are_read(script: ModuleType, tmp_path: Path) -> None:
     script.write_cars3d(tmp_path)
     dataset = cars3d.cars3d(root=str(tmp_path), image_size=None, download=False)
-    assert script.held(dataset) == 192 * (3 * 4096 + 6)
+    assert script.held(dataset) == 192 * (6 + 8)
 
 
 @pytest.mark.usefixtures("shrunk")
