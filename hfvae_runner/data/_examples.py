@@ -83,9 +83,13 @@ class ArrayFile:
         found = torch.empty(len(rows), *self.shape[1:], dtype=self.dtype)
         size = math.prod(self.shape[1:]) * self.itemsize
         content = found.numpy().reshape(-1).view(np.uint8).data
-        for place, row in enumerate(rows.tolist()):
+        starts = [self._start + row * size for row in rows.tolist()]
+        # A disk reads many rows at once faster than one after the other; macOS cannot be told.
+        for start in starts if hasattr(os, "posix_fadvise") else ():
+            os.posix_fadvise(self._descriptor, start, size, os.POSIX_FADV_WILLNEED)
+        for place, start in enumerate(starts):
             # By a given offset, so that threads and processes that share the file do not disturb each other.
-            got = os.preadv(self._descriptor, [content[place * size : (place + 1) * size]], self._start + row * size)
+            got = os.preadv(self._descriptor, [content[place * size : (place + 1) * size]], start)
             if got != size:
                 raise DataError(f"{self._path} has been cut off; expected {len(self):,} examples: remove it")
         return found

@@ -10,16 +10,20 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from comparing import same_to_the_bit
+from launching import resolved
 from published import shapes3d_arrays, write_shapes3d
 from publisher import publishing
 
-from hfvae_runner.data import Dataset
+from hfvae_runner.config import schema
+from hfvae_runner.data import Dataset, _image_grid
 from hfvae_runner.data import shapes3d as module
 from hfvae_runner.data._dataset import resized
 from hfvae_runner.data._examples import Rows
 from hfvae_runner.data.shapes3d import shapes3d
 from hfvae_runner.errors import ConfigError, DataError
 from hfvae_runner.launch import main
+from hfvae_runner.runs import assembly, single
 
 
 def read(root: Path, *, image_size: int | None = None, subset: int | None = None) -> Dataset:
@@ -180,6 +184,22 @@ def test_without_room_nothing_is_written(shrunk: Path, monkeypatch: pytest.Monke
     with pytest.raises(DataError, match=r"shapes3d, could not be written: the disk is full: 1,179,648 bytes needed"):
         read(shrunk)
     assert not list(shrunk.glob("converted/*.npy"))
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_run_does_not_depend_on_where_the_images_are(
+    shrunk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_shapes3d(shrunk)
+    settings = ("steps=3", "batch_size=16", "device=cpu", "train.progress=false", "metrics.figures=false")
+    config = schema.parse(resolved("dataset=shapes3d", f"data_root={shrunk}", "objective=beta_tcvae", *settings))
+    single.run(config, tmp_path / "on disk")
+    assembly._dataset.cache_clear()
+    monkeypatch.setattr(_image_grid, "on_disk", lambda path, shape: torch.from_numpy(np.load(path)))
+    single.run(config, tmp_path / "in memory")
+    assert isinstance(assembly.dataset_of(config).train.x, torch.Tensor)
+    assembly._dataset.cache_clear()
+    same_to_the_bit(tmp_path / "on disk", tmp_path / "in memory")
 
 
 @pytest.mark.usefixtures("workplace", "one_thread")

@@ -40,7 +40,7 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModuleTy
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "data_cost", module)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "IDX", {"train": 600, "t10k": 100})
+    monkeypatch.setattr(module.data_files, "IDX", {"train": 600, "t10k": 100})
     monkeypatch.setattr(module, "BATCHES_FOR", 0.0)
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
@@ -93,7 +93,7 @@ def test_synthetic_sets_stand_in_for_those_that_are_not_here(
     quick: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = tmp_path / "given"
-    quick.write_idx("MNIST", given)
+    quick.data_files.write_idx("MNIST", given)
     before = sorted(given.rglob("*"))
     assert quick.main(["mnist", "fashion_mnist", "--synthetic", "--data-root", str(given)]) == 0
     captured = capsys.readouterr()
@@ -137,7 +137,7 @@ def test_sets_that_are_not_here_are_listed_and_not_fetched(
 def test_malformed_files_are_a_line_and_do_not_keep_the_rest(
     quick: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    quick.write_idx("MNIST", tmp_path)
+    quick.data_files.write_idx("MNIST", tmp_path)
     (tmp_path / "MNIST" / "raw" / "t10k-labels-idx1-ubyte").write_bytes(b"")
     assert quick.main(["mnist", "cars3d", "--data-root", str(tmp_path)]) == 2
     captured = capsys.readouterr()
@@ -153,7 +153,7 @@ def test_a_full_disk_is_a_line(
     def full(root: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(quick, "WRITERS", {"faces3d": full})
+    monkeypatch.setattr(quick.data_files, "WRITERS", {"faces3d": full})
     assert quick.main(["faces3d", "--synthetic", "--data-root", str(tmp_path)]) == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("error: faces3d could not be written to ")
@@ -178,7 +178,7 @@ def test_a_killed_process_is_a_line(
 def test_a_cold_start_has_the_published_files_and_no_converted_ones(script: ModuleType, tmp_path: Path) -> None:
     given, root = tmp_path / "given", tmp_path / "root"
     given.mkdir()
-    script.write_dsprites(given)
+    script.data_files.write_dsprites(given)
     before = script.measure("dsprites", given)
     assert list((given / "converted").glob("*.npy"))
     standing = script.published("dsprites", given)
@@ -192,7 +192,7 @@ def test_a_cold_start_has_the_published_files_and_no_converted_ones(script: Modu
 def test_the_files_of_a_set_may_lie_in_two_folders_but_none_may_be_missing(
     script: ModuleType, tmp_path: Path, user_folder: Path
 ) -> None:
-    script.write_idx("MNIST", tmp_path)
+    script.data_files.write_idx("MNIST", tmp_path)
     raw, in_cache = tmp_path / "MNIST" / "raw", user_folder / "data" / "MNIST" / "raw"
     names = sorted(f"MNIST/raw/{path.name}" for path in raw.iterdir())
     in_cache.mkdir(parents=True)
@@ -224,7 +224,7 @@ def test_the_files_of_a_set_may_lie_in_two_folders_but_none_may_be_missing(
 def test_written_images_are_read_and_measured(
     script: ModuleType, name: str, examples: str, held: int, tmp_path: Path
 ) -> None:
-    script.WRITERS[name](tmp_path)
+    script.data_files.WRITERS[name](tmp_path)
     cost = script.measure(name, tmp_path)
     assert (cost.examples, cost.held) == (examples, held)
     assert cost.seconds > 0
@@ -242,24 +242,24 @@ def test_written_images_are_read_and_measured(
 def test_a_users_own_data_are_written_read_and_measured(
     script: ModuleType, name: str, held: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(script, "OWN_IMAGES", 300)
-    monkeypatch.setattr(script, "OWN_ROWS", 300)
+    monkeypatch.setattr(script.data_files, "OWN_IMAGES", 300)
+    monkeypatch.setattr(script.data_files, "OWN_ROWS", 300)
     assert script.published(name, tmp_path) is None
-    script.WRITERS[name](tmp_path)
+    script.data_files.WRITERS[name](tmp_path)
     cost = script.measure(name, tmp_path)
     assert (cost.examples, cost.held) == ("270 + 30", held)
 
 
 @pytest.mark.usefixtures("shrunk")
 def test_written_cars_are_read(script: ModuleType, tmp_path: Path) -> None:
-    script.write_cars3d(tmp_path)
+    script.data_files.write_cars3d(tmp_path)
     dataset = cars3d.cars3d(root=str(tmp_path), image_size=None, download=False)
     assert script.held(dataset) == 192 * (6 + 8)
 
 
 @pytest.mark.usefixtures("shrunk")
 def test_written_sprites_move_right_and_down_as_their_factors_say(script: ModuleType, tmp_path: Path) -> None:
-    script.write_dsprites(tmp_path)
+    script.data_files.write_dsprites(tmp_path)
     train = dsprites.dsprites(root=str(tmp_path), image_size=None, download=False).train
     first, below, right = (train.x[torch.tensor([i])] for i in (0, 1, 15))
     assert torch.equal(below, first.roll(1, dims=2)) and not torch.equal(below, first)
@@ -269,7 +269,7 @@ def test_written_sprites_move_right_and_down_as_their_factors_say(script: Module
 def test_written_messages_are_read(script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (_newsgroups, newsgroups):
         monkeypatch.setattr(module, "MESSAGES", {"train": 100, "test": 40})
-    script.write_newsgroups20(tmp_path)
+    script.data_files.write_newsgroups20(tmp_path)
     dataset = newsgroups.newsgroups20(
         root=str(tmp_path),
         download=False,
