@@ -15,9 +15,16 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from hfvae_runner.data import cars3d, celeba, chairs, dsprites, faces3d
+from hfvae_runner.data import cars3d, celeba, chairs, dsprites, faces3d, mpi3d, shapes3d
 
-SIZES = {dsprites: (3, 2, 4, 3, 2), faces3d: (3, 2, 2, 3), cars3d: (2, 24, 4), chairs: (2, 2, 3)}
+SIZES = {
+    dsprites: (3, 2, 4, 3, 2),
+    faces3d: (3, 2, 2, 3),
+    cars3d: (2, 24, 4),
+    chairs: (2, 2, 3),
+    shapes3d: (2, 2, 1, 2, 4, 3),
+    mpi3d: (2, 6, 2, 1, 2, 2, 2),
+}
 CELEBA_PARTS = (0, 2, 0, 1, 0, 2, 0, 0, 1, 0, 2, 0)
 CELEBA_ATTRIBUTES = ("Bald", "Smiling", "Young")
 
@@ -62,6 +69,38 @@ def write_faces3d(root: Path, *, legacy: bool = False) -> torch.Tensor:
     faces = torch.from_numpy(random_bytes(*faces3d.GRID.sizes, 64, 64))
     torch.save(faces, root / "basel_face_renders.pth", _use_new_zipfile_serialization=not legacy)
     return faces
+
+
+def shapes3d_arrays() -> dict[str, np.ndarray]:
+    """Images that are all different, and labels in the factors' own units, as published."""
+    sizes = shapes3d.GRID.sizes
+    units = [(0, 0.9, 10), (0, 0.9, 10), (0, 0.9, 10), (0.75, 1.25, 8), (0, 3, 4), (-30, 30, 15)]
+    values = [np.linspace(*unit)[:size] for unit, size in zip(units, sizes, strict=True)]
+    labels = np.stack(np.meshgrid(*values, indexing="ij"), axis=-1).reshape(-1, len(sizes))
+    return {"images": random_bytes(len(labels), 64, 64, 3), "labels": labels}
+
+
+def write_shapes3d(root: Path, chunks: tuple[int, ...] | None = (25, 32, 32, 1), **changed: np.ndarray) -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    arrays = shapes3d_arrays() | changed
+    file = root / "3dshapes.h5"
+    with h5py.File(file, "w") as opened:
+        packed = {} if chunks is None else {"chunks": chunks, "compression": "gzip", "compression_opts": 1}
+        opened.create_dataset("images", data=arrays["images"], **packed)
+        opened.create_dataset("labels", data=arrays["labels"])
+    return file
+
+
+def mpi3d_images() -> np.ndarray:
+    """Images that are all different, [N, 64, 64, 3]."""
+    return random_bytes(len(mpi3d.GRID), 64, 64, 3)
+
+
+def write_mpi3d(root: Path, version: str = "toy", images: np.ndarray | None = None, *, packed: bool = True) -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    file = root / f"mpi3d_{version}.npz"
+    (np.savez_compressed if packed else np.savez)(file, images=mpi3d_images() if images is None else images)
+    return file
 
 
 def car(seed: int) -> np.ndarray:

@@ -4,13 +4,18 @@ Shapes: N examples; B chosen ones; P pixels; H, W height and width; V words; E c
 """
 
 import math
+import os
+import weakref
 from functools import cache
+from pathlib import Path
 from typing import Protocol, Self
 
 import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
+
+from hfvae_runner.errors import DataError
 
 _PIECE = 4096
 
@@ -29,6 +34,10 @@ class Examples(Protocol):
     @property
     def device(self) -> torch.device: ...
 
+    @property
+    def nbytes(self) -> int:
+        """The bytes that they take on a device."""
+
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: Tensor, /) -> Tensor: ...
@@ -41,16 +50,61 @@ def take(x: Examples, index: Tensor) -> Examples:
     return x.take(index) if isinstance(x, PackedBits | SparseCounts | Rows) else x[index]
 
 
-class Rows:
-    """Some rows of a tensor that is not copied, such as one that is mapped from a file."""
+class ArrayFile:
+    """An array in a file, of which chosen rows are read.
 
-    def __init__(self, x: Tensor, rows: Tensor) -> None:
+    A memory map would do the same, but Linux counts up to 2 MiB around each row that is read as memory of the process,
+    which would grow to the size of the file.
+    """
+
+    def __init__(self, path: Path, start: int, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+        """
+        Args:
+            path: the file, which stays open.
+            start: where the array begins, in bytes.
+            shape: (M, *); row follows row.
+            dtype: of its numbers.
+        """
+        self.shape, self.dtype = shape, dtype
+        self.itemsize = torch.empty(0, dtype=dtype).element_size()
+        self._path, self._start = path, start
+        self._descriptor = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def read(self, rows: Tensor) -> Tensor:
+        """Return the chosen rows, int64 [B] -> [B, *].
+
+        Raises:
+            DataError: the file is shorter than the array.
+        """
+        found = torch.empty(len(rows), *self.shape[1:], dtype=self.dtype)
+        size = math.prod(self.shape[1:]) * self.itemsize
+        content = found.numpy().reshape(-1).view(np.uint8).data
+        starts = [self._start + row * size for row in rows.tolist()]
+        # A disk reads many rows at once faster than one after the other; macOS cannot be told.
+        for start in starts if hasattr(os, "posix_fadvise") else ():
+            os.posix_fadvise(self._descriptor, start, size, os.POSIX_FADV_WILLNEED)
+        for place, start in enumerate(starts):
+            # By a given offset, so that threads and processes that share the file do not disturb each other.
+            got = os.preadv(self._descriptor, [content[place * size : (place + 1) * size]], start)
+            if got != size:
+                raise DataError(f"{self._path} has been cut off; expected {len(self):,} examples: remove it")
+        return found
+
+
+class Rows:
+    """Some rows of a tensor or of a file, which are not copied."""
+
+    def __init__(self, x: Tensor | ArrayFile, rows: Tensor | None = None) -> None:
         """
         Args:
             x: [M, *].
-            rows: int64 [N], from 0 to M − 1.
+            rows: int64 [N], from 0 to M − 1; None for all.
         """
-        self._x, self._rows = x, rows
+        self._x, self._rows = x, torch.arange(len(x)) if rows is None else rows
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -58,15 +112,26 @@ class Rows:
         return (len(self._rows), *self._x.shape[1:])
 
     @property
+    def dtype(self) -> torch.dtype:
+        return self._x.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the rows, read or not."""
+        return math.prod(self.shape) * self._x.itemsize
+
+    @property
     def device(self) -> torch.device:
-        return self._x.device
+        return self._rows.device
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, index: Tensor) -> Tensor:
         """Return the chosen rows, [B, *]."""
-        return self._x[self._rows[index]]
+        rows = self._rows[index]
+        # Copies whole rows; x[rows] copies them number by number and takes ten times as long.
+        return self._x.index_select(0, rows) if isinstance(self._x, Tensor) else self._x.read(rows)
 
     def take(self, index: Tensor) -> Self:
         """Return the chosen rows, not copied."""
@@ -112,6 +177,11 @@ class PackedBits:
     @property
     def device(self) -> torch.device:
         return self.packed.device
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the packed images."""
+        return self.packed.nbytes
 
     def __len__(self) -> int:
         return len(self.packed)
@@ -170,6 +240,11 @@ class SparseCounts:
     @property
     def device(self) -> torch.device:
         return self.counts.device
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of the compressed rows."""
+        return self.starts.nbytes + self.columns.nbytes + self.counts.nbytes
 
     def __len__(self) -> int:
         return len(self.starts) - 1

@@ -1,4 +1,4 @@
-"""Data sets of images, one for each cell of a grid of factors, converted once from many published files."""
+"""Data sets of images, one for each cell of a grid of factors, converted once from published files."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 
 from hfvae_runner.data._cache import cached, checksum
 from hfvae_runner.data._dataset import Dataset, Split, without_split
-from hfvae_runner.data._images import mapped, save_array
+from hfvae_runner.data._images import on_disk, save_array
 from hfvae_runner.data.factors import Grid
 
 
@@ -22,8 +22,11 @@ def converted_grid(
     image_shape: tuple[int, int, int],
     grid: Grid,
     n: int | None,
+    *,
+    label: str | None = None,
+    label_names: tuple[str, ...] | None = None,
 ) -> Dataset:
-    """Return the data set of the grid's images, mapped from the converted copy, which is written if there is none.
+    """Return the data set of the grid's images, read from the converted copy, which is written if there is none.
 
     Args:
         root: ``data_root``.
@@ -34,6 +37,8 @@ def converted_grid(
         image_shape: (C, S, S).
         grid: whose cells the images are.
         n: ``dataset.subset``.
+        label: the factor that is the label; None for no labels.
+        label_names: one name a class.
 
     Raises:
         ConfigError: n is not a number of examples.
@@ -42,4 +47,7 @@ def converted_grid(
     shape = (len(grid), *image_shape)
     build = partial(save_array, shape=shape, pieces=pieces)
     path = cached(root, f"{name}.npy", [checksum(root, files), *key], build, size=math.prod(shape))
-    return without_split(Split(mapped(path, shape), factors=grid.cells()), "unit_interval", grid, n)
+    factors = grid.cells()
+    labels = None if label is None else factors[:, grid.names.index(label)].long()
+    everything = Split(on_disk(path, shape), labels=labels, factors=factors)
+    return without_split(everything, "unit_interval", grid, n, label_names=label_names)

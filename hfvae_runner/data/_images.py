@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from hfvae_runner.data._examples import ArrayFile, Rows
 from hfvae_runner.errors import ConfigError, DataError
 
 _BATCH = 512
@@ -109,13 +110,29 @@ def mapped(path: Path, shape: tuple[int, ...], dtype: DTypeLike = np.uint8) -> T
     Raises:
         DataError: the file does not hold one of this shape.
     """
+    return torch.from_numpy(_opened(path, shape, dtype))
+
+
+def on_disk(path: Path, shape: tuple[int, ...], dtype: DTypeLike = np.uint8) -> Rows:
+    """Return an array's rows, of bytes unless ``dtype`` says otherwise, which are read when they are chosen.
+
+    Raises:
+        DataError: the file does not hold an array of this shape.
+    """
+    array = _opened(path, shape, dtype)
+    tensor = torch.from_numpy(array)
+    # Windows cannot read at an offset; there, the rows are those of a memory map.
+    return Rows(ArrayFile(path, array.offset, shape, tensor.dtype) if hasattr(os, "preadv") else tensor)
+
+
+def _opened(path: Path, shape: tuple[int, ...], dtype: DTypeLike) -> np.memmap:
     kind = "bytes" if dtype == np.uint8 else np.dtype(dtype)
     expected = f"expected {kind} of shape {shape}: remove it, it will be made again"
     try:
         # Mapped for changes that are not written back: torch has no tensors that cannot be written to.
-        array = np.load(path, mmap_mode="c", allow_pickle=False)
+        array: np.memmap = np.load(path, mmap_mode="c", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise DataError(f"{path} is malformed ({error}); {expected}") from None
     if array.shape != shape or array.dtype != dtype:
         raise DataError(f"{path} holds {array.dtype} of shape {array.shape}; {expected}")
-    return torch.from_numpy(array)
+    return array

@@ -46,7 +46,7 @@ class Own:
     """
 
     where: str
-    x: Tensor
+    x: Rows
     values: Values
     labels: NDArray[np.generic] | None = None
     factors: NDArray[np.floating] | None = None
@@ -90,7 +90,7 @@ def dataset_of(
     labels, names = _labels(parts)
     known, factors, notes = _factors(parts, factor_bins)
     train, *rest = [
-        Split(Rows(each.x, torch.arange(len(each.x))), of_labels, classes, magnitudes=magnitudes)
+        Split(each.x, of_labels, classes, magnitudes=magnitudes)
         for each, of_labels, (classes, magnitudes) in zip(parts, labels, known, strict=True)
     ]
     if test is None:
@@ -127,7 +127,7 @@ def _check_alike(own: Own, test: Own) -> None:
         raise DataError(f"{test.where} and {own.where} do not have the same labels and factors; expected them to")
 
 
-def _kind(x: Tensor) -> str:
+def _kind(x: Rows) -> str:
     return f"{list(x.shape[1:])} of type {str(x.dtype).removeprefix('torch.')}"
 
 

@@ -22,7 +22,8 @@ from hfvae_runner.config.factor_classes import FACTOR_BINS
 from hfvae_runner.config.validation import Count, Text, holding
 from hfvae_runner.data._cache import cached, checksum
 from hfvae_runner.data._dataset import Dataset, resized
-from hfvae_runner.data._images import mapped, pixels, save_array
+from hfvae_runner.data._examples import Rows
+from hfvae_runner.data._images import on_disk, pixels, save_array
 from hfvae_runner.data._own import Bins, Own, SplitSeed, TestShare, dataset_of, refuse_bad_values
 from hfvae_runner.errors import ConfigError, DataError, nearest
 
@@ -52,7 +53,7 @@ def arrays(
 ) -> Dataset:
     """Images [C, S, S], or vectors [D], from a file of arrays.
 
-    Images are converted once and then mapped from the disk, so that they need not fit in memory.
+    Images are converted once and then read from the disk, so that they need not fit in memory.
 
     Args:
         file: ``.npz``, ``.h5`` or ``.hdf5``.
@@ -209,7 +210,7 @@ def _read(path: Path, place: Path, image_size: int | None) -> Own:
         data = archive.array(kinds[0])
         digest = checksum(place, [path])
         if kinds[0] == _VECTORS:
-            return Own(str(path), _vectors(data, str(path)), "real", digest=digest, **_about(path, known))
+            return Own(str(path), Rows(_vectors(data, str(path))), "real", digest=digest, **_about(path, known))
         x = _images(data, path, place, image_size, digest)
         return Own(str(path), x, "unit_interval", digest=digest, **_about(path, known))
 
@@ -263,8 +264,8 @@ def _vectors(array: _Array, where: str) -> torch.Tensor:
     return torch.from_numpy(values)
 
 
-def _images(array: _Array, path: Path, place: Path, image_size: int | None, digest: str) -> torch.Tensor:
-    """Return the images [N, C, S, S], converted once and mapped from the disk."""
+def _images(array: _Array, path: Path, place: Path, image_size: int | None, digest: str) -> Rows:
+    """Return the images [N, C, S, S], converted once and read from the disk."""
     if array.dtype.kind not in "uf" or (array.dtype.kind == "u" and array.dtype != np.uint8):
         raise DataError(f"images of type {array.dtype}; expected uint8, or floats from 0 to 1")
     axes, (channels, height, width) = _layout(array.shape)
@@ -276,7 +277,7 @@ def _images(array: _Array, path: Path, place: Path, image_size: int | None, dige
     rows = max(1, _PIECE // max(1, channels * height * width * array.dtype.itemsize))
     build = partial(_convert, array, axes, shape, kind, rows)
     size = int(np.prod(shape)) * kind.itemsize
-    return mapped(cached(place, "arrays.npy", [digest, path.suffix, side, _VERSION], build, size=size), shape, kind)
+    return on_disk(cached(place, "arrays.npy", [digest, path.suffix, side, _VERSION], build, size=size), shape, kind)
 
 
 def _layout(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, int, int]]:

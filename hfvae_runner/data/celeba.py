@@ -11,7 +11,7 @@ from torchvision.datasets import CelebA
 from hfvae_runner.data._cache import cached, checksum
 from hfvae_runner.data._dataset import Dataset, Split, reduced
 from hfvae_runner.data._fetch import RemoteFile, ensure, google_drive
-from hfvae_runner.data._images import data_root, files_in, in_batches, mapped, pixels, read_image, save_array
+from hfvae_runner.data._images import data_root, files_in, in_batches, mapped, on_disk, pixels, read_image, save_array
 from hfvae_runner.errors import DataError
 
 IMAGES = 202_599
@@ -59,12 +59,11 @@ def celeba(*, root: str, image_size: int | None, crop: int, download: bool, subs
     build = partial(_convert, files, *texts, side=side, crop=crop)
     made = cached(folder, "celeba", key, build, size=IMAGES * (3 * side * side + 41))
     names = tuple((made / "names.txt").read_text(encoding="ascii").split())
-    images = mapped(made / "images.npy", (IMAGES, 3, side, side))
+    images = on_disk(made / "images.npy", (IMAGES, 3, side, side))
     attributes = mapped(made / "attributes.npy", (IMAGES, len(names))).bool()
     sizes = torch.bincount(mapped(made / "parts.npy", (IMAGES,)).long(), minlength=3).tolist()
-    train, validation, test = (
-        Split(x, attributes=known) for x, known in zip(images.split(sizes), attributes.split(sizes), strict=True)
-    )
+    everything = Split(images, attributes=attributes)
+    train, validation, test = (everything.take(rows) for rows in torch.arange(IMAGES).split(sizes))
     notes = {"validation": f"the {len(validation):,} images of the published validation part are not used"}
     dataset = Dataset(train, test, "unit_interval", attribute_names=names, notes=notes)
     return reduced(dataset, subset)

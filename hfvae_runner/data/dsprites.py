@@ -1,12 +1,9 @@
 """dSprites: 737,280 binary pictures of a square, an ellipse or a heart, one for each cell of a grid."""
 
-import zipfile
-import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 
@@ -16,6 +13,7 @@ from hfvae_runner.data._examples import PackedBits
 from hfvae_runner.data._fetch import RemoteFile, ensure
 from hfvae_runner.data._images import data_root, mapped, save_array
 from hfvae_runner.data._places import places
+from hfvae_runner.data._published_arrays import DAMAGE, hdf5_pieces, npz_pieces
 from hfvae_runner.data.factors import Grid
 from hfvae_runner.errors import ConfigError, DataError
 
@@ -35,7 +33,6 @@ _SIDE = 64
 _BYTES = _SIDE * _SIDE // 8
 # What the .hdf5 file keeps together: any other number would decompress its chunks several times.
 _PIECE = 23_040
-_DAMAGE = (OSError, KeyError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def dsprites(*, root: str, image_size: int | None, download: bool, subset: int | None = None) -> Dataset:
@@ -83,16 +80,17 @@ def _packed(file: Path) -> Iterator[np.ndarray]:
 
     The entry ``metadata``, which holds Python objects, is never read.
     """
-    pieces, classes_key = (_npz, "latents_classes") if file.suffix == ".npz" else (_hdf5, "latents/classes")
+    n = len(GRID)
+    pieces, key = (npz_pieces, "latents_classes") if file.suffix == ".npz" else (hdf5_pieces, "latents/classes")
     start = 0
     try:
         for images, classes in zip(
-            pieces(file, "imgs", (_SIDE, _SIDE), "u1"), pieces(file, classes_key, (6,), "i8"), strict=True
+            pieces(file, "imgs", (n, _SIDE, _SIDE), "u1", _PIECE), pieces(file, key, (n, 6), "i8", _PIECE), strict=True
         ):
             _check(file, start, images, classes)
             yield np.packbits(images.reshape(len(images), -1), axis=1)
             start += len(images)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         what = " ".join(str(error).split())
         raise DataError(f"{file} is malformed ({what}); expected dSprites as published: fetch it again") from None
 
@@ -109,39 +107,3 @@ def _check(file: Path, start: int, images: np.ndarray, classes: np.ndarray) -> N
             f"{file}: example {start + i} has the latent classes {classes[i].tolist()}; expected "
             f"{[0, *expected[i].tolist()]}, the last factor varying fastest"
         )
-
-
-def _npz(file: Path, key: str, tail: tuple[int, ...], dtype: str) -> Iterator[np.ndarray]:
-    """Yield an array of a .npz file, [n, *tail] at a time: ``numpy.load`` would unpack all of its 3 GB at once."""
-    with zipfile.ZipFile(file) as archive, archive.open(f"{key}.npy") as stream:
-        version = np.lib.format.read_magic(stream)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran_order, found = read_header(stream)
-        _expect(file, key, tail, dtype, shape, found)
-        if fortran_order:
-            raise DataError(f"{file}: {key} is stored column by column; expected row by row")
-        row = int(np.prod(tail)) * found.itemsize
-        for start in range(0, len(GRID), _PIECE):
-            rows = min(_PIECE, len(GRID) - start)
-            content = stream.read(rows * row)
-            yield np.frombuffer(content, found).reshape(rows, *tail)
-        # Reading past the end has the archive compare its checksum.
-        if stream.read(1):
-            raise DataError(f"{file}: {key} has more bytes than {len(GRID)} examples")
-
-
-def _hdf5(file: Path, key: str, tail: tuple[int, ...], dtype: str) -> Iterator[np.ndarray]:
-    """Yield an array of an .hdf5 file, [n, *tail] at a time."""
-    with h5py.File(file, "r") as opened:
-        array = opened[key]
-        if not isinstance(array, h5py.Dataset) or array.is_virtual or array.external:
-            raise DataError(f"{file}: {key} is a {type(array).__name__} with its data elsewhere; expected an array")
-        _expect(file, key, tail, dtype, array.shape, array.dtype)
-        for start in range(0, len(GRID), _PIECE):
-            yield array[start : start + _PIECE]
-
-
-def _expect(file: Path, key: str, tail: tuple[int, ...], dtype: str, shape: object, found: np.dtype) -> None:
-    if shape != (len(GRID), *tail) or found != np.dtype(dtype):
-        expected = f"{np.dtype(dtype)} of shape {(len(GRID), *tail)}"
-        raise DataError(f"{file}: {key} is {found} of shape {shape}; expected {expected}")

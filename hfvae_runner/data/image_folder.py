@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from hfvae_runner.config.validation import WHOLE, Count, Text, expected, holding
 from hfvae_runner.data._cache import cached, checksum
 from hfvae_runner.data._dataset import Dataset
-from hfvae_runner.data._images import DAMAGE, in_batches, mapped, pixels, save_array
+from hfvae_runner.data._images import DAMAGE, in_batches, on_disk, pixels, save_array
 from hfvae_runner.data._own import Own, SplitSeed, TestShare, dataset_of, refuse_bad_values
 from hfvae_runner.errors import ConfigError, DataError
 
@@ -39,7 +39,7 @@ def image_folder(
 ) -> Dataset:
     """Images [C, S, S]: the square in the middle of each, resized with antialiasing.
 
-    They are converted once and then mapped from the disk, so that they need not fit in memory. An image is turned as
+    They are converted once and then read from the disk, so that they need not fit in memory. An image is turned as
     its EXIF tag says; what is transparent becomes white; of sixteen bits the upper eight count; of an animation the
     first picture. Files and folders whose names start with a dot are left out, and so are files of other kinds.
 
@@ -81,7 +81,7 @@ def _read(folder: Path, place: Path, side: int, channels: int) -> Own:
     build = partial(_convert, files, shape)
     path = cached(place, "image_folder.npy", [digest, side, channels, _VERSION], build, size=int(np.prod(shape)))
     several = labels is not None and len(np.unique(labels)) > 1
-    return Own(str(folder), mapped(path, shape), "unit_interval", labels if several else None, digest=digest)
+    return Own(str(folder), on_disk(path, shape), "unit_interval", labels if several else None, digest=digest)
 
 
 def _files(folder: Path) -> list[Path]:

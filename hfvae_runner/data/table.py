@@ -15,6 +15,7 @@ from hfvae_runner.config.factor_classes import FACTOR_BINS
 from hfvae_runner.config.validation import Count, Flag, Text, expected, holding
 from hfvae_runner.data._cache import checksum
 from hfvae_runner.data._dataset import Dataset
+from hfvae_runner.data._examples import Rows
 from hfvae_runner.data._own import Bins, Own, SplitSeed, TestShare, dataset_of, refuse_bad_values
 from hfvae_runner.errors import ConfigError, DataError, nearest
 
@@ -71,7 +72,7 @@ def table(
         parts.append(
             Own(
                 str(path),
-                torch.from_numpy(_values(frame, path, columns)),
+                Rows(torch.from_numpy(_values(frame, path, columns))),
                 "real",
                 labels=None if label is None else _label(frame, path, label),
                 factors=np.stack(numbers, axis=1) if factors else None,
@@ -155,7 +156,8 @@ def _check_columns(frame: pd.DataFrame, path: Path, names: Sequence[str]) -> Non
 
 
 def _refuse_constant(own: Own, columns: Sequence[str]) -> None:
-    alike = (own.x == own.x[0]).all(0) if len(own.x) > 1 else torch.zeros(len(columns))
+    x = own.x[torch.arange(len(own.x))]
+    alike = (x == x[0]).all(0) if len(x) > 1 else torch.zeros(len(columns))
     if constant := [name for name, each in zip(columns, alike.tolist(), strict=True) if each]:
         raise DataError(
             f"{own.where}: there is one value only in {_listed(constant)}, which cannot be standardised; expected "

@@ -36,9 +36,10 @@ from hfvae_runner.storage import run_folder
 from hfvae_runner.storage.run_folder import LAST
 from hfvae_runner.trackers import Tracking
 from hfvae_runner.training import graph, step
+from hfvae_runner.training.ahead import CudaTransfer
 from hfvae_runner.training.batches import Batches
 from hfvae_runner.training.checkpoint import initialise, restore_model
-from hfvae_runner.training.memory import explained_exhaustion
+from hfvae_runner.training.memory import explained_exhaustion, holds
 from hfvae_runner.training.preload import import_ahead
 from hfvae_runner.training.run import Run
 from hfvae_runner.training.seeds import derived
@@ -97,8 +98,10 @@ def assemble(config: Config) -> Run:
     weighed = _objective(config, latents, supervised=block is not None).to(device)
     averaging = _averaging(config, dataset, latents)
     given = None if labels is None else labels.to(device)
-    x, weights = dataset.train.x.to(device), dataset.train.weights
-    batches = Batches(x, config.batch_size, config.seed, given, weights, dataset.partners)
+    # A set that the device cannot hold stays where it is, and its batches are copied.
+    held = holds(device, dataset.train.x.nbytes)
+    x, transfer = (dataset.train.x.to(device), None) if held else (dataset.train.x, CudaTransfer(device))
+    batches = Batches(x, config.batch_size, config.seed, given, dataset.train.weights, dataset.partners, transfer)
     total = config.steps if config.steps is not None else (config.epochs or 0) * batches.steps_per_epoch
     model = model.to(device)
     return Run(config, dataset, model, weighed, batches, metrics, trackers, device, total, block, averaging)

@@ -99,9 +99,9 @@ def run_stacked(runs: Sequence[tuple[Config, Path]], ended: Ended) -> None:
 
 
 def _share_data(first: "_Job", job: "_Job") -> None:
-    """Make both jobs use one copy of the training set on the device."""
+    """Make both jobs use one copy of the training set."""
     if first.member is not None and job.member is not None and first.member.run.dataset is job.member.run.dataset:
-        job.member.run.batches.x = first.member.run.batches.x
+        job.member.run.batches.share(first.member.run.batches)
 
 
 class _Job:

@@ -207,6 +207,9 @@ def initial_state(run: Run) -> State:
 def _log_start(run: Run, state: State, folder: Path) -> None:
     choices = " ".join(f"{group}={choice}" for group, choice in run.config.choices.items())
     logger.info("%s on %s: step %d to %d, %s", choices, run.device, state.step, run.total_steps, folder)
+    if run.batches.ahead:
+        size = run.batches.x.nbytes / 1e9
+        logger.info("the training set of %.1f GB stays on the CPU, too large for the device: batches are copied", size)
     if state.initialised is not None and state.step == 0:
         taken, left = (cast(Sequence[str], state.initialised[key]) for key in ("taken", "left"))
         said = "all" if not left else f"{len(taken)}; new are {', '.join(left)}"

@@ -1,4 +1,4 @@
-"""Batches of a data set on the training device, in an order that depends on (seed, epoch) only.
+"""Batches on the training device, in an order that depends on (seed, epoch) only.
 
 Shapes: N training examples; B batch; * the shape of one example.
 """
@@ -10,6 +10,7 @@ from hfvae_runner.data import Examples
 from hfvae_runner.data.pairs import Partners
 from hfvae_runner.data.sampling import draws
 from hfvae_runner.errors import ConfigError
+from hfvae_runner.training.ahead import Ahead, Transfer
 from hfvae_runner.training.seeds import derived
 
 
@@ -32,15 +33,18 @@ class Batches:
         labels: Tensor | None = None,
         weights: Tensor | None = None,
         partners: Partners | None = None,
+        transfer: Transfer | None = None,
     ) -> None:
         """
         Args:
-            x: [N, *], on the training device, as stored (uint8 images stay uint8).
+            x: [N, *], as stored (uint8 images stay uint8); on the training device, or on the CPU if there is a
+                transfer.
             batch_size: B.
             seed: the run's seed.
-            labels: [N], on the same device; None if training needs no labels.
+            labels: [N], on the training device; None if training needs no labels.
             weights: [N] float64, on the CPU: the examples are drawn in proportion to them; None for equal weights.
             partners: draws the second examples of pairs; None for single examples.
+            transfer: copies batches from the CPU to the training device, ahead of their steps; None if x is there.
 
         Raises:
             ConfigError: B is larger than N, or odd with partners.
@@ -51,29 +55,48 @@ class Batches:
             )
         if partners is not None and batch_size % 2:
             raise ConfigError(f"batch_size={batch_size}: dataset.pairs makes pairs of it; expected an even number")
-        self.x = x
         self.labels = labels
         self.weights = weights
         self.partners = partners
         self.batch_size = batch_size
         self.seed = seed
-        self._epoch = -1
-        self._order = torch.empty(0, dtype=torch.int64)
+        self._read_from(x, transfer)
+
+    @property
+    def ahead(self) -> bool:
+        """Whether batches are gathered on the CPU and copied ahead of their steps."""
+        return self._transfer is not None
 
     @property
     def steps_per_epoch(self) -> int:
         """The number of batches per epoch, N // B."""
         return len(self.x) // self.batch_size
 
+    def share(self, other: "Batches") -> None:
+        """Read from the examples of ``other``, which are the same, instead of a second copy on the device."""
+        self._read_from(other.x, other._transfer)
+
     def at(self, step: int) -> tuple[Tensor, Tensor | None]:
         """Return the batch of step ``step`` (from 0): examples [B, *] as stored, and labels [B] or None."""
+        x, chosen = self._chosen(step) if self._ahead is None else self._ahead.at(step)
+        return x, None if self.labels is None else self.labels[chosen]
+
+    def _read_from(self, x: Examples, transfer: Transfer | None) -> None:
+        self.x = x
+        self._transfer = transfer
+        self._ahead = None if transfer is None else Ahead(self._chosen, transfer)
+        self._epoch = -1
+        self._order = torch.empty(0, dtype=torch.int64)
+
+    def _chosen(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return a step's examples [B, *] and their numbers [B], where the data lie."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             # Drawn on the CPU, so that every device sees the same order.
             self._order = self._drawn(epoch).to(self.x.device, non_blocking=True)
             self._epoch = epoch
         chosen = self._order[place * self.batch_size : (place + 1) * self.batch_size]
-        return self.x[chosen], None if self.labels is None else self.labels[chosen]
+        return self.x[chosen], chosen
 
     def _drawn(self, epoch: int) -> Tensor:
         """Return the examples of an epoch, batch by batch, int64 [N] or fewer."""

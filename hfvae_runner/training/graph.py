@@ -52,7 +52,9 @@ class CudaRecorder:
     def record(self, work: Callable[[], Outcome]) -> tuple[Callable[[], None], Outcome]:
         graph = torch.cuda.CUDAGraph()
         # The stream's context is the outer one, so that it is left even if the end of the capture raises an error.
-        with torch.cuda.stream(self._stream), torch.cuda.graph(graph, stream=self._stream):
+        # thread_local: another thread may copy the next batches meanwhile (training.ahead).
+        recording = torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local")
+        with torch.cuda.stream(self._stream), recording:
             results = work()
         return graph.replay, results
 

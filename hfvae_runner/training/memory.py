@@ -16,6 +16,8 @@ from hfvae_runner.errors import ConfigError
 _COPIES, _AMSGRAD = 4, 1
 # In the backward pass, temporary gradients take about as much memory as the tensors that the forward pass has saved.
 _FORWARD_AND_BACKWARD = 2
+# Of the free memory, how much a training set may take; the rest is for the model, the steps and the evaluation.
+_SHARE_OF_DATA = 0.5
 _VERSION_1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat", "total_inactive_file")
 _VERSION_2 = ("memory.max", "memory.current", "memory.stat", "inactive_file")
 # torch has an exception class for GPUs only; on the CPU it raises a RuntimeError that contains one of these texts.
@@ -68,6 +70,11 @@ def step_bytes(
     activations = sum(size for pointer, size in kept.items() if pointer not in own)
     del held
     return (_COPIES + _AMSGRAD * amsgrad) * sum(own.values()) + _FORWARD_AND_BACKWARD * activations
+
+
+def holds(device: torch.device, size: int) -> bool:
+    """Return whether a training set of ``size`` bytes on the CPU is to be copied to the device as a whole."""
+    return device.type == "cpu" or size <= _SHARE_OF_DATA * free_bytes(device)
 
 
 def free_bytes(device: torch.device, root: Path = Path("/")) -> int:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_cost import published, write_idx
+from data_cost import published
 
+from _bench.data_files import write_idx
 from hfvae_runner.config import schema
 from hfvae_runner.config.schema import Config
 from hfvae_runner.launch.composition import composed, quoted

@@ -1,3 +1,7 @@
+import os
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +11,8 @@ from scipy.sparse import csr_matrix
 
 from hfvae_runner.data import Examples, PackedBits, SparseCounts
 from hfvae_runner.data._examples import Rows, take
+from hfvae_runner.data._images import on_disk, save_array
+from hfvae_runner.errors import DataError
 
 SHAPES = st.tuples(st.integers(1, 9), st.integers(1, 3), st.integers(1, 9), st.integers(1, 9))
 SEEDS = st.integers(0, 2**31)
@@ -41,6 +47,7 @@ def test_unpacked_bits_are_the_images(shape: tuple[int, ...], seed: int) -> None
 def test_an_image_takes_an_eighth() -> None:
     packed = PackedBits.pack(binary((5, 1, 64, 64), 0))
     assert packed.packed.shape == (5, 512)
+    assert packed.nbytes == 5 * 512
     assert packed.packed.dtype == torch.uint8
 
 
@@ -116,6 +123,51 @@ def test_rows_of_a_tensor_are_not_copied() -> None:
     assert rows.to(torch.device("cpu")) is rows
     x[7] = 0
     assert rows[torch.tensor([0])].sum() == 0
+
+
+def test_rows_know_their_size() -> None:
+    rows = Rows(torch.zeros(10, 2, 3, dtype=torch.float32))
+    assert (rows.nbytes, rows.dtype, len(rows)) == (240, torch.float32, 10)
+    assert rows.take(torch.tensor([3, 3, 1])).nbytes == 72
+
+
+@given(st.integers(1, 9), st.sampled_from([np.uint8, np.float32]), SEEDS)
+def test_rows_of_a_file_are_those_of_the_array(n: int, dtype: type, seed: int) -> None:
+    array = np.random.default_rng(seed).integers(0, 256, (n, 2, 3)).astype(dtype)
+    index = chosen(n, seed)
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(Path(folder) / "a.npy", array)
+        rows = on_disk(Path(folder) / "a.npy", array.shape, dtype)
+        here = Rows(torch.from_numpy(array))
+        assert (rows.shape, rows.dtype, rows.nbytes) == (here.shape, here.dtype, here.nbytes)
+        for one, other in ((rows, here), (take(rows, index), take(here, index))):
+            assert torch.equal(one[index], other[index])
+            assert one[index[:0]].shape == (0, 2, 3)
+
+
+def test_what_has_been_read_of_a_file_is_not_held(tmp_path: Path) -> None:
+    status = Path("/proc/self/status")
+    if not status.exists():
+        pytest.skip("the system does not tell how much memory a process has")
+
+    def resident() -> int:
+        return next(int(line.split()[1]) << 10 for line in status.read_text().splitlines() if "VmRSS" in line)
+
+    save_array(tmp_path / "a.npy", (8000, 1 << 14), (np.full((1000, 1 << 14), k, np.uint8) for k in range(8)))
+    rows = on_disk(tmp_path / "a.npy", (8000, 1 << 14))
+    before = resident()
+    seen = [int(rows[index].sum(1)[0]) for index in torch.arange(8000).split(100)]
+    assert seen == [k << 14 for k in range(8) for _ in range(10)]
+    assert resident() - before < 1 << 25, "a quarter of the 131 MB"
+
+
+def test_a_file_that_is_cut_off_meanwhile_is_named(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((10, 100), np.uint8))
+    rows = on_disk(tmp_path / "a.npy", (10, 100))
+    os.truncate(tmp_path / "a.npy", 500)
+    assert rows[torch.tensor([0])].sum() == 0
+    with pytest.raises(DataError, match=r"a.npy has been cut off; expected 10 examples: remove it"):
+        rows[torch.tensor([0, 9])]
 
 
 def test_rows_are_copied_to_another_device_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
 def mnist(bench: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A made-up MNIST of 600 images, where none is at hand."""
     monkeypatch.setenv("HFVAE_DATA", str(tmp_path / "nothing"))
-    monkeypatch.setattr(sys.modules["data_cost"], "IDX", {"train": 600, "t10k": 100})
+    monkeypatch.setattr(sys.modules["_bench.data_files"], "IDX", {"train": 600, "t10k": 100})
 
 
 @pytest.mark.parametrize("name", SETTINGS)

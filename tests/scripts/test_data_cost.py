@@ -15,11 +15,20 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 
 from hfvae_runner.data import Dataset, SparseCounts, Split, _newsgroups, cars3d, celeba, chairs, dsprites, faces3d
+from hfvae_runner.data import mpi3d as mpi3d_module
 from hfvae_runner.data import newsgroups20 as newsgroups
+from hfvae_runner.data import shapes3d as shapes3d_module
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "data_cost.py"
 # No smaller than the data sets' batches, but for the cars, of which a file cannot be smaller.
-SIZES = {dsprites: (2, 3, 2, 14, 15), faces3d: (2, 8, 8, 16), cars3d: (2, 24, 4), chairs: (16, 2, 2)}
+SIZES = {
+    dsprites: (2, 3, 2, 14, 15),
+    faces3d: (2, 8, 8, 16),
+    cars3d: (2, 24, 4),
+    chairs: (16, 2, 2),
+    shapes3d_module: (1, 2, 2, 3, 4, 5),
+    mpi3d_module: (2, 6, 1, 1, 3, 2, 2),
+}
 
 
 @pytest.fixture
@@ -31,7 +40,8 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModuleTy
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "data_cost", module)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(module, "IDX", {"train": 600, "t10k": 100})
+    monkeypatch.setattr(module.data_files, "IDX", {"train": 600, "t10k": 100})
+    monkeypatch.setattr(module, "BATCHES_FOR", 0.0)
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     yield module
@@ -83,7 +93,7 @@ def test_synthetic_sets_stand_in_for_those_that_are_not_here(
     quick: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = tmp_path / "given"
-    quick.write_idx("MNIST", given)
+    quick.data_files.write_idx("MNIST", given)
     before = sorted(given.rglob("*"))
     assert quick.main(["mnist", "fashion_mnist", "--synthetic", "--data-root", str(given)]) == 0
     captured = capsys.readouterr()
@@ -127,7 +137,7 @@ def test_sets_that_are_not_here_are_listed_and_not_fetched(
 def test_malformed_files_are_a_line_and_do_not_keep_the_rest(
     quick: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    quick.write_idx("MNIST", tmp_path)
+    quick.data_files.write_idx("MNIST", tmp_path)
     (tmp_path / "MNIST" / "raw" / "t10k-labels-idx1-ubyte").write_bytes(b"")
     assert quick.main(["mnist", "cars3d", "--data-root", str(tmp_path)]) == 2
     captured = capsys.readouterr()
@@ -143,7 +153,7 @@ def test_a_full_disk_is_a_line(
     def full(root: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(quick, "WRITERS", {"faces3d": full})
+    monkeypatch.setattr(quick.data_files, "WRITERS", {"faces3d": full})
     assert quick.main(["faces3d", "--synthetic", "--data-root", str(tmp_path)]) == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith("error: faces3d could not be written to ")
@@ -168,7 +178,7 @@ def test_a_killed_process_is_a_line(
 def test_a_cold_start_has_the_published_files_and_no_converted_ones(script: ModuleType, tmp_path: Path) -> None:
     given, root = tmp_path / "given", tmp_path / "root"
     given.mkdir()
-    script.write_dsprites(given)
+    script.data_files.write_dsprites(given)
     before = script.measure("dsprites", given)
     assert list((given / "converted").glob("*.npy"))
     standing = script.published("dsprites", given)
@@ -182,7 +192,7 @@ def test_a_cold_start_has_the_published_files_and_no_converted_ones(script: Modu
 def test_the_files_of_a_set_may_lie_in_two_folders_but_none_may_be_missing(
     script: ModuleType, tmp_path: Path, user_folder: Path
 ) -> None:
-    script.write_idx("MNIST", tmp_path)
+    script.data_files.write_idx("MNIST", tmp_path)
     raw, in_cache = tmp_path / "MNIST" / "raw", user_folder / "data" / "MNIST" / "raw"
     names = sorted(f"MNIST/raw/{path.name}" for path in raw.iterdir())
     in_cache.mkdir(parents=True)
@@ -198,19 +208,23 @@ def test_the_files_of_a_set_may_lie_in_two_folders_but_none_may_be_missing(
 @pytest.mark.parametrize(
     ("name", "examples", "held"),
     [
-        # The images with int16 factors, and dSprites' labels; all of so few are the test split, too, without a copy.
+        # The images with int16 factors, and dSprites' labels; all of so few are the test split, too, without a copy. Of
+        # images in a file the number of each row.
         ("dsprites", "2,520", 2520 * (512 + 10 + 8)),
         ("faces3d", "2,048", 2048 * (4096 + 8)),
-        ("chairs", "64", 64 * (4096 + 6)),
+        ("chairs", "64", 64 * (6 + 8)),
         # With the validation part, which is not used.
-        ("celeba", "81 + 9", 100 * (3 * 4096 + 40)),
+        ("celeba", "81 + 9", 90 * (40 + 8)),
+        # Factors, the label, and the number of each row.
+        ("shapes3d", "240", 240 * (12 + 8 + 8)),
+        ("mpi3d", "144", 144 * (14 + 8 + 8)),
     ],
 )
 @pytest.mark.usefixtures("shrunk")
 def test_written_images_are_read_and_measured(
     script: ModuleType, name: str, examples: str, held: int, tmp_path: Path
 ) -> None:
-    script.WRITERS[name](tmp_path)
+    script.data_files.WRITERS[name](tmp_path)
     cost = script.measure(name, tmp_path)
     assert (cost.examples, cost.held) == (examples, held)
     assert cost.seconds > 0
@@ -219,33 +233,33 @@ def test_written_images_are_read_and_measured(
 @pytest.mark.parametrize(
     ("name", "held"),
     [
-        # Six factors of int16 beside an image, and the number of each row; a table's values, and its label.
-        ("arrays", 300 * (3 * 4096 + 12 + 8)),
-        ("image_folder", 300 * (3 * 4096 + 8 + 8)),
+        # Six factors of int16, and the number of each row; a table's values, and its label.
+        ("arrays", 300 * (12 + 8)),
+        ("image_folder", 300 * (8 + 8)),
         ("table", 300 * (51 * 4)),
     ],
 )
 def test_a_users_own_data_are_written_read_and_measured(
     script: ModuleType, name: str, held: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(script, "OWN_IMAGES", 300)
-    monkeypatch.setattr(script, "OWN_ROWS", 300)
+    monkeypatch.setattr(script.data_files, "OWN_IMAGES", 300)
+    monkeypatch.setattr(script.data_files, "OWN_ROWS", 300)
     assert script.published(name, tmp_path) is None
-    script.WRITERS[name](tmp_path)
+    script.data_files.WRITERS[name](tmp_path)
     cost = script.measure(name, tmp_path)
     assert (cost.examples, cost.held) == ("270 + 30", held)
 
 
 @pytest.mark.usefixtures("shrunk")
 def test_written_cars_are_read(script: ModuleType, tmp_path: Path) -> None:
-    script.write_cars3d(tmp_path)
+    script.data_files.write_cars3d(tmp_path)
     dataset = cars3d.cars3d(root=str(tmp_path), image_size=None, download=False)
-    assert script.held(dataset) == 192 * (3 * 4096 + 6)
+    assert script.held(dataset) == 192 * (6 + 8)
 
 
 @pytest.mark.usefixtures("shrunk")
 def test_written_sprites_move_right_and_down_as_their_factors_say(script: ModuleType, tmp_path: Path) -> None:
-    script.write_dsprites(tmp_path)
+    script.data_files.write_dsprites(tmp_path)
     train = dsprites.dsprites(root=str(tmp_path), image_size=None, download=False).train
     first, below, right = (train.x[torch.tensor([i])] for i in (0, 1, 15))
     assert torch.equal(below, first.roll(1, dims=2)) and not torch.equal(below, first)
@@ -255,7 +269,7 @@ def test_written_sprites_move_right_and_down_as_their_factors_say(script: Module
 def test_written_messages_are_read(script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (_newsgroups, newsgroups):
         monkeypatch.setattr(module, "MESSAGES", {"train": 100, "test": 40})
-    script.write_newsgroups20(tmp_path)
+    script.data_files.write_newsgroups20(tmp_path)
     dataset = newsgroups.newsgroups20(
         root=str(tmp_path),
         download=False,

@@ -8,6 +8,7 @@ import pytest
 from publisher import publishing
 
 import hfvae_runner.data.mnist
+import hfvae_runner.data.mpi3d
 from hfvae_runner.data._fetch import RemoteFile
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "fetch_data.py"
@@ -37,6 +38,24 @@ def test_the_files_are_fetched_and_named(
     assert captured.out == f"{tmp_path}/MNIST/a\n{tmp_path}/MNIST/b\n"
     assert captured.err == ""
     assert (tmp_path / "MNIST" / "b").read_bytes() == b"second"
+
+
+def test_one_version_is_fetched_alone(
+    main: Main, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with publishing() as publisher:
+        publisher.files = {"toy": b"first", "real": b"second"}
+        files = {name: RemoteFile(f"mpi3d_{name}.npz", (publisher.url(name),)) for name in publisher.files}
+        monkeypatch.setattr(hfvae_runner.data.mpi3d, "VERSIONS", files)
+        assert main(["mpi3d=real", "mpi3d=reel", "mnist=real", "--data-root", str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == f"{tmp_path}/mpi3d_real.npz\n"
+    assert not (tmp_path / "mpi3d_toy.npz").exists()
+    assert captured.err.splitlines() == [
+        "error: there is no version 'reel' of mpi3d; expected one of toy, real; did you mean 'real'?",
+        "error: there is no version 'real' of mnist; expected mnist alone",
+    ]
 
 
 def test_what_cannot_be_had_is_a_line_and_does_not_keep_the_rest(

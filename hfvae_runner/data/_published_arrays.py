@@ -1,0 +1,78 @@
+"""Reads the arrays of published ``.npz`` and HDF5 files in pieces, without unpacking a whole one.
+
+Shapes: N examples; n of them; * the shape of one.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from hfvae_runner.errors import DataError
+
+DAMAGE = (OSError, KeyError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What reading a damaged file raises, beside DataError."""
+
+
+def npz_pieces(file: Path, key: str, shape: tuple[int, ...], dtype: str, rows: int) -> Iterator[np.ndarray]:
+    """Yield an array of a ``.npz`` file, [n, *] at a time; nothing in it is unpickled.
+
+    Args:
+        file: the file.
+        key: the array's name.
+        shape: (N, *), which it must have.
+        dtype: its type.
+        rows: the largest n.
+
+    Raises:
+        DataError: it is another array.
+        Exception: one of ``DAMAGE``.
+    """
+    with zipfile.ZipFile(file) as archive, archive.open(f"{key}.npy") as stream:
+        version = np.lib.format.read_magic(stream)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        found_shape, fortran_order, found = read_header(stream)
+        _expect(file, key, shape, dtype, found_shape, found)
+        if fortran_order:
+            raise DataError(f"{file}: {key} is stored column by column; expected row by row")
+        row = int(np.prod(shape[1:])) * found.itemsize
+        for start in range(0, shape[0], rows):
+            count = min(rows, shape[0] - start)
+            yield np.frombuffer(stream.read(count * row), found).reshape(count, *shape[1:])
+        # Reading past the end has the archive compare its checksum.
+        if stream.read(1):
+            raise DataError(f"{file}: {key} has more bytes than {shape[0]} examples")
+
+
+def hdf5_pieces(file: Path, key: str, shape: tuple[int, ...], dtype: str, rows: int) -> Iterator[np.ndarray]:
+    """Yield an array of an HDF5 file, [n, *] at a time.
+
+    Args:
+        file: the file.
+        key: the array's name.
+        shape: (N, *), which it must have.
+        dtype: its type.
+        rows: the largest n. A number that the file's chunks divide has each of them decompressed once.
+
+    Raises:
+        DataError: it is another array, or is not stored in the file.
+        Exception: one of ``DAMAGE``.
+    """
+    with h5py.File(file, "r") as opened:
+        array = opened[key]
+        # A link, or an array that is stored elsewhere, may lead to any file.
+        linked = not isinstance(opened.get(key, getlink=True), h5py.HardLink)
+        if linked or not isinstance(array, h5py.Dataset) or array.is_virtual or array.external:
+            raise DataError(f"{file}: {key} is a {type(array).__name__} with its data elsewhere; expected an array")
+        _expect(file, key, shape, dtype, array.shape, array.dtype)
+        for start in range(0, shape[0], rows):
+            yield array[start : start + rows]
+
+
+def _expect(file: Path, key: str, shape: tuple[int, ...], dtype: str, found_shape: object, found: np.dtype) -> None:
+    if found_shape != shape or found != np.dtype(dtype):
+        expected = f"{np.dtype(dtype)} of shape {shape}"
+        raise DataError(f"{file}: {key} is {found} of shape {found_shape}; expected {expected}")
