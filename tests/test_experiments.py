@@ -120,8 +120,15 @@ def test_a_preset_says_where_it_is_from(experiment: str) -> None:
     header = lines[1 : lines.index("defaults:")]
     assert header
     assert all(line.startswith("# ") for line in header)
-    names = {"hfvae": "HFVAE", "beta": "β-TCVAE", "joint": "JointVAE", "isa": "ISA-VAE", "alpha": "Mathieu et al. 2019"}
-    names["control"] = "ControlVAE"
+    names = {
+        "hfvae": "HFVAE",
+        "beta": "β-TCVAE",
+        "joint": "JointVAE",
+        "isa": "ISA-VAE",
+        "alpha": "Mathieu et al. 2019",
+        "control": "ControlVAE",
+        "locatello": "Locatello et al. 2019",
+    }
     assert names[experiment.partition("_")[0]] in " ".join(line[2:] for line in header)
 
 
@@ -147,6 +154,7 @@ SETTINGS = {
     "alpha_beta_pinwheel": ("mlp_pinwheel", "gaussian", "mixture", 1e-3, 400),
     "alpha_beta_celeba_sparse": ("dcgan_celeba", "laplace", "sparse", 2e-4, 256),
     "control_vae_dsprites": ("conv_standard64", "bernoulli", "normal", 1e-4, 64),
+    "locatello_dip_vae_i": ("conv_standard64", "bernoulli", "normal", 1e-4, 64),
 }
 
 
@@ -155,6 +163,18 @@ def test_a_preset_wins_over_what_its_data_set_brings(experiment: str) -> None:
     config = published(experiment)
     chosen = tuple(config.choices[group] for group in ("model", "likelihood", "prior"))
     assert (*chosen, config.lr, config.batch_size) == SETTINGS[experiment]
+
+
+STUDY = [name for name in EXPERIMENTS if name.startswith("locatello_")]
+
+
+@pytest.mark.parametrize("dataset", ["cars3d", "dsprites_rendered"])
+def test_the_study_s_setting_holds_on_every_data_set(dataset: str) -> None:
+    for experiment in STUDY:
+        config = schema.parse(resolved(f"+experiment={experiment}", f"dataset={dataset}"))
+        assert config.choices["dataset"] == dataset and config.choices["model"] == "conv_standard64"
+        assert (config.steps, config.batch_size, config.lr) == (300_000, 64, 1e-4)
+    assert len(STUDY) == 6
 
 
 def test_the_optimisers_are_the_papers() -> None:

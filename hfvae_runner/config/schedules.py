@@ -8,9 +8,10 @@ In a config a schedule is a number, or one of::
     {stairs: [start, end, rise, every]}    `rise` closer to end at each multiple of `every` steps, then end
     {stairs: [start, end, rise, every, ramp]}    likewise, but each rise is spread over `ramp` steps
     {sum: [a, b, ...]}                     the sum of numbers and schedules
+    {product: [c, a]}                      a number times a number or schedule
     {negative: a}                          minus a number or schedule
 
-``sum`` and ``negative`` are for objectives with weights such as α + λ − 1.
+``sum``, ``product`` and ``negative`` are for objectives with weights such as α + λ − 1 or 10·λ.
 """
 
 import math
@@ -66,18 +67,18 @@ class Pieces:
 
 @dataclass(frozen=True)
 class Sum:
-    """The sum of several schedules with signs."""
+    """The weighted sum of several schedules."""
 
-    parts: tuple[tuple[int, Schedule], ...]
+    parts: tuple[tuple[float, Schedule], ...]
 
     def __call__(self, step: int) -> float:
         """Return the value at optimiser step ``step``."""
-        return sum(sign * part(step) for sign, part in self.parts)
+        return sum(weight * part(step) for weight, part in self.parts)
 
     @property
     def last_change(self) -> int:
         """The step from which the value is constant."""
-        return max(part.last_change for _sign, part in self.parts)
+        return max(part.last_change for _weight, part in self.parts)
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Stairs:
         return (whole + 1) * self.every + math.ceil((rises - whole) * self.ramp) - 1
 
 
-KINDS = ("linear", "cosine", "piecewise", "stairs", "sum", "negative")
+KINDS = ("linear", "cosine", "piecewise", "stairs", "sum", "product", "negative")
 CONTROL = "pi_control"
 """What is written like a schedule where a whole weight stands; see ``config.control``."""
 
@@ -141,6 +142,10 @@ def parse(value: object, where: str) -> Schedule:
         if not isinstance(arguments, Sequence) or isinstance(arguments, str) or not arguments:
             raise ConfigError(f"{where}: sum takes a list of numbers and schedules, not {arguments!r}")
         return Sum(tuple((1, parse(part, where)) for part in arguments))
+    if kind == "product":
+        if not isinstance(arguments, Sequence) or isinstance(arguments, str) or len(arguments) != 2:
+            raise ConfigError(f"{where}: product takes [number, schedule], not {arguments!r}")
+        return Sum(((_number(arguments[0], where), parse(arguments[1], where)),))
     if kind == "piecewise":
         return Pieces(_points(arguments, where))
     if kind == "stairs":

@@ -21,15 +21,26 @@ _LOOKS: Mapping[str, Mapping[str, Any]] = {
     _UNDEFINED: {"facecolor": "white", "edgecolor": style.MUTED, "hatch": "..."},
     NOT_TRIED: {"facecolor": "#EEEEEE", "edgecolor": style.FAINT},
 }
-_MAP = "viridis"
+_MAP, _SIGNED_MAP = "viridis", "RdBu"
 _BRIGHT = 0.6
+_PALE = 0.6
+"""Correlations of up to this size have a pale colour."""
 _MOST_NUMBERS = 6
 """Most columns for which each place shows its number."""
+_MOST_CORRELATIONS = 16
+_MOST_LETTERS = 30
+"""Most letters of the columns' names, all together, that have room in one line."""
 
 
 @style.styled
 def heat_maps(
-    title: str, rows: Side, columns: Side, panels: Mapping[str, Floats], states: Sequence[Sequence[str]]
+    title: str,
+    rows: Side,
+    columns: Side,
+    panels: Mapping[str, Floats],
+    states: Sequence[Sequence[str]],
+    *,
+    correlations: bool = False,
 ) -> Figure:
     """Draw a panel per metric, with a colour per place, and a pattern for places without a number.
 
@@ -40,18 +51,22 @@ def heat_maps(
         rows, columns: the two settings and their values.
         panels: title and values [rows, columns], NaN where there is none.
         states: [rows][columns], the state of each place.
+        correlations: whether the values are from −1 to 1, so that 0 has the colour between the two ends.
     """
+    ends: dict[str, Any] = {"cmap": _SIGNED_MAP, "vmin": -1, "vmax": 1} if correlations else {"cmap": _MAP}
+    names = [looks.literal(value) for value in columns.values]
+    turned: dict[str, Any] = {"rotation": 35, "ha": "right"} if len("".join(names)) > _MOST_LETTERS else {}
     height = 1.3 + min(0.55 * len(rows.values), 4)
     figure, grid = looks.panels(len(panels), height=height)
     absent: set[str] = set()
     for axes, (name, values) in zip(grid, panels.items(), strict=True):
-        picture = axes.imshow(np.ma.masked_invalid(values), cmap=_MAP, origin="lower", aspect="auto")
+        picture = axes.imshow(np.ma.masked_invalid(values), origin="lower", aspect="auto", **ends)
         figure.colorbar(picture, ax=axes, fraction=0.05, aspect=30, pad=0.03).outline.set_visible(False)
         absent |= _mark(axes, values, states)
-        if len(columns.values) <= _MOST_NUMBERS:
-            _numbers(axes, values)
+        if len(columns.values) <= (_MOST_CORRELATIONS if correlations else _MOST_NUMBERS):
+            _numbers(axes, values, correlations)
         axes.set_title(name, fontsize=12, pad=8)
-        axes.set_xticks(range(len(columns.values)), [looks.literal(value) for value in columns.values])
+        axes.set_xticks(range(len(names)), names, **turned)
         axes.set_yticks(range(len(rows.values)), [looks.literal(value) for value in rows.values])
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
@@ -74,11 +89,14 @@ def _mark(axes: Axes, values: Floats, states: Sequence[Sequence[str]]) -> set[st
     return used
 
 
-def _numbers(axes: Axes, values: NDArray[np.floating[Any]]) -> None:
+def _numbers(axes: Axes, values: NDArray[np.floating[Any]], correlations: bool) -> None:
+    if np.isnan(values).all():
+        return
     least, most = float(np.nanmin(values)), float(np.nanmax(values))
     decimals = 1 if max(abs(least), abs(most)) >= 100 else 2 if max(abs(least), abs(most)) >= 1 else 3
     for (row, column), value in np.ndenumerate(values):
         if not np.isnan(value):
             bright = (value - least) / (most - least) > _BRIGHT if most > least else False
+            bright = abs(value) <= _PALE if correlations else bright
             text = f"{value:z.{decimals}f}".replace("-", "\N{MINUS SIGN}")
             axes.text(column, row, text, ha="center", va="center", fontsize=9, color=style.INK if bright else "white")

@@ -88,6 +88,10 @@ _SHARES = {
     "modularity": ("modularity",),
     "explicitness": ("explicitness",),
     "IRS": ("irs",),
+    "MCC": ("mcc_pearson",),
+    "InfoM": ("infom",),
+    "InfoC": ("infoc",),
+    "InfoE": ("infoe",),
 }
 UDR = Metric("UDR", _test("udr"), "share", "higher")
 ACCURACY = Metric("discrete accuracy", _test("discrete_accuracy"), "share", "higher")

@@ -9,6 +9,7 @@ import numpy as np
 from hfvae_runner.config.schema import GROUPS
 from hfvae_runner.figures import exponents, sweep
 from hfvae_runner.report.comparisons import BOXES, TRADE_OFFS, box_plots, trade_offs
+from hfvae_runner.report.correlations import CORRELATIONS, correlations
 from hfvae_runner.report.dots import Dot, Plot, both_fix, dots_of, keys_of, measured, place
 from hfvae_runner.report.grids import GRID, HEAT, heat_maps, picture_grids
 from hfvae_runner.report.runs import COMPLETED, Run
@@ -16,7 +17,7 @@ from hfvae_runner.report.settings import as_number
 from hfvae_runner.report.table import Setting
 
 _AGAINST, _EXPONENTS = "against_", "learned_exponents"
-NAMES = (f"{_AGAINST}*", *TRADE_OFFS, BOXES, f"{HEAT}*", f"{_EXPONENTS}*", GRID)
+NAMES = (f"{_AGAINST}*", *TRADE_OFFS, BOXES, CORRELATIONS, f"{HEAT}*", f"{_EXPONENTS}*", GRID)
 """Patterns of all names that a figure may have."""
 _LONGEST = 100
 
@@ -28,6 +29,7 @@ def plots(settings: Sequence[Setting]) -> Iterator[Plot]:
       share an axis. All other settings distinguish lines; a line needs two places.
     - Two metrics against each other, with the front of the best settings, for two or more runs.
     - Box plots, if there are several objectives with several runs each.
+    - Rank correlations of the metrics, for five or more runs.
     - Heat maps over every two numeric settings that form a grid.
     - The exponents of priors that learned them, with a figure for each number of exponents.
     - The aggregate posteriors as a grid, if two settings vary and every completed run has that figure.
@@ -53,6 +55,7 @@ def _plots(settings: Sequence[Setting]) -> Iterator[Plot]:
             yield plot
     yield from trade_offs(keys, dots)
     yield from box_plots(dots)
+    yield from correlations(dots)
     yield from heat_maps(keys, started)
     yield from _learned_exponents([dot.run for dot in dots])
     yield from picture_grids(keys, settings)

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from hfvae_runner.console import exit_code_of
 from hfvae_runner.errors import ConfigError, DataError, RunnerError, nearest
-from hfvae_runner.reproduce import page, results, runs
+from hfvae_runner.reproduce import page, published, results, runs
 from hfvae_runner.reproduce.results import FIGURE, PAGE, STUDY
 from hfvae_runner.reproduce.study import SIZES, Size, Study, load, names
 from hfvae_runner.storage.files import strict_json, write_atomic
@@ -31,8 +31,9 @@ Run a paper's experiment and set its numbers beside the paper's.
   size=SIZE     smoke (minutes on two cores; the default), cpu (a night), paper
   out=FOLDER    where the studies' folders go; by default outputs/studies
   publish=FOLDER
-                also copy each study's table and figure, without its runs, to
-                FOLDER/STUDY, and write FOLDER/README.md over all studies there
+                also write each study's table, figure and runs.jsonl (configs and
+                results, no checkpoints) to FOLDER/STUDY, and FOLDER/README.md
+                over all studies there; runs published there count as done
   commits=any   use runs of other commits of this program too, and say so
   KEY=VALUE     for every run: threads, device, data_root, hydra/launcher, ...
 
@@ -145,7 +146,9 @@ def _study(name: str, study: Study, asked: _Asked) -> int:
     """Run one study and write its table; return the exit code of its runs."""
     folder = asked.out / name / asked.size
     if not asked.any_commit:
-        runs.refuse_other_commits(runs.collect(study, asked.size, folder), commit(), folder)
+        runs.refuse_other_commits(runs.collect(study, asked.size, folder).commits(), commit(), folder, "out")
+    if asked.publish is not None:
+        _restore(asked.publish / name, study, asked, folder)
     code = runs.execute(study, asked.size, folder, asked.overrides) if asked.run else 0
     found = runs.collect(study, asked.size, folder)
     if not found.all_completed():
@@ -153,11 +156,23 @@ def _study(name: str, study: Study, asked: _Asked) -> int:
         return code or DataError.exit_code
     command = shlex.join(["python", "-m", "hfvae_runner.reproduce", name, f"size={asked.size}", *asked.overrides])
     content = results.results(name, found, _machine(), command)
-    for place in (folder, *(() if asked.publish is None else (asked.publish / name,))):
-        _write(place, content, _picture(found))
-        print(f"{place}: {STUDY}, {FIGURE}, {PAGE}", file=sys.stderr)
+    picture = _picture(found)
+    _write(folder, content, picture)
+    if asked.publish is not None:
+        _write(asked.publish / name, content, picture)
+        if (lines := published.lines(found)) is not None:
+            write_atomic(asked.publish / name / published.FILE, lines)
     print(page.page(content))
     return code
+
+
+def _restore(place: Path, study: Study, asked: _Asked, folder: Path) -> None:
+    """Copy the published runs that are missing into the study's folder."""
+    known = published.read(place, study, asked.size)
+    if not asked.any_commit:
+        runs.refuse_other_commits(runs.counted_commits(run.metrics for run in known), commit(), place, "publish")
+    if count := published.restore(known, folder):
+        print(f"{folder}: {count} runs restored from {place}", file=sys.stderr)
 
 
 def _write(place: Path, content: dict[str, object], picture: bytes | None) -> None:
@@ -169,6 +184,7 @@ def _write(place: Path, content: dict[str, object], picture: bytes | None) -> No
         write_atomic(place / FIGURE, picture)
     write_atomic(place / PAGE, page.page(content))
     write_atomic(place / STUDY, strict_json(content, STUDY, indent=1) + "\n")
+    print(f"{place}: {STUDY}, {FIGURE}, {PAGE}", file=sys.stderr)
 
 
 def _picture(found: runs.Found) -> bytes | None:

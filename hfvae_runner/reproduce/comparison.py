@@ -3,12 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from hfvae_runner.report.runs import Run
 from hfvae_runner.report.settings import as_text
 from hfvae_runner.reproduce import statistics
-from hfvae_runner.reproduce.runs import Found, place_of, value_of, values_of
+from hfvae_runner.reproduce.runs import Found, grouped, place_of, value_of, values_of
 from hfvae_runner.reproduce.statistics import Estimate
-from hfvae_runner.reproduce.study import Better, Claim, Published, Row, Trend
+from hfvae_runner.reproduce.study import Better, Claim, Published, Row, Share, Transfer, Trend
 
 AGREES, IS_BETTER, IS_WORSE, DIFFERS, NOT_RUN = "agrees", "better", "worse", "differs", "not run"
 OTHER_CONDITIONS, NO_NUMBER, TOO_FEW = "other conditions", "no number in the paper", "too few runs for an interval"
@@ -22,7 +24,9 @@ number of runs, where it gives both; else it is the number alone. Ours needs thr
 from the paper's in what stands above the table, so the comparison, in brackets, is of the two numbers and not of the
 method. A claim between two methods *holds* where the interval of the probability of improvement lies above one half,
 is *contradicted* where it lies below, and is *undecided* otherwise, also with fewer than four runs on a side. A claim
-about two numbers is decided by the interval of their rank correlation and zero in the same way."""
+about two numbers is decided by the interval of their rank correlation and zero in the same way, and so is one about
+settings that rank alike under two conditions, by their means over seeds. A share of the variance is 1 less the ratio of
+the mean squares within groups and in all, which is 0 on average where the groups do not matter."""
 """How the verdicts come about, for the page."""
 
 
@@ -60,16 +64,40 @@ def trend_of(trend: Trend, found: Found) -> dict[str, object]:
     known = [(x, y) for x, y in pairs if x is not None and y is not None]
     values = [list(pair) for pair in known]
     result: dict[str, object] = {"what": trend.what, "where": trend.where, "runs": len(known), "values": values}
-    if not known:
-        return {**result, "correlation": None, "verdict": NOT_RUN}
-    estimate = statistics.rank_correlation([x for x, _ in known], [y for _, y in known])
+    return {**result, **_correlation(known, positive=trend.sign == "positive")}
+
+
+def transfer_of(transfer: Transfer, found: Found) -> dict[str, object]:
+    """Decide a claim that settings rank alike under two conditions; a mapping for study.json."""
+    first = grouped(found.completed(transfer.runs), transfer.by, transfer.quantity)
+    second = grouped(found.completed(transfer.to), transfer.by, transfer.other or transfer.quantity)
+    shared = [setting for setting in first if setting in second]
+    means = [(float(np.mean(first[setting])), float(np.mean(second[setting]))) for setting in shared]
+    values = [list(pair) for pair in means]
+    result: dict[str, object] = {"what": transfer.what, "where": transfer.where, "runs": len(means), "values": values}
+    return {**result, **_correlation(means, positive=True)}
+
+
+def share_of(share: Share, found: Found) -> dict[str, object]:
+    """Divide a number's variance over runs by levels of settings; a mapping for study.json."""
+    runs = found.completed(share.runs)
+    keys: list[str] = []
+    levels: list[dict[str, object]] = []
+    for level in share.by:
+        keys += level
+        groups = list(grouped(runs, keys, share.quantity).values())
+        levels.append({"by": list(level), "groups": len(groups), "share": statistics.share_explained(groups)})
+    return {"what": share.what, "runs": len(values_of(runs, share.quantity)), "levels": levels}
+
+
+def _correlation(pairs: Sequence[tuple[float, float]], *, positive: bool) -> dict[str, object]:
+    """Return the rank correlation of pairs of numbers, and whether it has the claimed sign."""
+    if not pairs:
+        return {"correlation": None, "verdict": NOT_RUN}
+    estimate = statistics.rank_correlation([x for x, _ in pairs], [y for _, y in pairs])
     if math.isnan(estimate.value):
-        return {**result, "correlation": None, "verdict": UNDECIDED}
-    return {
-        **result,
-        "correlation": _numbers(estimate),
-        "verdict": _decided(estimate, 0.0, positive=trend.sign == "positive"),
-    }
+        return {"correlation": None, "verdict": UNDECIDED}
+    return {"correlation": _numbers(estimate), "verdict": _decided(estimate, 0.0, positive=positive)}
 
 
 def _verdict(row: Row, ours: Estimate | None, differs: str | None) -> str:

@@ -6,11 +6,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from hfvae_runner.errors import ConfigError, DataError
-from hfvae_runner.figures import boxes, picture_grid, sweep, trade_off
+from hfvae_runner.figures import boxes, heat_map, picture_grid, sweep, trade_off
 from hfvae_runner.figures.looks import Floats, Key
 from hfvae_runner.figures.picture_grid import Side
 from hfvae_runner.figures.trade_off import Axis, Panel
-from hfvae_runner.report import pictures
+from hfvae_runner.report import correlations, pictures
 from hfvae_runner.report.runs import Run
 from hfvae_runner.report.settings import as_text, natural
 from hfvae_runner.reproduce.runs import Found, place_of, value_of
@@ -26,7 +26,9 @@ def figure(found: Found) -> Figure | None:
     members = [(group.label, run) for group in found.study.figure.groups for run in found.completed(group.runs)]
     if not members:
         return None
-    drawn = {"boxes": _boxes, "lines": _lines, "scatter": _scatter, "pictures": _pictures}
+    drawn = {
+        "boxes": _boxes, "lines": _lines, "scatter": _scatter, "pictures": _pictures, "correlations": _correlations,
+    }  # fmt: skip
     return drawn[found.study.figure.kind](found, [label for label, _ in members], [run for _, run in members])
 
 
@@ -80,6 +82,20 @@ def _pictures(found: Found, _: Sequence[str], runs: Sequence[Run]) -> Figure:
         except DataError:
             cells[r][c] = "no picture"
     return picture_grid.picture_grid(found.study.title, rows, columns, cells)
+
+
+def _correlations(found: Found, labels: Sequence[str], runs: Sequence[Run]) -> Figure:
+    plot = found.study.figure
+    rows, columns = Side("", [*plot.against, *reversed(list(plot.y))]), Side("", list(plot.y))
+    numbers = {title: _values(runs, quantity) for title, quantity in (*plot.y.items(), *plot.against.items())}
+    panels = {}
+    for label in dict.fromkeys(labels):
+        own = np.array([each == label for each in labels])
+        sides = ([numbers[name][own] for name in side.values] for side in (rows, columns))
+        panels[f"{label}, {own.sum()} runs"] = correlations.table(*sides)
+    states = [[heat_map.DONE] * len(columns.values) for _ in rows.values]
+    title = f"{found.study.title}: rank correlations"
+    return heat_map.heat_maps(title, rows, columns, panels, states, correlations=True)
 
 
 def _panels(found: Found, runs: Sequence[Run]) -> dict[str, Floats]:

@@ -46,6 +46,11 @@ def page(study: Mapping[str, Any]) -> str:
     if study["trends"]:
         head = ("claim", "where", "rank correlation", "runs", "verdict")
         lines += [*_table(head, [_trend(trend) for trend in study["trends"]]), ""]
+    if study["transfers"]:
+        head = ("claim", "where", "rank correlation", "settings", "verdict")
+        lines += [*_table(head, [_trend(transfer) for transfer in study["transfers"]]), ""]
+    if study["shares"]:
+        lines += [*_table(("variance of", "runs", "explained by", "share"), _shares(study["shares"])), ""]
     lines += [f"![{_text(study['caption'])}]({FIGURE})", "", _text(study["caption"]), ""]
     if study.get("findings"):
         lines += ["## What the runs showed", "", _text(study["findings"]), ""]
@@ -94,6 +99,18 @@ def _trend(trend: Mapping[str, Any]) -> tuple[str, ...]:
     return _text(trend["what"]), _text(trend["where"]), shown, str(trend["runs"]), _text(trend["verdict"])
 
 
+def _shares(shares: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """Return a line per level; each level's share is of the settings named so far."""
+    rows: list[tuple[str, ...]] = []
+    for share in shares:
+        for index, level in enumerate(share["levels"]):
+            what = (_text(share["what"]), str(share["runs"])) if index == 0 else ("", "")
+            named = f"{'and ' if index else ''}{', '.join(level['by'])} ({level['groups']} groups)"
+            shown = "not defined" if level["share"] is None else f"{100 * level['share']:.0f} %"
+            rows.append((*what, _text(named), shown))
+    return rows
+
+
 def _paper(paper: Mapping[str, Any] | None) -> str:
     if paper is None:
         return ""
@@ -123,7 +140,7 @@ def _commits(commits: Mapping[str, int]) -> str:
 
 
 def _counts(study: Mapping[str, Any]) -> str:
-    verdicts = [each["verdict"] for key in ("rows", "claims", "trends") for each in study[key]]
+    verdicts = [each["verdict"] for key in ("rows", "claims", "trends", "transfers") for each in study[key]]
     counted = {name: sum(each.startswith(name) for each in verdicts) for name in _VERDICTS}
     rest = len(verdicts) - sum(counted.values())
     parts = [f"{count} {name}" for name, count in counted.items() if count]

@@ -7,14 +7,14 @@ from typing import Any
 
 from hfvae_runner.errors import DataError
 from hfvae_runner.report.runs import COMPLETED, Run
-from hfvae_runner.reproduce.comparison import claim_of, row_of, trend_of
+from hfvae_runner.reproduce.comparison import claim_of, row_of, share_of, transfer_of, trend_of
 from hfvae_runner.reproduce.runs import Found, jobs
 
 STUDY, FIGURE, PAGE = "study.json", "figure.png", "README.md"
 SCHEMA = 1
 _MOST_BYTES = 1 << 24
 _KEYS = ("name", "title", "paper", "shows", "size", "differs", "commits", "machine", "command", "hours", "runs")
-_LISTS = ("rows", "claims", "trends")
+_LISTS = ("rows", "claims", "trends", "transfers", "shares")
 
 
 def results(name: str, found: Found, machine: str, command: str) -> dict[str, object]:
@@ -51,6 +51,8 @@ def results(name: str, found: Found, machine: str, command: str) -> dict[str, ob
         "rows": [row_of(row, found) for row in study.rows],
         "claims": [claim_of(claim, found) for claim in study.claims],
         "trends": [trend_of(trend, found) for trend in study.trends],
+        "transfers": [transfer_of(transfer, found) for transfer in study.transfers],
+        "shares": [share_of(share, found) for share in study.shares],
     }
 
 

@@ -1,7 +1,8 @@
 """Runs a study's sweeps, and finds the runs that they left."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +35,8 @@ class Found:
         wanted = {key: as_text(value) for key, value in selection.where.items()}
         chosen = [
             run
-            for run in self.runs.get(selection.sweep, ())
+            for sweep in selection.sweeps
+            for run in self.runs.get(sweep, ())
             if run.status == COMPLETED and all(run.texts.get(key) == text for key, text in wanted.items())
         ]
         return sorted(chosen, key=lambda run: natural(as_text(run.config.get("seed"))))
@@ -45,13 +47,20 @@ class Found:
 
     def commits(self) -> dict[str, int]:
         """Return how many finished runs each commit of the program made."""
-        counts: dict[str, int] = {}
-        for run in self.all_completed():
-            versions = run.section("run").get("versions")
-            commit = versions.get("commit") if isinstance(versions, Mapping) else None
-            name = commit if isinstance(commit, str) else UNRECORDED
-            counts[name] = counts.get(name, 0) + 1
-        return dict(sorted(counts.items()))
+        return counted_commits(run.metrics for run in self.all_completed())
+
+
+def commit_of(metrics: Mapping[str, object]) -> str:
+    """Return the commit of the program that made these results, the content of a metrics.json."""
+    run = metrics.get("run")
+    versions = run.get("versions") if isinstance(run, Mapping) else None
+    commit = versions.get("commit") if isinstance(versions, Mapping) else None
+    return commit if isinstance(commit, str) else UNRECORDED
+
+
+def counted_commits(results: Iterable[Mapping[str, object]]) -> dict[str, int]:
+    """Return how many of these results, each the content of a metrics.json, each commit made."""
+    return dict(sorted(Counter(map(commit_of, results)).items()))
 
 
 def execute(study: Study, size: Size, folder: Path, overrides: Sequence[str]) -> int:
@@ -135,19 +144,35 @@ def values_of(runs: Sequence[Run], quantity: Quantity) -> list[float]:
     return [value for value in found if value is not None]
 
 
+def grouped(runs: Sequence[Run], keys: Sequence[str], quantity: Quantity) -> dict[tuple[str | None, ...], list[float]]:
+    """Return a quantity of the runs that have it, by their values of some settings; None where a run lacks one."""
+    found: dict[tuple[str | None, ...], list[float]] = {}
+    for run in runs:
+        if (value := value_of(run, quantity)) is not None:
+            found.setdefault(tuple(run.texts.get(key) for key in keys), []).append(value)
+    return found
+
+
 def place_of(run: Run, x: Quantity | str) -> float | None:
     """Return a quantity, or the number of a setting such as ``beta``; None where the run has none."""
     return value_of(run, x) if isinstance(x, Quantity) else as_number(run.settings.get(x))
 
 
-def refuse_other_commits(found: Found, commit: str | None, folder: Path) -> None:
-    """Raise DataError where the folder holds finished runs that another commit made."""
+def refuse_other_commits(commits: Mapping[str, int], commit: str | None, place: Path, key: str) -> None:
+    """Raise DataError where another commit made some of the finished runs.
+
+    Args:
+        commits: how many finished runs each commit made.
+        commit: that is running; None where it is unknown.
+        place: where the runs are.
+        key: of the command line that names another place.
+    """
     own = UNRECORDED if commit is None else commit
-    others = [f"{name} ({count})" for name, count in found.commits().items() if name != own]
+    others = [f"{name} ({count})" for name, count in commits.items() if name != own]
     if others:
         raise DataError(
-            f"{folder} holds runs of another commit: {', '.join(others)}; this is {own}; "
-            "expected another out=FOLDER, or commits=any to add to them"
+            f"{place} holds runs of another commit: {', '.join(others)}; this is {own}; "
+            f"expected another {key}=FOLDER, or commits=any to add to them"
         )
 
 

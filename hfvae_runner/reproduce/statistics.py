@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from hfvae_runner.report.correlations import spearman
+
 _CONFIDENCE = 0.95
 _RESAMPLES = 9999
 _FEWEST = 3
@@ -63,13 +65,29 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> Estimate:
     interval.
     """
     pairs = np.column_stack([x, y]).astype(float)
-    value = float(_spearman(pairs[None])[0])
+    value = float(spearman(pairs[None])[0])
     if len(pairs) < FEWEST_TO_COMPARE or np.isnan(value):
         return Estimate(value, None, None)
     chosen = np.random.default_rng(0).integers(len(pairs), size=(_RESAMPLES, len(pairs)))
-    drawn = _spearman(pairs[chosen])
+    drawn = spearman(pairs[chosen])
     low, high = np.quantile(drawn[~np.isnan(drawn)], [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
     return Estimate(value, float(low), float(high))
+
+
+def share_explained(groups: Sequence[Sequence[float]]) -> float | None:
+    """Return the share of the variance that the division into groups explains.
+
+    It is 1 less the ratio of two mean squares, within groups and in all (epsilon squared, Kelley 1935). So it is 0 on
+    average for a random division, however many groups there are, and may be below 0. None where no group has two
+    values, or all values are the same.
+    """
+    arrays = [np.asarray(group, float) for group in groups]
+    every = np.concatenate(arrays) if arrays else np.empty(0)
+    left = len(every) - len(arrays)
+    if left < 1 or np.ptp(every) == 0:
+        return None
+    within = sum(float(np.square(group - group.mean()).sum()) for group in arrays)
+    return 1 - within / left / float(every.var(ddof=1))
 
 
 def interval_of_published(value: float, deviation: float | None, runs: int | None) -> Estimate:
@@ -90,13 +108,3 @@ def _estimate(values: Sequence[float], statistic: Any) -> Estimate:
         rng=np.random.default_rng(0),
     )  # fmt: skip
     return Estimate(value, float(found.confidence_interval.low), float(found.confidence_interval.high))
-
-
-def _spearman(pairs: Floats) -> Floats:
-    """Spearman's correlation of R samples of n pairs: [R, n, 2] -> [R], NaN where a column is constant."""
-    ranks = stats.rankdata(pairs, axis=1)
-    centred = ranks - ranks.mean(axis=1, keepdims=True)
-    scale = np.sqrt((centred**2).sum(axis=1).prod(axis=1))
-    products = centred.prod(axis=2).sum(axis=1)
-    found: Floats = np.divide(products, scale, out=np.full(len(pairs), np.nan), where=scale > 0)
-    return found

@@ -41,15 +41,20 @@ class Sweep:
 @with_config(_CLOSED)
 @dataclass(frozen=True)
 class Selection:
-    """Some runs of a sweep.
+    """Some runs of a sweep, or of several.
 
     Attributes:
-        sweep: its name in the study.
+        sweep: its name in the study, or a list of names.
         where: settings that the runs have, by their dotted key, such as ``beta`` or ``model.channels``.
     """
 
-    sweep: Text
+    sweep: Text | tuple[Text, ...]
     where: Mapping[Text, Scalar] = field(default_factory=dict)
+
+    @property
+    def sweeps(self) -> tuple[str, ...]:
+        """The names of the sweeps."""
+        return (self.sweep,) if isinstance(self.sweep, str) else self.sweep
 
 
 @with_config(_CLOSED)
@@ -155,6 +160,50 @@ class Trend:
 
 @with_config(_CLOSED)
 @dataclass(frozen=True)
+class Share:
+    """How much of a number's variance over runs the settings explain; seeds are the rest.
+
+    Attributes:
+        what: the number and its runs, in words.
+        runs: over which.
+        quantity: the number.
+        by: settings that divide the runs, level by level; each level divides further. The first may be
+            ``[objective]``, the second its knobs.
+    """
+
+    what: Text
+    runs: Selection
+    quantity: Quantity
+    by: tuple[tuple[Text, ...], ...]
+
+
+@with_config(_CLOSED)
+@dataclass(frozen=True)
+class Transfer:
+    """A claim that settings rank alike under two conditions, such as two data sets or two metrics.
+
+    It is decided by Spearman's rank correlation over settings of their means over seeds.
+
+    Attributes:
+        what: the claim in words.
+        where: it stands in the paper.
+        quantity: the number under the first condition.
+        other: the number under the second condition; null for the same.
+        runs, to: the runs of the two conditions.
+        by: the settings that pair them.
+    """
+
+    what: Text
+    where: Text
+    quantity: Quantity
+    runs: Selection
+    to: Selection
+    by: tuple[Text, ...]
+    other: Quantity | None = None
+
+
+@with_config(_CLOSED)
+@dataclass(frozen=True)
 class Group:
     """Runs that a figure draws alike, under one label."""
 
@@ -169,21 +218,24 @@ class Plot:
 
     Attributes:
         kind: ``boxes`` of each number in ``y`` by group; ``lines`` of ``y`` against ``x``; ``scatter`` of the first of
-            ``y`` against ``x``; ``pictures``, a run's own figure over two settings.
+            ``y`` against ``x``; ``pictures``, a run's own figure over two settings; ``correlations``, Spearman's over a
+            group's runs, of each number in ``y`` and ``against`` with each in ``y``.
         caption: below the figure.
         groups: of runs, in the order of the legend.
         x: for ``lines`` the key of a setting, for ``scatter`` a number of metrics.json.
         y: axis titles and numbers.
+        against: for ``correlations``: further numbers.
         size: for ``scatter``: the setting that the dots' size shows, if any.
         picture: for ``pictures``: the name of the run's figure.
         rows, columns: for ``pictures``: the settings along the sides.
     """
 
-    kind: Literal["boxes", "lines", "scatter", "pictures"]
+    kind: Literal["boxes", "lines", "scatter", "pictures", "correlations"]
     caption: Text
     groups: tuple[Group, ...]
     x: Quantity | Text | None = None
     y: Mapping[Text, Quantity] = field(default_factory=dict)
+    against: Mapping[Text, Quantity] = field(default_factory=dict)
     size: Text | None = None
     picture: Text | None = None
     rows: Text | None = None
@@ -202,7 +254,7 @@ class Study:
         data: names of the data sets that it needs.
         sweeps: by name.
         differs: in what a size's conditions differ from the paper's; a size without an entry has the paper's.
-        rows, claims, trends: what is compared.
+        rows, claims, trends, transfers, shares: what is compared.
         figure: in the paper's own form.
         findings: what our runs showed, in words, by size.
     """
@@ -217,6 +269,8 @@ class Study:
     rows: tuple[Row, ...] = ()
     claims: tuple[Claim, ...] = ()
     trends: tuple[Trend, ...] = ()
+    transfers: tuple[Transfer, ...] = ()
+    shares: tuple[Share, ...] = ()
     findings: Mapping[Size, Text] = field(default_factory=dict)
 
     def sweeps_of(self, size: Size) -> dict[str, Sweep]:
@@ -264,11 +318,10 @@ def _read(path: Path) -> Study:
 def _check_names(path: Path, study: Study) -> None:
     """Raise ConfigError where a selection names a sweep that the study does not have."""
     chosen = [row.runs for row in study.rows] + [trend.runs for trend in study.trends]
+    chosen += [share.runs for share in study.shares] + [group.runs for group in study.figure.groups]
     chosen += [each for claim in study.claims for each in (claim.method, claim.than)]
-    chosen += [group.runs for group in study.figure.groups]
-    for each in chosen:
-        if each.sweep not in study.sweeps:
+    chosen += [each for transfer in study.transfers for each in (transfer.runs, transfer.to)]
+    for name in (name for each in chosen for name in each.sweeps):
+        if name not in study.sweeps:
             known = tuple(study.sweeps)
-            raise ConfigError(
-                f"{path.name}: sweep={each.sweep}: expected one of {', '.join(known)}{nearest(each.sweep, known)}"
-            )
+            raise ConfigError(f"{path.name}: sweep={name}: expected one of {', '.join(known)}{nearest(name, known)}")

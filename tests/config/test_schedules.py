@@ -95,9 +95,22 @@ def test_a_schedule_is_a_value() -> None:
     assert parse({"linear": [0, 5, 10]}, "a") == parse({"linear": [0.0, 5.0, 10]}, "b") == Pieces(((0, 0), (10, 5)))
 
 
+@settings(max_examples=20, deadline=None)
+@given(numbers, numbers, st.integers(0, 200))
+def test_a_product_scales_a_schedule(factor: float, end: float, step: int) -> None:
+    inner = {"linear": [0, end, 100]}
+    product = parse({"product": [factor, inner]}, "gamma")
+    assert product(step) == factor * parse(inner, "gamma")(step)
+    assert product.last_change == 100
+    assert parse({"product": [-1, inner]}, "a") == parse({"negative": inner}, "b")
+
+
 @pytest.mark.parametrize(
     ("value", "message"),
     [
+        ({"product": [2]}, r"product takes \[number, schedule\]"),
+        ({"product": [{"linear": [0, 1, 2]}, 2]}, "is not a finite number"),
+        ({"product": [2, "a"]}, "gamma: 'a' is neither a number nor a schedule"),
         ("fast", "gamma: 'fast' is neither a number nor a schedule"),
         (True, "gamma: True is neither"),
         (None, "gamma: None is neither"),

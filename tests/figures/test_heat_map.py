@@ -32,3 +32,17 @@ def test_a_full_grid_has_no_legend_and_narrow_places_no_numbers():
     assert not figure.legends
     assert not figure.axes[0].texts
     figure.savefig(io.BytesIO(), format="png", dpi=40)
+
+
+def test_correlations_have_the_whole_range_and_long_names_are_turned():
+    values = np.array([[1.0, -0.5], [-0.5, 1.0], [NAN, NAN]])
+    columns = Side("", ["mutual information gap", "modularity"])
+    rows = Side("", ["mutual information gap", "modularity", "ELBO"])
+    figure = heat_maps("T", rows, columns, {"a": values}, [[DONE] * 2] * 3, correlations=True)
+    (axes, *_) = figure.axes
+    assert axes.images[0].get_clim() == (-1, 1)
+    assert {label.get_rotation() for label in axes.get_xticklabels()} == {35}
+    assert len(axes.texts) == 4 and len(axes.patches) == 2
+    figure.savefig(io.BytesIO(), format="png", dpi=40)
+    empty = heat_maps("T", rows, columns, {"a": np.full((3, 2), NAN)}, [[DONE] * 2] * 3, correlations=True)
+    assert not empty.axes[0].texts

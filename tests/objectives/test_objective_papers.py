@@ -167,8 +167,8 @@ def test_dip_vae_s_weights_are_the_paper_s_ratios() -> None:
     for name, ratio in (("dip_vae_i", 10), ("dip_vae_ii", 1)):
         weights = {penalty.name: penalty.weight(0) for penalty in objective_of(name, blocks(2)).penalties}
         assert weights["diagonal_covariance"] == ratio * weights["off_diagonal_covariance"]
-    built = objective_of("dip_vae_ii", blocks(2), lambda_od=3)
-    assert {penalty.weight(0) for penalty in built.penalties} == {1, 3}
+        built = objective_of(name, blocks(2), lambda_od=3)
+        assert {penalty.weight(0) for penalty in built.penalties} == {1, 3, 3 * ratio}
 
 
 def test_factor_vae_is_its_equation() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from hfvae_runner.errors import ConfigError, DataError
 from hfvae_runner.report.runs import COMPLETED, Run
-from hfvae_runner.reproduce.comparison import claim_of, row_of, trend_of
+from hfvae_runner.reproduce.comparison import claim_of, row_of, share_of, transfer_of, trend_of
 from hfvae_runner.reproduce.runs import Found, refuse_other_commits, value_of
 from hfvae_runner.reproduce.study import (
     Better,
@@ -17,8 +17,10 @@ from hfvae_runner.reproduce.study import (
     Quantity,
     Row,
     Selection,
+    Share,
     Study,
     Sweep,
+    Transfer,
     Trend,
 )
 
@@ -138,5 +140,43 @@ def test_runs_of_another_commit_are_refused() -> None:
     runs = found(one=[run(0.5, 0), run(0.5, 1, commit="b"), run(0.5, 2, commit=None)])
     assert runs.commits() == {"a": 1, "b": 1, "not recorded": 1}
     with pytest.raises(DataError, match=r"b \(1\), not recorded \(1\); this is a; expected .*commits=any"):
-        refuse_other_commits(runs, "a", Path("x"))
-    refuse_other_commits(found(one=[run(0.5)]), "a", Path("x"))
+        refuse_other_commits(runs.commits(), "a", Path("x"), "out")
+    refuse_other_commits(found(one=[run(0.5)]).commits(), "a", Path("x"), "out")
+
+
+BOTH = Selection(("one", "two"))
+
+
+def test_a_selection_of_two_sweeps_is_the_runs_of_both() -> None:
+    runs = found(one=[run(0.5, 1)], two=[run(0.7, 0)])
+    assert [each.texts["beta"] for each in runs.completed(BOTH)] == ["1", "1"]
+    assert row_of(Row("w", BOTH, ACCURACY), runs)["ours"] == {
+        "value": 0.6, "low": None, "high": None, "values": [0.7, 0.5], "seeds": ["0", "1"],
+    }  # fmt: skip
+
+
+def test_a_transfer_compares_means_over_seeds_of_the_settings_that_both_have() -> None:
+    transfer = Transfer("w", "x", ACCURACY, Selection("one"), Selection("two"), ("beta",))
+    first = [run(beta + error, seed, beta) for beta in (1.0, 2, 3, 4, 5) for seed, error in enumerate((-3, 3))]
+    second = [run(beta**2, 0, beta) for beta in (2.0, 3, 4, 5, 6)]
+    result = transfer_of(transfer, found(one=first, two=second))
+    assert result["values"] == [[2, 4], [3, 9], [4, 16], [5, 25]]
+    assert result["runs"] == 4 and result["verdict"] == "holds"
+    against = Transfer("w", "x", ACCURACY, Selection("one"), Selection("two"), ("beta",), Quantity("test.other"))
+    second = [run(0.0, 0, beta, other=-beta) for beta in (1.0, 2, 3, 4, 5)]
+    assert transfer_of(against, found(one=first, two=second))["verdict"] == "contradicted"
+    assert transfer_of(transfer, found(one=first, two=[]))["verdict"] == "not run"
+
+
+def test_shares_of_the_variance_by_level() -> None:
+    runs = found(
+        one=[run(beta, seed, beta) for beta in (1.0, 3.0) for seed in range(3)],
+        two=[run(10 + beta, seed, beta, objective=1) for beta in (1.0, 3.0) for seed in range(3)],
+    )
+    share = Share("w", BOTH, ACCURACY, (("train.betas",), ("beta",)))
+    result = share_of(share, runs)
+    # No run has the first setting, so that all are one group; beta leaves the distance of the two sweeps.
+    (none, by_beta) = result["levels"]  # type: ignore[misc]
+    assert result["runs"] == 12 and none == {"by": ["train.betas"], "groups": 1, "share": 0.0}
+    within, whole = 2 * 6 * 25 / 10, (12 * 25 + 12) / 11
+    assert by_beta["groups"] == 2 and by_beta["share"] == pytest.approx(1 - within / whole)

@@ -67,6 +67,25 @@ STUDY = {
             "sign": "negative",
         }
     ],
+    "transfers": [
+        {
+            "what": "ELBO and KL rank β alike",
+            "where": "Fig. 1",
+            "quantity": quantity("test.elbo"),
+            "other": quantity("test.kl"),
+            "runs": {"sweep": "beta"},
+            "to": {"sweep": "beta"},
+            "by": ["beta"],
+        }
+    ],
+    "shares": [
+        {
+            "what": "ELBO",
+            "quantity": quantity("test.elbo"),
+            "runs": {"sweep": ["vae", "beta"]},
+            "by": [["objective"], ["beta"]],
+        },
+    ],
     "figure": {
         "kind": "boxes",
         "caption": "ELBO.",
@@ -80,6 +99,7 @@ STUDY = {
 FIGURES = {
     "lines": {"kind": "lines", "x": "beta", "groups": [{"label": "β-VAE", "runs": {"sweep": "beta"}}]},
     "scatter": {"kind": "scatter", "x": quantity("test.kl"), "size": "beta"},
+    "correlations": {"kind": "correlations", "against": {"KL": quantity("test.kl")}},
 }
 
 
@@ -110,9 +130,12 @@ def test_a_study_is_run_compared_and_published(capsys: pytest.CaptureFixture[str
     )
     assert claims[0]["runs"] == [2, 2] and claims[0]["verdict"] == "undecided"
     assert trends[0]["runs"] == 4
+    assert found["transfers"][0]["runs"] == 2 and found["transfers"][0]["verdict"] == "undecided"  # type: ignore[index]
+    assert [level["groups"] for level in found["shares"][0]["levels"]] == [2, 3]  # type: ignore[index]
+    assert "| ELBO | 6 | objective (2 groups) |" in printed and "| and beta (3 groups) |" in printed
     assert imread("outputs/studies/mine/smoke/figure.png").shape[0] > 100
     published = {path.relative_to("results").as_posix() for path in Path("results").rglob("*") if path.is_file()}
-    assert published == {"README.md", "mine/README.md", "mine/figure.png", "mine/study.json"}
+    assert published == {"README.md", "mine/README.md", "mine/figure.png", "mine/study.json", "mine/runs.jsonl"}
     overview = Path("results/README.md").read_text()
     assert "[mine](mine/README.md)" in overview and "1 other conditions" in overview
 
@@ -131,7 +154,7 @@ def test_a_failed_run_is_named_and_the_table_is_written(capsys: pytest.CaptureFi
     sweep = {"command": ["objective=vae", *SMALL], "sizes": {"smoke": ["seed=0,1", "lr=1e-3,1e30"]}}
     rows = [{"what": "ELBO", "runs": {"sweep": "vae", "where": {"lr": 1e-3}}, "quantity": quantity("test.elbo")}]
     figure = {**STUDY["figure"], "groups": [{"label": "VAE", "runs": {"sweep": "vae"}}]}  # type: ignore[dict-item]
-    file = write(sweeps={"vae": sweep}, rows=rows, claims=[], trends=[], figure=figure)
+    file = write(sweeps={"vae": sweep}, rows=rows, claims=[], trends=[], transfers=[], shares=[], figure=figure)
     assert main([file, "device=cpu"]) == 3
     found = study()
     assert found["runs"] == {"completed": 2, "started": 4, "asked": 4}
@@ -142,7 +165,8 @@ def test_a_failed_run_is_named_and_the_table_is_written(capsys: pytest.CaptureFi
 def test_runs_of_another_commit_are_not_mixed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = write(sweeps={"vae": STUDY["sweeps"]["vae"]}, rows=[], claims=[], trends=[], figure={  # type: ignore[index]
+    none: dict[str, object] = {key: [] for key in ("rows", "claims", "trends", "transfers", "shares")}
+    file = write(**none, sweeps={"vae": STUDY["sweeps"]["vae"]}, figure={  # type: ignore[index]
         **STUDY["figure"], "groups": [{"label": "VAE", "runs": {"sweep": "vae"}}],  # type: ignore[dict-item]
     })  # fmt: skip
     assert main([file, "device=cpu"]) == 0

@@ -15,6 +15,7 @@ from hfvae_runner.reproduce.statistics import (
     mean,
     probability_of_improvement,
     rank_correlation,
+    share_explained,
 )
 
 numbers = st.lists(st.floats(-1e3, 1e3), min_size=FEWEST_TO_COMPARE, max_size=8)
@@ -72,3 +73,30 @@ def test_a_papers_interval_is_students() -> None:
     low, high = stats.t.interval(0.95, 9, 0.63, 0.08 / math.sqrt(10))
     assert found == (0.63, pytest.approx(low), pytest.approx(high))
     assert interval_of_published(0.63, None, 10) == interval_of_published(0.63, 0.08, 1) == (0.63, None, None)
+
+
+def test_groups_that_determine_the_value_explain_all_of_it() -> None:
+    assert share_explained([[1.0, 1.0], [2.0, 2.0], [5.0]]) == 1
+
+
+def test_a_share_by_hand() -> None:
+    # Mean squares: within, (1 + 1 + 1 + 1)/2 = 2; in all, of -3, -1, 1, 3: 20/3.
+    assert share_explained([[-3.0, -1.0], [1.0, 3.0]]) == pytest.approx(1 - 2 / (20 / 3))
+
+
+def test_a_random_division_explains_nothing_on_average() -> None:
+    generator = np.random.default_rng(0)
+    shares = [share_explained(generator.normal(size=(30, 3)).tolist()) for _ in range(300)]
+    assert abs(np.mean([share for share in shares if share is not None])) < 0.02
+    # The ratio of sums of squares, without the degrees of freedom, would be 29/89.
+
+
+def test_a_share_recovers_a_known_ratio_of_variances() -> None:
+    generator = np.random.default_rng(0)
+    groups = generator.normal(size=(4000, 1)) * 3**0.5 + generator.normal(size=(4000, 3))
+    assert share_explained(groups.tolist()) == pytest.approx(3 / 4, abs=0.02)
+
+
+@pytest.mark.parametrize("groups", [[], [[1.0], [2.0]], [[1.0, 1.0], [1.0]]])
+def test_a_share_is_not_defined_without_replicates_or_variance(groups: list[list[float]]) -> None:
+    assert share_explained(groups) is None

@@ -50,11 +50,14 @@ def test_every_sweep_of_every_size_is_accepted(name: str) -> None:
 def test_a_selection_finds_settings_that_a_run_has(name: str) -> None:
     _, study = load(name)
     chosen = [row.runs for row in study.rows] + [each for claim in study.claims for each in (claim.method, claim.than)]
+    chosen += [trend.runs for trend in study.trends] + [share.runs for share in study.shares]
+    chosen += [group.runs for group in study.figure.groups]
+    chosen += [each for transfer in study.transfers for each in (transfer.runs, transfer.to)]
     for selection in chosen:
-        sweep = study.sweeps[selection.sweep]
-        typed = " ".join(sweep.overrides("paper"))
-        for key in selection.where:
-            assert f"{key}=" in typed, f"{selection}: {key} is not swept"
+        for sweep in selection.sweeps:
+            typed = " ".join(study.sweeps[sweep].overrides("paper"))
+            for key in selection.where:
+                assert f"{key}=" in typed, f"{selection}: {key} is not swept"
 
 
 def sizes_of(study: Study) -> list[Size]:
@@ -80,8 +83,19 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
             {"rows": [{"what": "w", "runs": {"sweep": "on"}, "quantity": {"metric": "m"}}]},
             "sweep=on: expected one of one",
         ),
+        (
+            {
+                "shares": [
+                    {"what": "w", "runs": {"sweep": ["one", "to"]}, "quantity": {"metric": "m"}, "by": [["beta"]]}
+                ]
+            },
+            "sweep=to: expected one of one",
+        ),
         ({"sweeps": {"one": {"command": [], "sizes": {"huge": []}}}}, "mine.yaml: sweeps"),
-        ({"figure": {**SMALLEST["figure"], "kind": "pie"}}, "expected one of boxes, lines, scatter, pictures"),  # type: ignore[dict-item]
+        (
+            {"figure": {**SMALLEST["figure"], "kind": "pie"}},
+            "expected one of boxes, lines, scatter, pictures, correlations",
+        ),  # type: ignore[dict-item]
     ],
 )
 def test_a_file_that_is_no_study(changes: dict[str, object], message: str, tmp_path: Path) -> None:
