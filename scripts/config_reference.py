@@ -50,6 +50,7 @@ _NUMBER_OR_SCHEDULE = {
                 "piecewise": {"type": "array", "minItems": 1},
                 "stairs": {"type": "array", "minItems": 4, "maxItems": 5},
                 "sum": {"type": "array", "minItems": 1},
+                "product": {"type": "array", "minItems": 2, "maxItems": 2},
                 "negative": {},
             },
         },
