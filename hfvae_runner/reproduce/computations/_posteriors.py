@@ -132,7 +132,7 @@ def _prior(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     by_block = torch.stack([each.sum(1) for each in by_factor], dim=1)
     joint = by_block.sum(1)
     if batch.rho:
-        z = torch.cat(batch.sample, dim=1)
+        z = torch.cat(list(batch.sample), dim=1)
         joint = MultivariateNormal(torch.zeros_like(z[0]), _covariance(z.shape[1], batch.rho)).log_prob(z)
     return joint, by_block, torch.cat(by_factor, dim=1)
 
