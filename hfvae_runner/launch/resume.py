@@ -83,7 +83,8 @@ def standing_job(config: Config, folder: Path) -> Job | None:
             raise CheckpointError(
                 f"run folder {folder} holds {stranger.name!r}, which no run writes; expected a new name"
             )
-        return Job(config)
+        # There is nothing to resume, so that what a new run starts from is checked.
+        return Job(replace(config, resume=None))
     if config.resume is None:
         raise ConfigError(
             f"run folder {folder} holds a {standing} run; expected another folder, or resume=auto to resume it"

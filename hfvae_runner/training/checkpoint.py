@@ -42,6 +42,7 @@ _CONTENT: Mapping[str, type] = {
     "restarts": list,
     "config": str,
 }
+_WITH_STATISTICS = (nn.BatchNorm1d, nn.BatchNorm2d)
 # Errors that zipfile and the restricted unpickler raise for a damaged or foreign file.
 _UNREADABLE = (
     ArithmeticError,
@@ -163,6 +164,7 @@ def restore(state: State, path: Path) -> None:
             optimiser; nothing is changed.
     """
     content = _fitting(state, path)
+    initialised = _initialised(content, path)
     for group, own in zip(content["optimizer"]["param_groups"], state.optimizer.param_groups, strict=True):
         # These options depend on the device, so the resumed run keeps its own.
         group.update({key: own[key] for key in ("capturable", "foreach", "fused") if key in own})
@@ -173,7 +175,7 @@ def restore(state: State, path: Path) -> None:
     state.step = content["step"]
     state.seconds = content["seconds"]
     state.restarts = content["restarts"]
-    state.initialised = content.get("initialised")
+    state.initialised = initialised
     device = state.generator.device.type
     if device == content["generator_device"]:
         state.generator.set_state(content["generator"])
@@ -184,6 +186,20 @@ def restore(state: State, path: Path) -> None:
         logger.warning("%s was saved on %s, this is %s: the noise is drawn anew, not to the bit", path, stored, device)
     _set_random_states(content["rng"], state.generator.device)
     torch.set_num_threads(content["threads"])
+
+
+def _initialised(content: Mapping[str, Any], path: Path) -> dict[str, object] | None:
+    """Return what ``initialise`` returned, from a checkpoint; raise CheckpointError if it is something else."""
+    found = content.get("initialised")
+    if found is None:
+        return None
+    kinds: dict[str, type] = {"path": str, "step": int, "taken": list, "left": list}
+    is_whole = isinstance(found, dict) and found.keys() == kinds.keys()
+    if not is_whole or not all(isinstance(found[key], kind) for key, kind in kinds.items()):
+        raise CheckpointError(f"{path} is no checkpoint of a run: 'initialised' is not {', '.join(kinds)}")
+    if not all(isinstance(name, str) for key in ("taken", "left") for name in found[key]):
+        raise CheckpointError(f"{path} is no checkpoint of a run: 'initialised' names parameters that are no text")
+    return dict(found)
 
 
 def restore_model(model: nn.Module, path: Path) -> None:
@@ -197,7 +213,10 @@ def restore_model(model: nn.Module, path: Path) -> None:
 
 
 def initialise(model: nn.Module, path: Path) -> dict[str, object]:
-    """Set the parameters and buffers of a new model to those of a checkpoint, where names and shapes are the same.
+    """Set the parameters of a new model to those of a checkpoint, where names and shapes are the same.
+
+    The statistics of batch normalisation belong to the parameters. Other buffers hold what the config fixes, such as
+    the exponents of a prior, and stay as they are.
 
     Args:
         model: to set.
@@ -211,12 +230,19 @@ def initialise(model: nn.Module, path: Path) -> dict[str, object]:
     """
     content = _read(path)
     own, stored = model.state_dict(), content["model"]
-    taken = [name for name in own if _describe(own[name]) == _describe(stored.get(name))]
+    fixed = _fixed_by_config(model)
+    taken = [name for name in own if name not in fixed and _describe(own[name]) == _describe(stored.get(name))]
     if not taken:
         raise CheckpointError(f"{path}: none of its parameters fits this model; expected a run of a model like it")
     model.load_state_dict({**own, **{name: stored[name] for name in taken}})
-    left = [name for name in own if name not in taken]
+    left = [name for name in own if name not in taken and name not in fixed]
     return {"path": str(path), "step": content["step"], "taken": taken, "left": left}
+
+
+def _fixed_by_config(model: nn.Module) -> set[str]:
+    """Return the names of the buffers that hold the config's own values instead of statistics of the training."""
+    modules = [(prefix, module) for prefix, module in model.named_modules() if not isinstance(module, _WITH_STATISTICS)]
+    return {f"{prefix}.{name}" if prefix else name for prefix, module in modules for name in module._buffers}
 
 
 def restore_parameters(model: nn.Module, parameters: Mapping[str, Tensor], path: Path) -> None:

@@ -51,6 +51,66 @@ def test_what_does_not_fit_is_named() -> None:
     assert f"new are {', '.join(said['left'])}" in Path("second/run.log").read_text()
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (["prior=student_t", "prior.nu=5"], ["prior=student_t", "prior.nu=50"]),
+        (["prior=student_t", "prior.nu=5", "prior.learned=true"], ["prior=student_t", "prior.nu=50"]),
+        (["prior=generalised_normal", "prior.exponent=1"], ["prior=generalised_normal", "prior.exponent=4"]),
+        (["prior=mixture", "prior.variance=1"], ["prior=mixture", "prior.variance=2"]),
+        (["prior=mixture", "prior.learned=true"], ["prior=mixture"]),
+        (
+            ["prior=anisotropic", "prior.learned=false", "prior.variances=[1,1]"],
+            ["prior=anisotropic", "prior.learned=false", "prior.variances=[1,9]"],
+        ),
+    ],
+)
+def test_what_the_config_fixes_of_the_prior_stays(first: list[str], second: list[str]) -> None:
+    plain = ("dataset=pinwheel", "objective=vae", "steps=1", "lr=1e-30", "latents=2")
+    train("first", *plain, *first)
+    alone = train("alone", *plain, *second)
+    metrics = train("second", *plain, *second, "init_from=first")
+    assert metrics["prior"] == alone["prior"] and metrics["run"]["init_from"]["left"] == []
+    before, after = last(Path("first"))["model"], last(Path("second"))["model"]
+    networks = [name for name in after if name.startswith(("encoder.", "decoder."))]
+    assert networks and equal(before, after, networks)
+
+
+def test_what_a_prior_has_learned_is_taken() -> None:
+    learned = ("dataset=pinwheel", "objective=vae", "prior=student_t", "prior.learned=true", "latents=2")
+    train("first", *learned, "prior.nu=5", "steps=20", "train.prior_lr=0.1")
+    metrics = train("second", *learned, "prior.nu=50", "steps=1", "lr=1e-30", "init_from=first")
+    before, after = last(Path("first"))["model"], last(Path("second"))["model"]
+    assert metrics["run"]["init_from"]["left"] == [] and equal(before, after, list(before))
+
+
+def test_statistics_of_batch_normalisation_are_taken() -> None:
+    plain = ("dataset=digits", "prior=normal", "objective=vae", "model=conv_faces", "steps=1", "batch_size=32")
+    first = (*plain, "image_size=64", "dataset.subset=40")
+    train("first", *first)
+    metrics = train("second", *first, "init_from=first", "lr=1e-30", "seed=1")
+    taken = metrics["run"]["init_from"]["taken"]
+    assert sum(name.endswith(("running_mean", "running_var")) for name in taken) > 2
+
+
+def test_a_sweep_with_a_source_that_cannot_be_used_starts_no_job(capsys: pytest.CaptureFixture[str]) -> None:
+    command = [*SMALL, "-m", "seed=0,1", "steps=1", "resume=auto", "init_from=nowhere", "hydra.sweep.dir=sweep"]
+    assert main(command) == 2
+    error = capsys.readouterr().err
+    assert "init_from=nowhere: no checkpoint there" in error and not Path("sweep").exists()
+
+
+@pytest.mark.parametrize("entry", [3, {"path": "x"}, {"path": "x", "step": 1, "taken": [1], "left": []}])
+def test_a_checkpoint_with_a_strange_entry_is_refused(entry: object, capsys: pytest.CaptureFixture[str]) -> None:
+    train("first", "steps=3")
+    path = Path("first/checkpoints/last.pt")
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, "initialised": entry}, path)
+    assert main([*SMALL, "resume=first", "steps=4"]) == 2
+    error = capsys.readouterr().err
+    assert "'initialised'" in error and "Traceback" not in error
+
+
 def test_a_resumed_run_does_not_read_it_again() -> None:
     train("first", "steps=3")
     overrides = ("init_from=first", "seed=1")
