@@ -2,7 +2,7 @@
 
 RUN is a run folder or one of its checkpoints; FILE ends in .npz, .csv or .parquet. data=FILE.npz encodes its images or
 vectors in place of the run's own splits. data_root=FOLDER says where the data set's files are, device=NAME where the
-model runs.
+model runs. trust=[MODULE] allows functions of one's own in the run's config.
 """
 
 import argparse
@@ -10,10 +10,11 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from hfvae_runner.config.stored import listed_modules
 from hfvae_runner.console import exit_code_of
 from hfvae_runner.errors import ConfigError, RunnerError, nearest
 
-_KEYS = ("out", "split", "data", "data_root", "device")
+_KEYS = ("out", "split", "data", "data_root", "device", "trust")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -40,8 +41,8 @@ def _run(arguments: list[str]) -> int:
         # torch takes seconds to import, and a mistake in the arguments needs none of it.
         from hfvae_runner.api.encoding import encode
 
-        splits = given.pop("split", "train,test").split(",")
-        print(encode(run, given.pop("out"), split=splits, **given))
+        splits, trust = given.pop("split", "train,test").split(","), listed_modules(given.pop("trust", None))
+        print(encode(run, given.pop("out"), split=splits, trust=trust, **given))
     except RunnerError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

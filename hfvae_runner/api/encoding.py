@@ -77,6 +77,7 @@ def encode(
     data: str | Path | None = None,
     data_root: str | None = None,
     device: str = "auto",
+    trust: Sequence[str] = (),
 ) -> Path:
     """Write the codes of a run's splits, or of the examples in a file.
 
@@ -86,7 +87,7 @@ def encode(
         split: which splits, where no ``data`` are given.
         data: an ``.npz`` file with ``images`` or ``vectors``.
         data_root: the folder of the data set's files; None for the run's own.
-        device: as for ``load``.
+        device, trust: as for ``load``.
 
     Returns:
         The file that was written.
@@ -96,7 +97,7 @@ def encode(
     """
     place = Path(out)
     check(place)
-    run = load(path, device)
+    run = load(path, device, trust)
     codes, known = encode_splits(run, split, data_root) if data is None else encode_file(run, Path(data))
     write(place, codes, known)
     return place

@@ -52,6 +52,7 @@ class Run:
         checkpoint: the file that the parameters are from.
         model: the torch module, in evaluation mode; gradients flow through it.
         data: what the model was trained on: shape and kind of an example, names of the labels.
+        step: the optimiser steps that its parameters have behind them.
     """
 
     def __init__(self, loaded: LoadedModel) -> None:
@@ -59,6 +60,7 @@ class Run:
         self.checkpoint: Path = loaded.checkpoint
         self.model: VAE = loaded.model
         self.data: Description = loaded.data
+        self.step: int = loaded.step
         self._config = loaded.config
         self._metrics = loaded.metrics
 
@@ -78,11 +80,14 @@ class Run:
 
     @cached_property
     def metrics(self) -> dict[str, object] | None:
-        """The content of metrics.json; None where the run has not finished."""
+        """The content of metrics.json; None where the run has not finished, or for a checkpoint of an earlier step."""
         if self._metrics is not None:
             return self._metrics
-        finished = run_folder.inspect(self.folder) == "finished"
-        return run_folder.load_metrics(self.folder) if finished else None
+        if run_folder.inspect(self.folder) != "finished":
+            return None
+        found = run_folder.load_metrics(self.folder)
+        run = found.get("run")
+        return found if isinstance(run, Mapping) and run.get("steps") == self.step else None
 
     @cached_property
     def history(self) -> "pd.DataFrame":

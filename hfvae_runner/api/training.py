@@ -9,6 +9,7 @@ from hydra.errors import HydraException
 
 from hfvae_runner.api.loading import Run, load
 from hfvae_runner.config import schema
+from hfvae_runner.config.stored import modules
 from hfvae_runner.errors import ConfigError, RunnerError
 from hfvae_runner.launch import jobs, main, resume
 from hfvae_runner.launch.composition import composed, explain, parse_overrides
@@ -36,7 +37,7 @@ def train(overrides: Sequence[str] = (), *, device: str = "auto") -> Run:
         jobs.run(job, folder)
     except SystemExit as end:
         raise KeyboardInterrupt(f"{folder}: resume=auto resumes the run") from end
-    return load(folder, device)
+    return load(folder, device, _trusted(overrides))
 
 
 def sweep(overrides: Sequence[str], *, device: str = "auto") -> list[Run]:
@@ -59,7 +60,8 @@ def sweep(overrides: Sequence[str], *, device: str = "auto") -> list[Run]:
         raise KeyboardInterrupt("resume=auto resumes the sweep")
     if code:
         raise RunnerError(f"the sweep ended with exit code {code}; status.json in each job's folder says why")
-    return [load(folder, device) for folder in folders]
+    trust = _trusted(overrides)
+    return [load(folder, device, trust) for folder in folders]
 
 
 def _job(overrides: Sequence[str]) -> tuple[Job | None, Path]:
@@ -73,6 +75,12 @@ def _job(overrides: Sequence[str]) -> tuple[Job | None, Path]:
     config = composed(overrides)
     place = Path(HydraConfig.get().run.dir)
     return resume.standing_job(schema.parse(config), place), place
+
+
+def _trusted(overrides: Sequence[str]) -> tuple[str, ...]:
+    """The modules that the overrides trust."""
+    given = [each for each in parse_overrides(overrides) if each.key_or_group == "trust"]
+    return modules(given[-1].value()) if given else ()
 
 
 def _job_folders(overrides: Sequence[str]) -> list[Path]:

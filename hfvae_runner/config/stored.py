@@ -182,6 +182,15 @@ def modules(value: object) -> tuple[str, ...]:
     raise ConfigError(f"trust={value!r}: expected a list of modules such as [my_module]")
 
 
+def listed_modules(text: str | None) -> tuple[str, ...]:
+    """Return the modules of ``trust=[a,b]``, as typed; none for None.
+
+    Raises:
+        ConfigError: they are not names of modules.
+    """
+    return () if text is None else modules(text.removeprefix("[").removesuffix("]").split(","))
+
+
 def _is_dotted(text: str) -> bool:
     return all(part.isidentifier() for part in text.split("."))
 

@@ -38,6 +38,7 @@ def card(run: Run, files: Mapping[str, str]) -> str:
         f"| seed | {config['seed']} |",
         f"| input | {'×'.join(map(str, run.data.input_shape))}, {run.data.values.replace('_', ' ')} |",
         f"| trained on | {run.data.examples:,} examples |",
+        f"| optimiser steps | {run.step:,} |",
         "",
         *_results(run),
         "| file | content |",

@@ -1,18 +1,18 @@
 """The command: its arguments, and a folder that appears whole or not at all."""
 
 import argparse
-import os
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from hfvae_runner.config.stored import listed_modules
 from hfvae_runner.console import exit_code_of
-from hfvae_runner.errors import ConfigError, RunnerError, StorageError, nearest
+from hfvae_runner.errors import ConfigError, RunnerError, nearest
+from hfvae_runner.storage.files import atomic_folder, write_atomic
 
 FORMATS = ("safetensors", "onnx")
-_KEYS = ("out", "format", "device")
+_KEYS = ("out", "format", "device", "trust")
 _DESCRIPTION = """\
 Write a run's model as files that other programs load.
 
@@ -20,6 +20,7 @@ Write a run's model as files that other programs load.
   out=FOLDER    a new folder
   format=...    safetensors (the default), onnx, or both: format=onnx,safetensors
   device=NAME   where the run is loaded
+  trust=[NAME]  modules whose functions the run's config may name
 
 safetensors: model.safetensors with config.json, which hfvae_runner.load reads
 back. onnx: encoder.onnx and decoder.onnx, for batches of any size, compared
@@ -44,8 +45,8 @@ def _run(arguments: list[str]) -> int:
     )
     parser.add_argument("arguments", nargs="+", metavar="RUN or KEY=VALUE")
     try:
-        run, out, formats, device = _parsed(parser.parse_args(arguments).arguments)
-        print(export(run, out, formats=formats, device=device))
+        run, out, formats, device, trust = _parsed(parser.parse_args(arguments).arguments)
+        print(export(run, out, formats=formats, device=device, trust=trust))
     except RunnerError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -55,7 +56,12 @@ def _run(arguments: list[str]) -> int:
 
 
 def export(
-    path: str | Path, out: str | Path, *, formats: Sequence[str] = ("safetensors",), device: str = "auto"
+    path: str | Path,
+    out: str | Path,
+    *,
+    formats: Sequence[str] = ("safetensors",),
+    device: str = "auto",
+    trust: Sequence[str] = (),
 ) -> Path:
     """Write a run's model into a new folder.
 
@@ -64,6 +70,7 @@ def export(
         out: the folder; it must not exist, or be empty.
         formats: ``safetensors``, ``onnx`` or both.
         device: where the run is loaded.
+        trust: modules of which the run's config may name functions.
 
     Returns:
         The folder.
@@ -83,30 +90,20 @@ def export(
 
     if "onnx" in formats:
         onnx_files.check()
-    run = load(path, device)
+    run = load(path, device, trust)
     writers: Mapping[str, Callable[..., dict[str, str]]] = {
         "safetensors": safetensors_files.write,
         "onnx": onnx_files.write,
     }
-    temporary = folder.with_name(f".{folder.name}.exporting")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+    with atomic_folder(folder) as temporary:
         files: dict[str, str] = {}
         for name in dict.fromkeys(formats):
             files |= writers[name](run, temporary)
-        (temporary / "README.md").write_text(card.card(run, files), encoding="utf-8")
-        if folder.is_dir():
-            folder.rmdir()
-        os.replace(temporary, folder)
-    except OSError as error:
-        raise StorageError(f"{folder} cannot be written: {error.strerror}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        write_atomic(temporary / "README.md", card.card(run, files))
     return folder
 
 
-def _parsed(arguments: Sequence[str]) -> tuple[str, str, list[str], str]:
+def _parsed(arguments: Sequence[str]) -> tuple[str, str, list[str], str, tuple[str, ...]]:
     runs, given = [], {}
     for argument in arguments:
         key, separator, value = argument.partition("=")
@@ -120,7 +117,8 @@ def _parsed(arguments: Sequence[str]) -> tuple[str, str, list[str], str]:
         raise ConfigError(f"{' '.join(runs) or 'no run'}: expected one run folder or checkpoint")
     if not given.get("out"):
         raise ConfigError("out is missing; expected out=FOLDER, a new folder")
-    return runs[0], given["out"], given.get("format", FORMATS[0]).split(","), given.get("device", "auto")
+    formats, device = given.get("format", FORMATS[0]).split(","), given.get("device", "auto")
+    return runs[0], given["out"], formats, device, listed_modules(given.get("trust"))
 
 
 def _check_free(folder: Path) -> None:

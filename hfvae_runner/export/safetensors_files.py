@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from hfvae_runner import __version__
 from hfvae_runner.api.loading import Run
@@ -14,12 +14,14 @@ def write(run: Run, folder: Path) -> dict[str, str]:
     """Write both files into a folder; return what each holds, by its name."""
     # Copied, since the format takes neither shared storages nor other memory layouts.
     parameters = {name: value.detach().cpu().contiguous().clone() for name, value in run.model.state_dict().items()}
-    save_file(parameters, str(folder / EXPORTED), metadata={"format": "pt"})
+    # As bytes, since the library's own file can only be read by its owner.
+    write_atomic(folder / EXPORTED, save(parameters, metadata={"format": "pt"}))
     content = {
         "schema": EXPORTED_SCHEMA,
         "hfvae_runner": __version__,
         "config": run.config,
         "data": run.data.to_json(),
+        "step": run.step,
         "metrics": run.metrics,
     }
     write_atomic(folder / EXPORTED_CONFIG, strict_json(content, EXPORTED_CONFIG, indent=1) + "\n")

@@ -33,6 +33,7 @@ class LoadedModel:
         config: of the run.
         model: in evaluation mode, on its device.
         data: of the run, described.
+        step: the optimiser steps that the parameters have behind them.
         metrics: of an exported run; None where they are in the run folder, if anywhere.
     """
 
@@ -41,6 +42,7 @@ class LoadedModel:
     config: Config
     model: VAE
     data: Description
+    step: int
     metrics: dict[str, object] | None = None
 
 
@@ -79,17 +81,17 @@ def load_model(path: Path, device: str = "auto", trust: tuple[str, ...] = ()) ->
         data = Description.from_json(stored, str(folder / "data.json"))
         dataset = data.stand_in()
     model = _built(config, dataset)
-    restore_model(model, checkpoint)
-    return LoadedModel(folder, checkpoint, config, model.to(device_of(device)).eval(), data)
+    step = restore_model(model, checkpoint)
+    return LoadedModel(folder, checkpoint, config, model.to(device_of(device)).eval(), data, step)
 
 
 def _load_exported(folder: Path, device: str, allowed: Allowed) -> LoadedModel:
     path, file = folder / EXPORTED_CONFIG, folder / EXPORTED
     content = run_folder.read_json(path)
-    if content.get("schema") != EXPORTED_SCHEMA or not all(
-        isinstance(content.get(key), dict) for key in ("config", "data")
-    ):
-        raise CheckpointError(f"{path} is not an export's; expected schema {EXPORTED_SCHEMA}, config and data")
+    step = content.get("step")
+    has_sections = all(isinstance(content.get(key), dict) for key in ("config", "data"))
+    if content.get("schema") != EXPORTED_SCHEMA or not has_sections or not isinstance(step, int):
+        raise CheckpointError(f"{path} is not an export's; expected schema {EXPORTED_SCHEMA}, config, data and step")
     config = schema.parse(guarded(cast(dict[str, object], content["config"]), path, allowed))
     data = Description.from_json(cast(dict[str, object], content["data"]), str(path))
     model = _built(config, data.stand_in())
@@ -100,7 +102,7 @@ def _load_exported(folder: Path, device: str, allowed: Allowed) -> LoadedModel:
     restore_parameters(model, parameters, file)
     metrics = content.get("metrics")
     known = metrics if isinstance(metrics, dict) else None
-    return LoadedModel(folder, file, config, model.to(device_of(device)).eval(), data, known)
+    return LoadedModel(folder, file, config, model.to(device_of(device)).eval(), data, step, known)
 
 
 def _built(config: Config, dataset: Dataset) -> VAE:

@@ -3,10 +3,12 @@
 import json
 import math
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+from uuid import uuid4
 
 from hfvae_runner.errors import StorageError
 
@@ -40,6 +42,32 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
         finally:
             temporary.unlink(missing_ok=True)
         flush_folder(path.parent)
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Make a new folder, which appears as ``folder`` when the block ends without an error; else nothing is left.
+
+    Args:
+        folder: must not exist, or be empty.
+
+    Yields:
+        A folder beside it to write into.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    temporary = folder.with_name(f".{folder.name}.{uuid4().hex}.tmp")
+    with writing(folder):
+        try:
+            temporary.mkdir(parents=True)
+            yield temporary
+            if folder.is_dir():
+                folder.rmdir()
+            os.replace(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        flush_folder(folder.parent)
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:

@@ -202,14 +202,17 @@ def _initialised(content: Mapping[str, Any], path: Path) -> dict[str, object] | 
     return dict(found)
 
 
-def restore_model(model: nn.Module, path: Path) -> None:
-    """Restore only the parameters of a model from a checkpoint.
+def restore_model(model: nn.Module, path: Path) -> int:
+    """Restore only the parameters of a model from a checkpoint, and return its step.
 
     Raises:
         CheckpointError: the file is missing, damaged, no checkpoint, of another format, or of another model; nothing
             is changed.
     """
-    restore_parameters(model, _read(path)["model"], path)
+    content = _read(path)
+    restore_parameters(model, content["model"], path)
+    step: int = content["step"]
+    return step
 
 
 def initialise(model: nn.Module, path: Path) -> dict[str, object]:

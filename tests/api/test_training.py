@@ -9,7 +9,9 @@ import torch
 from comparing import same_to_the_bit
 
 import hfvae_runner
+from hfvae_runner.encode import main as encode_command
 from hfvae_runner.errors import ConfigError, Diverged, RunnerError
+from hfvae_runner.export.command import main as export_command
 from hfvae_runner.launch import main
 from hfvae_runner.storage import run_folder
 from hfvae_runner.training.batches import Batches
@@ -86,3 +88,16 @@ def test_a_failed_job_is_raised_after_the_others() -> None:
     with pytest.raises(RunnerError, match=r"exit code 3; status\.json"):
         hfvae_runner.sweep([*SMALL, "steps=3", "lr=1e30,1e-3"])
     assert len(list(Path("outputs/sweeps").glob("*/metrics.json"))) == 1
+
+
+def test_a_run_with_parts_of_one_s_own_is_loaded_encoded_and_exported() -> None:
+    own = ["dataset._target_=tiny_parts.unit_interval", "~dataset.image_size", "model._target_=tiny_parts.networks"]
+    trust = "trust=[tiny_parts]"
+    overrides = [*own, trust, "objective=vae", "prior=normal", "latents=2", "steps=1", "batch_size=8", "device=cpu",
+                 "metrics=hoyer", "metrics.figures=false", "train.progress=false", "hydra.run.dir=own"]  # fmt: skip
+    run = hfvae_runner.train(overrides, device="cpu")
+    assert run.step == 1 and run.data.input_shape == (1, 4, 4)
+    assert encode_command(["own", "out=codes.npz", trust]) == 0
+    assert export_command(["own", "out=model", trust]) == 0
+    assert encode_command(["own", "out=other.npz"]) == 2 == export_command(["own", "out=other"])
+    assert export_command(["own", "out=other", "trust=[a b]"]) == 2 and not Path("other").exists()

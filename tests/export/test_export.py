@@ -1,6 +1,8 @@
 """Exported models: they load back, ONNX computes the same, and a folder appears whole or not at all."""
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -108,6 +110,55 @@ def test_what_computes_something_else_leaves_no_folder(
     assert {path.name for path in Path().iterdir()} == {"run"}
 
 
+def test_numbers_that_are_not_finite_are_no_agreement(capsys: pytest.CaptureFixture[str]) -> None:
+    run = trained("image_size=8")
+    content = torch.load(run.checkpoint, weights_only=True)
+    name = next(each for each in content["model"] if each.startswith("decoder."))
+    content["model"][name].fill_(float("nan"))
+    torch.save(content, run.checkpoint)
+    assert main(["run", "out=model", "format=onnx"]) == 2
+    assert "onnxruntime differs from torch by nan" in capsys.readouterr().err
+
+
+def test_an_earlier_checkpoint_has_no_results() -> None:
+    trained("image_size=8", "checkpoints.every=1", "checkpoints.keep=5")
+    assert main(["run/checkpoints/step_00000001.pt", "out=early"]) == 0 and main(["run", "out=late"]) == 0
+    early, late = (hfvae_runner.load(name, device="cpu") for name in ("early", "late"))
+    assert (early.step, late.step) == (1, 2) and early.metrics is None and late.metrics is not None
+    assert "| elbo |" not in Path("early/README.md").read_text()
+    assert "| optimiser steps | 1 |" in Path("early/README.md").read_text()
+
+
+def test_all_can_read_the_files_that_the_mask_allows() -> None:
+    trained("image_size=8")
+    before = os.umask(0o022)
+    try:
+        assert main(["run", "out=model", "format=safetensors,onnx"]) == 0
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in Path("model").iterdir()} == {0o644}
+
+
+def test_a_full_disk_leaves_no_folder(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    trained("image_size=8")
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert main(["run", "out=model"]) == 2
+    error = capsys.readouterr().err
+    assert "cannot be written: No space left on device" in error and "Traceback" not in error
+    assert {path.name for path in Path().iterdir()} == {"run"}
+
+
+def test_a_folder_of_somebody_s_own_is_left_alone() -> None:
+    trained("image_size=8")
+    Path(".model.exporting").mkdir()
+    Path(".model.exporting/mine").touch()
+    assert main(["run", "out=model"]) == 0 and Path(".model.exporting/mine").exists()
+
+
 def test_without_the_packages(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(onnx_files, "find_spec", lambda name: None)
     assert main(["run", "out=model", "format=onnx"]) == 2
@@ -164,6 +215,7 @@ def test_damaged_exports() -> None:
         (lambda: Path("model/config.json").unlink(), CheckpointError, "cannot be read"),
         (lambda: edited(schema=2), CheckpointError, "is not an export's"),
         (lambda: edited(data=3), CheckpointError, "is not an export's"),
+        (lambda: edited(step="3"), CheckpointError, "is not an export's"),
         (lambda: edited(config={**run.config, "beta": "no"}), ConfigError, "beta='no'"),
     ]
     for spoil, error, message in cases:
