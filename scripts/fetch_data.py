@@ -1,6 +1,7 @@
 """Fetches the files of data sets from their publishers: ``python scripts/fetch_data.py NAME ...``.
 
-The files and their addresses are in ``FILES`` of a data set's module.
+The files and their addresses are in ``FILES`` of a data set's module. ``NAME=VERSION``, as in ``mpi3d=toy``, fetches
+one of the ``VERSIONS`` of a set that has several.
 """
 
 import argparse
@@ -27,18 +28,26 @@ def names() -> list[str]:
 
 
 def fetch(name: str, root: Path) -> list[Path]:
-    """Fetch a data set's missing files, and return the paths of all; none for a generated data set.
+    """Fetch the missing files of a data set, or of one version of it, and return the paths of all; none for a generated
+    data set.
 
     Raises:
-        RunnerError: the name is unknown, or a file cannot be fetched.
+        RunnerError: the name or version is unknown, or a file cannot be fetched.
     """
+    name, _, version = name.partition("=")
     if name not in names():
         raise ConfigError(
             f"there is no data set {name!r}; expected some of {', '.join(names())}{nearest(name, names())}"
         )
     config = yaml.safe_load((config_folder() / "dataset" / f"{name}.yaml").read_text(encoding="utf-8"))
     module = importlib.import_module(config["dataset"]["_target_"].rpartition(".")[0])
-    return ensure(root, getattr(module, "FILES", ()), dataset=name, download=True)
+    if not version:
+        return ensure(root, getattr(module, "FILES", ()), dataset=name, download=True)
+    versions = getattr(module, "VERSIONS", {})
+    if version not in versions:
+        expected = f"expected one of {', '.join(versions)}" if versions else f"expected {name} alone"
+        raise ConfigError(f"there is no version {version!r} of {name}; {expected}{nearest(version, versions)}")
+    return ensure(root, [versions[version]], dataset=f"{name}={version}", download=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
