@@ -48,7 +48,8 @@ from torch import Tensor
 
 from hfvae_runner.config import schema
 from hfvae_runner.console import exit_code_of
-from hfvae_runner.data import Dataset, _places
+from hfvae_runner.data import Dataset, PackedBits, SparseCounts, _places
+from hfvae_runner.data._examples import Drawn, Rows
 from hfvae_runner.data._fetch import RemoteFile
 from hfvae_runner.errors import ConfigError, DataError, RunnerError, nearest
 from hfvae_runner.launch.composition import composed, config_folder, quoted
@@ -273,8 +274,18 @@ def held(dataset: Dataset) -> int:
 def _tensors(dataset: Dataset) -> Iterator[Tensor]:
     for split in (dataset.train, dataset.test):
         for part in (split.x, split.labels, split.factors, split.attributes, split.weights, split.magnitudes):
-            parts = (part,) if part is None or isinstance(part, Tensor) else vars(part).values()
-            yield from (each for each in parts if isinstance(each, Tensor))
+            yield from _tensors_of(part)
+
+
+def _tensors_of(part: object) -> Iterator[Tensor]:
+    """Yield the tensors of examples, however they are stored: ``Drawn`` has several parts."""
+    if isinstance(part, Tensor):
+        yield part
+    elif isinstance(part, tuple):
+        for each in part:
+            yield from _tensors_of(each)
+    elif isinstance(part, PackedBits | SparseCounts | Rows | Drawn):
+        yield from _tensors_of(tuple(vars(part).values()))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from hfvae_runner.data import cars3d, celeba, chairs, dsprites, faces3d, mpi3d, shapes3d
+from hfvae_runner.data import cars3d, celeba, chairs, dsprites, faces3d, mpi3d, shapes3d, smallnorb
 
 SIZES = {
     dsprites: (3, 2, 4, 3, 2),
@@ -25,6 +25,7 @@ SIZES = {
     shapes3d: (2, 2, 1, 2, 4, 3),
     mpi3d: (2, 6, 2, 1, 2, 2, 2),
 }
+SMALLNORB_SIZES = (5, 10, 2, 3, 1)
 CELEBA_PARTS = (0, 2, 0, 1, 0, 2, 0, 0, 1, 0, 2, 0)
 CELEBA_ATTRIBUTES = ("Bald", "Smiling", "Young")
 
@@ -34,6 +35,7 @@ def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, sizes in SIZES.items():
         monkeypatch.setattr(module, "GRID", replace(module.GRID, sizes=sizes))
     monkeypatch.setattr(celeba, "IMAGES", len(CELEBA_PARTS))
+    monkeypatch.setattr(smallnorb, "FACTORS", replace(smallnorb.FACTORS, sizes=SMALLNORB_SIZES))
 
 
 def random_bytes(*shape: int, below: int = 256, seed: int = 0) -> np.ndarray:
@@ -119,6 +121,44 @@ def write_cars3d(root: Path, *, floats: bool = False) -> Path:
             folder / f"car_{number + 1:03}_mesh.mat", {"im": images / 255 if floats else images}, do_compression=True
         )
     return folder
+
+
+def smallnorb_arrays(split: int) -> dict[str, np.ndarray]:
+    """The matrices of a split, 0 to train on, in an order of their own as published."""
+    categories, _, *poses = smallnorb.FACTORS.sizes
+    values = [np.arange(categories), smallnorb.INSTANCES[split], *map(np.arange, poses)]
+    cells = np.stack(np.meshgrid(*values, indexing="ij"), axis=-1).reshape(-1, 5) * [1, 1, 1, 2, 1]
+    cells = np.random.default_rng(split).permutation(cells).astype("<i4")
+    pairs = random_bytes(len(cells), 2, 96, 96, seed=split)
+    return {"dat": pairs, "cat": cells[:, 0].copy(), "info": cells[:, 1:].copy()}
+
+
+def smallnorb_file(root: Path, split: int, part: str) -> Path:
+    name = ("5x46789x9x18x6x2x96x96-training", "5x01235x9x18x6x2x96x96-testing")[split]
+    return root / "smallnorb" / f"smallnorb-{name}-{part}.mat"
+
+
+def binary_matrix(array: np.ndarray) -> bytes:
+    """The published format: the kind, how many dimensions, at least three of them, and the numbers."""
+    magic = {"uint8": 0x1E3D4C55, "int32": 0x1E3D4C54, "int16": 0x1E3D4C56}[array.dtype.name]
+    sizes = (*array.shape, *(1,) * (3 - array.ndim))
+    return struct.pack(f"<{2 + len(sizes)}i", magic, array.ndim, *sizes) + array.tobytes()
+
+
+def write_smallnorb(root: Path) -> None:
+    for split in range(2):
+        for part, array in smallnorb_arrays(split).items():
+            file = smallnorb_file(root, split, part)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(binary_matrix(array))
+
+
+def write_scream(root: Path, size: tuple[int, int] = (700, 900)) -> Path:
+    """Smooth colours in a .jpg file, as large as asked for."""
+    file = root / "scream" / "scream.jpg"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(random_bytes(9, 7, 3)).resize(size, Image.Resampling.BICUBIC).save(file, quality=95)
+    return file
 
 
 def write_chairs(root: Path) -> Path:

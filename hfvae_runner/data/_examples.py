@@ -1,4 +1,4 @@
-"""Storage of examples: a plain tensor, packed bits, or sparse counts.
+"""Storage of examples: a plain tensor, packed bits, sparse counts, or what images are drawn from.
 
 Shapes: N examples; B chosen ones; P pixels; H, W height and width; V words; E counts that are not zero; * an example.
 """
@@ -6,6 +6,7 @@ Shapes: N examples; B chosen ones; P pixels; H, W height and width; V words; E c
 import math
 import os
 import weakref
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Protocol, Self
@@ -47,7 +48,7 @@ class Examples(Protocol):
 
 def take(x: Examples, index: Tensor) -> Examples:
     """Select examples by index, int64 [B], in the storage of ``x``."""
-    return x.take(index) if isinstance(x, PackedBits | SparseCounts | Rows) else x[index]
+    return x.take(index) if isinstance(x, PackedBits | SparseCounts | Rows | Drawn) else x[index]
 
 
 class ArrayFile:
@@ -204,6 +205,60 @@ def _pixels_of_byte(device: torch.device) -> Tensor:
     """Return every byte's eight pixels as one number, int64 [256]: an image is read by looking up its bytes."""
     bits = torch.arange(256)[:, None] >> torch.arange(7, -1, -1) & 1
     return (255 * bits).to(torch.uint8).view(torch.int64)[:, 0].to(device)
+
+
+class Drawn:
+    """Images that are drawn whenever they are asked for, from something smaller that is stored of each.
+
+    An image depends on nothing else, so an example has the same one in every batch, split and process.
+    """
+
+    def __init__(
+        self,
+        draw: Callable[..., Tensor],
+        image_shape: tuple[int, int, int],
+        parts: Sequence[Examples],
+        shared: Sequence[Tensor] = (),
+    ) -> None:
+        """
+        Args:
+            draw: a pure function of the chosen rows of each part, [B, *], followed by the shared tensors; it returns
+                images uint8 [B, C, H, W], the same ones to the bit on every device.
+            image_shape: (C, H, W).
+            parts: what is stored of each example, each [N, *].
+            shared: what all images are drawn with.
+        """
+        self._draw, self._image_shape = draw, image_shape
+        self._parts, self._shared = tuple(parts), tuple(shared)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, C, H, W)."""
+        return (len(self), *self._image_shape)
+
+    @property
+    def device(self) -> torch.device:
+        return self._parts[0].device
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of what is stored."""
+        return sum(each.nbytes for each in (*self._parts, *self._shared))
+
+    def __len__(self) -> int:
+        return len(self._parts[0])
+
+    def __getitem__(self, index: Tensor) -> Tensor:
+        """Draw the chosen images, uint8 [B, C, H, W]."""
+        return self._draw(*(part[index] for part in self._parts), *self._shared)
+
+    def take(self, index: Tensor) -> Self:
+        """Return the chosen images, not drawn."""
+        return type(self)(self._draw, self._image_shape, [take(part, index) for part in self._parts], self._shared)
+
+    def to(self, device: torch.device) -> Self:
+        parts = [part.to(device) for part in self._parts]
+        return type(self)(self._draw, self._image_shape, parts, [each.to(device) for each in self._shared])
 
 
 class SparseCounts:

@@ -1,6 +1,7 @@
-"""dSprites: 737,280 binary pictures of a square, an ellipse or a heart, one for each cell of a grid."""
+"""dSprites: 737,280 binary pictures of a square, an ellipse or a heart, one for each cell of a grid; variants."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,8 +15,11 @@ from hfvae_runner.data._fetch import RemoteFile, ensure
 from hfvae_runner.data._images import data_root, mapped, save_array
 from hfvae_runner.data._places import places
 from hfvae_runner.data._published_arrays import DAMAGE, hdf5_pieces, npz_pieces
+from hfvae_runner.data._variants import VERSIONS, Variant, varied
 from hfvae_runner.data.factors import Grid
 from hfvae_runner.errors import ConfigError, DataError
+
+__all__ = ["FILES", "GRID", "SHAPES", "VERSIONS", "dsprites"]
 
 GRID = Grid(("shape", "scale", "orientation", "x", "y"), (3, 6, 40, 32, 32), nuisance=("shape",))
 SHAPES = ("square", "ellipse", "heart")
@@ -35,15 +39,19 @@ _BYTES = _SIDE * _SIDE // 8
 _PIECE = 23_040
 
 
-def dsprites(*, root: str, image_size: int | None, download: bool, subset: int | None = None) -> Dataset:
+def dsprites(
+    *, root: str, image_size: int | None, download: bool, subset: int | None = None, variant: Variant | None = None
+) -> Dataset:
     """Binary images [1, 64, 64] in the published order, packed, with their factors; the shape is the label.
 
-    Colour, which has one value, is not among the factors.
+    Colour, which has one value, is not among the factors. Images of a variant are [3, 64, 64], drawn on request.
 
     Args:
-        root: the folder that holds the published .npz or .hdf5 file, ``data_root``.
+        root: the folder that holds the published .npz or .hdf5 file, and scream/scream.jpg, ``data_root``.
         image_size: 64, or None.
         download: whether a missing file may be fetched.
+        variant: ``colour`` (a sprite in a random colour), ``noisy`` (on random noise) or ``scream`` (on a part of an
+            image); None for the published images.
         subset: how many random images to keep; None keeps all.
 
     Raises:
@@ -51,17 +59,16 @@ def dsprites(*, root: str, image_size: int | None, download: bool, subset: int |
         DataError: the file is missing or is not what its publisher wrote.
     """
     if image_size not in (None, _SIDE):
-        raise ConfigError(
-            f"image_size={image_size!r}: dataset=dsprites has binary images of 64×64; expected 64 or null"
-        )
+        raise ConfigError(f"image_size={image_size!r}: dataset=dsprites has images of 64×64; expected 64 or null")
     folder = data_root(root)
     file = _found(folder, download)
     key = [checksum(folder, [file]), len(GRID), 1]
     path = cached(folder, "dsprites.npy", key, partial(_convert, file), size=len(GRID) * _BYTES)
     factors = GRID.cells()
-    images = PackedBits(mapped(path, (len(GRID), _BYTES)), (1, _SIDE, _SIDE))
+    sprites = PackedBits(mapped(path, (len(GRID), _BYTES)), (1, _SIDE, _SIDE))
+    images, notes, digest = varied(sprites, variant, root=root, dataset="dsprites", download=download)
     everything = Split(images, labels=factors[:, 0].long(), factors=factors)
-    return without_split(everything, "unit_interval", GRID, subset, label_names=SHAPES)
+    return replace(without_split(everything, "unit_interval", GRID, subset, notes, label_names=SHAPES), digest=digest)
 
 
 def _found(root: Path, download: bool) -> Path:

@@ -91,12 +91,10 @@ def test_a_failed_job_is_raised_after_the_others() -> None:
 
 
 def test_a_run_with_parts_of_one_s_own_is_loaded_encoded_and_exported() -> None:
-    own = ["dataset._target_=tiny_parts.unit_interval", "~dataset.image_size", "model._target_=tiny_parts.networks"]
     trust = "trust=[tiny_parts]"
-    overrides = [*own, trust, "objective=vae", "prior=normal", "latents=2", "steps=1", "batch_size=8", "device=cpu",
-                 "metrics=hoyer", "metrics.figures=false", "train.progress=false", "hydra.run.dir=own"]  # fmt: skip
+    overrides = [*SMALL, "model._target_=tiny_parts.networks", trust, "hydra.run.dir=own"]
     run = hfvae_runner.train(overrides, device="cpu")
-    assert run.step == 1 and run.data.input_shape == (1, 4, 4)
+    assert run.step == 20
     assert encode_command(["own", "out=codes.npz", trust]) == 0
     assert export_command(["own", "out=model", trust]) == 0
     assert encode_command(["own", "out=other.npz"]) == 2 == export_command(["own", "out=other"])

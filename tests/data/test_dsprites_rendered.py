@@ -194,7 +194,7 @@ def test_a_subset_keeps_factors_and_images_together(dataset: Dataset) -> None:
 
 def test_the_images_have_one_size() -> None:
     assert dsprites_rendered(image_size=64, subset=1).input_shape == (1, 64, 64)
-    expected = r"^image_size=32: dataset=dsprites_rendered has binary images of 64×64; expected 64 or null$"
+    expected = r"^image_size=32: dataset=dsprites_rendered has images of 64×64; expected 64 or null$"
     with pytest.raises(ConfigError, match=expected):
         dsprites_rendered(image_size=32, subset=1)
 

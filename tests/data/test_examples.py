@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from hfvae_runner.data import Examples, PackedBits, SparseCounts
-from hfvae_runner.data._examples import Rows, take
+from hfvae_runner.data._examples import Drawn, Rows, take
 from hfvae_runner.data._images import on_disk, save_array
 from hfvae_runner.errors import DataError
 
@@ -31,6 +31,15 @@ def counts(rows: int, words: int, seed: int) -> np.ndarray:
 def chosen(n: int, seed: int) -> torch.Tensor:
     """In any order, with repetitions."""
     return torch.randint(n, (2 * n,), generator=torch.Generator().manual_seed(seed))
+
+
+def brightened(images: torch.Tensor, by: torch.Tensor, most: torch.Tensor) -> torch.Tensor:
+    return torch.minimum(images // 2 + by[:, None, None, None], most)
+
+
+def drawn() -> Drawn:
+    parts = [PackedBits.pack(binary((20, 1, 3, 5), 1)), torch.arange(20, dtype=torch.uint8)]
+    return Drawn(brightened, (1, 3, 5), parts, [torch.tensor(140, dtype=torch.uint8)])
 
 
 @given(SHAPES, SEEDS)
@@ -90,8 +99,9 @@ def test_starts_that_do_not_fit_are_refused() -> None:
         binary((20, 1, 3, 5), 1),
         PackedBits.pack(binary((20, 1, 3, 5), 1)),
         SparseCounts.from_scipy(csr_matrix(counts(20, 9, 1))),
+        drawn(),
     ],
-    ids=["tensor", "bits", "counts"],
+    ids=["tensor", "bits", "counts", "drawn"],
 )
 def test_a_part_is_stored_as_the_whole(examples: Examples) -> None:
     index = torch.tensor([7, 3, 3, 19])
@@ -105,7 +115,11 @@ def test_a_part_is_stored_as_the_whole(examples: Examples) -> None:
 @pytest.mark.parametrize("device", ["cpu", "cuda:0"] if torch.cuda.is_available() else ["cpu"])
 def test_examples_move_to_a_device(device: str) -> None:
     index = chosen(20, 2)
-    stored: list[Examples] = [PackedBits.pack(binary((20, 1, 3, 5), 1)), SparseCounts.from_scipy(counts(20, 9, 1))]
+    stored: list[Examples] = [
+        PackedBits.pack(binary((20, 1, 3, 5), 1)),
+        SparseCounts.from_scipy(counts(20, 9, 1)),
+        drawn(),
+    ]
     for examples in stored:
         moved = examples.to(torch.device(device))
         there = index.to(device)
@@ -175,3 +189,12 @@ def test_rows_are_copied_to_another_device_piece_by_piece(monkeypatch: pytest.Mo
     rows = Rows(torch.arange(10, dtype=torch.uint8)[:, None], torch.tensor([7, 1, 4]))
     copied = rows.to(torch.device("meta"))
     assert (copied.shape, copied.device.type, copied[torch.tensor([0])].dtype) == ((3, 1), "meta", torch.uint8)
+
+
+def test_images_are_drawn_from_the_rows_of_every_part() -> None:
+    images = drawn()
+    assert (images.shape, len(images), images.device.type) == ((20, 1, 3, 5), 20, "cpu")
+    expected = (127 * binary((20, 1, 3, 5), 1) + torch.arange(20, dtype=torch.uint8)[:, None, None, None]).clamp_max(
+        140
+    )
+    assert torch.equal(images[torch.tensor([19, 4])], expected[[19, 4]])
