@@ -173,7 +173,7 @@ def _whole(options: Mapping[str, Mapping[str, _Options]]) -> dict[str, Any]:
     for group in ("dataset", "model", "likelihood", "prior"):
         sections[group] = {**_by_target(options[group]), "description": sections[group]["description"]}
     for extra in _OF_EVERY_DATASET:
-        sections["dataset"]["properties"][extra] = {"type": ["object", "null"]}
+        sections["dataset"]["properties"][extra] = {"anyOf": [{"type": ["object", "null"]}, _REFERENCE]}
     sections["metrics"]["additionalProperties"] = {"type": "object"}
     sections["objective"]["properties"]["terms"]["additionalProperties"] = {
         "anyOf": [*_weight()["anyOf"], _term_line()],
@@ -257,19 +257,23 @@ def _shown_to_editors(fragment: Any, *, nullable: bool = False) -> Any:
     if isinstance(plain.get("items"), dict):
         plain["items"] = _shown_to_editors(plain["items"])
     if "anyOf" in plain:
-        plain["anyOf"] = [_shown_to_editors(kind) if kind.get("type") == "array" else kind for kind in plain["anyOf"]]
+        plain["anyOf"] = [
+            _shown_to_editors(kind) if kind.get("type") in ("array", "object") else kind for kind in plain["anyOf"]
+        ]
     kinds = [{"type": "null"}] if nullable and {"type": "null"} not in plain.get("anyOf", ()) else []
     return {**said, "anyOf": [*plain.get("anyOf", [plain]), _REFERENCE, *kinds], EXPECTED: words(fragment)}
 
 
 def _resolved(fragment: Any, schema: Any) -> Any:
-    """Replace a fragment's reference by its target; the fragment's own keys take precedence."""
-    if "$ref" not in fragment:
+    """Replace all references in a fragment by their targets; the fragment's own keys take precedence."""
+    if isinstance(fragment, list):
+        return [_resolved(each, schema) for each in fragment]
+    if not isinstance(fragment, dict):
         return fragment
-    return {
-        **schema["$defs"][fragment["$ref"].rpartition("/")[2]],
-        **{k: v for k, v in fragment.items() if k != "$ref"},
-    }
+    own = {key: _resolved(value, schema) for key, value in fragment.items() if key != "$ref"}
+    if "$ref" not in fragment:
+        return own
+    return {**_resolved(schema["$defs"][fragment["$ref"].rpartition("/")[2]], schema), **own}
 
 
 def _file(schema: dict[str, Any]) -> dict[str, Any]:

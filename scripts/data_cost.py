@@ -187,8 +187,9 @@ def published(name: str, data_root: Path) -> dict[str, Path] | None:
 def _files(name: str) -> Sequence[RemoteFile]:
     """Return the files that a data set's default options read."""
     module = module_of(name)
-    versions: Mapping[str, RemoteFile] | None = getattr(module, "VERSIONS", None)
-    return getattr(module, "FILES", ()) if versions is None else [versions[section_of(name)["version"]]]
+    versions: Mapping[str, RemoteFile] = getattr(module, "VERSIONS", {})
+    chosen = str(section_of(name).get("version"))
+    return [versions[chosen]] if chosen in versions else getattr(module, "FILES", ())
 
 
 def _names(file: RemoteFile) -> list[str]:
