@@ -243,7 +243,7 @@ def _about(path: Path, known: dict[str, NDArray[Any]]) -> dict[str, Any]:
             f"{path}: factors of type {factors.dtype} and shape {list(factors.shape)}; expected [N, K] numbers"
         )
     count = factors.shape[1]
-    names = known.get("factor_names", np.array([f"factor_{k}" for k in range(count)]))
+    names = known.get("factor_names", np.array([f"factor[{k}]" for k in range(count)]))
     nuisance = known.get("factor_nuisance", np.zeros(count, bool))
     if names.shape != (count,) or nuisance.shape != (count,):
         raise DataError(f"{path}: {len(names)} factor_names, {len(nuisance)} factor_nuisance; expected {count} of each")

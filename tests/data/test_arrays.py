@@ -108,6 +108,7 @@ def test_images_of_bytes_and_of_floats_are_resized_alike(floats: bool, tmp_path:
 def test_labels_belong_to_their_images(tmp_path: Path) -> None:
     images = np.zeros((30, 16, 16), np.uint8) + np.arange(30, dtype=np.uint8)[:, None, None]
     dataset = read(saved(tmp_path, images=images, labels=np.arange(30) % 2, factors=np.arange(30)[:, None]))
+    assert dataset.factors is not None and dataset.factors.names == ("factor[0]",)
     for split in (dataset.train, dataset.test):
         numbers = split.x[torch.arange(len(split))][:, 0, 0, 0].long()
         assert split.labels is not None and split.factors is not None
