@@ -18,6 +18,8 @@ from hfvae_runner.metrics._subject import UNKNOWN, Floats, Integers, Representat
 from hfvae_runner.metrics.explicitness import standardised
 
 _INFORMATION = ("infom", "infoc", "infomec_information", "infom_per_variable", "infoc_per_factor")
+_SEEDS = 1 << 32
+"""scikit-learn takes no larger ones."""
 _EXPLICITNESS = ("infoe", "infoe_per_factor")
 
 
@@ -117,9 +119,9 @@ def infomec(subject: Subject, *, rows: Count, neighbours: Count, active: Rate, i
     """
     encoded = subject.encoded
     known = [_first(each, rows) for each in encoded.truth]
-    factors = [each for each in known if len(np.unique(each.values[each.values != UNKNOWN])) > 1]
+    factors = [each for each in known if _is_estimable(each.values[each.values != UNKNOWN])]
     if not factors:
-        return undefined((*_INFORMATION, *_EXPLICITNESS), "no factor takes two values")
+        return undefined((*_INFORMATION, *_EXPLICITNESS), "no factor takes two values, one of them in two examples")
     return {
         **_information(subject, factors, rows, neighbours, active),
         **_explicitness(subject, factors, rows, iterations),
@@ -130,9 +132,10 @@ def _information(subject: Subject, factors: Sequence[Truth], rows: int, neighbou
     variables = list(_active(subject.encoded, rows, active))
     if not variables:
         return undefined(_INFORMATION, "no latent variable is active")
+    seed = int(subject.generator().integers(_SEEDS))
     pairs = [(factor, variable) for factor in factors for variable in variables]
     found = [
-        _of_known(variable, factor, neighbours, subject.seed)
+        _of_known(variable, factor, neighbours, seed)
         for factor, variable in subject.progress(pairs, "InfoMEC", len(pairs))
     ]
     table = np.array(found).reshape(len(factors), len(variables))
@@ -190,6 +193,12 @@ def _of_known(variable: Variable, factor: Truth, neighbours: int, seed: int) -> 
     at = factor.values != UNKNOWN
     known = variable._replace(values=variable.values[at])
     return normalised_information(known, factor.values[at], neighbours=neighbours, seed=seed)
+
+
+def _is_estimable(values: Integers) -> bool:
+    """Return whether a factor takes two values, one of them more than once: a single one has no neighbours."""
+    counts = np.unique(values, return_counts=True)[1]
+    return len(counts) > 1 and bool(counts.max() > 1)
 
 
 def _first(factor: Truth, rows: int) -> Truth:

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("workplace")
 def test_auto_starts_where_there_is_nothing(build: FakeBuild, workplace: Path) -> None:
     (workplace / "run").mkdir()
     assert main(["resume=auto", "hydra.run.dir=run"]) == 0
-    assert build.ran[0][0].resume == "auto"
+    assert build.ran[0][0].resume is None  # a new run
 
 
 def test_auto_goes_on_from_a_checkpoint(build: FakeBuild, workplace: Path) -> None:
