@@ -158,7 +158,7 @@ def test_shapes3d_lays_out_its_factors_as_labels(tmp_path: Path) -> None:
     labels = np.stack([np.arange(40) % 10 / 10, np.arange(40) % 4], axis=1)
     dataset = read(saved(tmp_path, "own.h5", images=IMAGES, labels=labels))
     assert dataset.factors is not None and dataset.label_names is None
-    assert (dataset.factors.names, dataset.factors.sizes) == (("factor_0", "factor_1"), (10, 4))
+    assert (dataset.factors.names, dataset.factors.sizes) == (("factor[0]", "factor[1]"), (10, 4))
 
 
 def test_the_split_is_fixed_and_a_test_file_replaces_it(tmp_path: Path) -> None:
@@ -254,7 +254,7 @@ BAD = {
     "two labels": ({"images": IMAGES, "label": np.ones(40), "labels": np.ones(40)}, "label and labels; expected one"),
     "factor rows": ({"images": IMAGES, "factors": np.zeros((39, 2))}, r"shape \[39, 2\]; expected \[40, 2\]"),
     "factor names": ({"images": IMAGES, "factors": np.zeros((40, 2)), "factor_names": ["a"]}, "1 factor_names"),
-    "factor NaN": ({"images": IMAGES, "factors": np.full((40, 1), np.nan)}, "factor 'factor_0' is missing in row 0"),
+    "factor NaN": ({"images": IMAGES, "factors": np.full((40, 1), np.nan)}, "factor 'factor\[0\]' is missing in row 0"),
     "factors twice": ({"images": IMAGES, "labels": np.zeros((40, 2)), "factors": np.zeros((40, 2))}, "expected one of"),
     "factor text": ({"images": IMAGES, "factors": np.full((40, 1), "a")}, "factors of type <U1"),
 }  # fmt: skip
