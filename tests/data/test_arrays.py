@@ -254,7 +254,7 @@ BAD = {
     "two labels": ({"images": IMAGES, "label": np.ones(40), "labels": np.ones(40)}, "label and labels; expected one"),
     "factor rows": ({"images": IMAGES, "factors": np.zeros((39, 2))}, r"shape \[39, 2\]; expected \[40, 2\]"),
     "factor names": ({"images": IMAGES, "factors": np.zeros((40, 2)), "factor_names": ["a"]}, "1 factor_names"),
-    "factor NaN": ({"images": IMAGES, "factors": np.full((40, 1), np.nan)}, r"factor .factor\[0\]. is missing in row 0"),
+    "factor NaN": ({"images": IMAGES, "factors": np.full((40, 1), np.nan)}, r"factor .factor\[0\]. is missing in row"),
     "factors twice": ({"images": IMAGES, "labels": np.zeros((40, 2)), "factors": np.zeros((40, 2))}, "expected one of"),
     "factor text": ({"images": IMAGES, "factors": np.full((40, 1), "a")}, "factors of type <U1"),
 }  # fmt: skip
