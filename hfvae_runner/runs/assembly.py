@@ -2,61 +2,48 @@
 
 import json
 import logging
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from hfvae_runner.config import schedules, schema
-from hfvae_runner.config.penalties import PenaltySpec
-from hfvae_runner.config.schema import Config, RuntimeConfig, SupervisionConfig
+from hfvae_runner.config import schema
+from hfvae_runner.config.schema import Config, RuntimeConfig
 from hfvae_runner.config.stored import NOTHING, Allowed
-from hfvae_runner.config.targets import check_kind, signed
 from hfvae_runner.data import Dataset, Description, as_float
 from hfvae_runner.data.holdout import pruned
 from hfvae_runner.data.own_files import standing_of
-from hfvae_runner.data.pairs import paired, suggested
+from hfvae_runner.data.pairs import paired
 from hfvae_runner.data.sampling import restricted, weighted
-from hfvae_runner.data.supervision import some_labels
 from hfvae_runner.errors import ConfigError, nearest
-from hfvae_runner.latents.averaging import Averaging
-from hfvae_runner.latents.latents import Latents
 from hfvae_runner.metrics import metric_of
 from hfvae_runner.models import precision
-from hfvae_runner.models.likelihoods import Likelihood, fitting
-from hfvae_runner.models.networks import Networks
 from hfvae_runner.models.vae import VAE
-from hfvae_runner.objectives import objective
-from hfvae_runner.objectives.objective import Objective
+from hfvae_runner.runs.parts import (
+    OF_EVERY_DATASET,
+    averaging_of,
+    check_before_reading,
+    model_of,
+    objective_of,
+    published,
+    supervision_of,
+    tracking_of,
+)
 from hfvae_runner.storage import run_folder
 from hfvae_runner.storage.run_folder import LAST
-from hfvae_runner.trackers import Tracking
 from hfvae_runner.training import graph, step
 from hfvae_runner.training.ahead import CudaTransfer
 from hfvae_runner.training.batches import Batches
 from hfvae_runner.training.checkpoint import initialise, restore_model
-from hfvae_runner.training.memory import explained_exhaustion, holds
+from hfvae_runner.training.memory import explained_exhaustion, holds, refuse_too_large
 from hfvae_runner.training.preload import import_ahead
 from hfvae_runner.training.run import Run
 from hfvae_runner.training.seeds import derived
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T")
 _THREADS = torch.get_num_threads()
-_GROUPS: Mapping[str, tuple[type, tuple[str, ...]]] = {
-    "dataset": (Dataset, ()),
-    "model": (Networks, ("input_shape", "latents", "likelihood")),
-    "likelihood": (Likelihood, ("values",)),
-    "prior": (Latents, ("n_classes", "examples")),
-}
-"""The type that a group's function returns, and its arguments that are derived from other parts."""
-_OF_EVERY_DATASET = ("sampling", "holdout", "pairs")
-"""Options of the section ``dataset`` that are not arguments of its function."""
-_VALUES = {"unit_interval": "values from 0 to 1", "real": "real numbers", "counts": "counts"}
 
 
 @explained_exhaustion()
@@ -85,7 +72,7 @@ def assemble(config: Config) -> Run:
     if config.runtime.graph:
         graph.check(device)
     metrics = {name: metric_of(name, spec) for name, spec in config.metrics.chosen.items()}
-    trackers = {name: _tracking(name, spec) for name, spec in config.trackers.items()}
+    trackers = {name: tracking_of(name, spec) for name, spec in config.trackers.items()}
     check_before_reading(config)
     import_ahead()
     dataset = dataset_of(config)
@@ -94,9 +81,9 @@ def assemble(config: Config) -> Run:
     latents = model.latents
     block, labels = None, None
     if config.supervision.fraction:
-        block, labels = _supervision(config.supervision, dataset, latents, config.choices)
-    weighed = _objective(config, latents, supervised=block is not None).to(device)
-    averaging = _averaging(config, dataset, latents)
+        block, labels = supervision_of(config.supervision, dataset, latents, config.choices)
+    weighed = objective_of(config, latents, supervised=block is not None).to(device)
+    averaging = averaging_of(config, dataset, latents)
     given = None if labels is None else labels.to(device)
     # A set that the device cannot hold stays where it is, and its batches are copied.
     held = holds(device, dataset.train.x.nbytes)
@@ -104,25 +91,8 @@ def assemble(config: Config) -> Run:
     batches = Batches(x, config.batch_size, config.seed, given, dataset.train.weights, dataset.partners, transfer)
     total = config.steps if config.steps is not None else (config.epochs or 0) * batches.steps_per_epoch
     model = model.to(device)
+    refuse_too_large([*model.parameters(), *weighed.parameters()], device, amsgrad=config.train.amsgrad)
     return Run(config, dataset, model, weighed, batches, metrics, trackers, device, total, block, averaging)
-
-
-def check_before_reading(config: Config) -> None:
-    """Raise ConfigError for errors that are visible in the config alone, since reading the data may take minutes."""
-    for group, (kind, derived_sizes) in _GROUPS.items():
-        section: Mapping[str, object] = getattr(config, group)
-        spec = {key: value for key, value in section.items() if key not in _OF_EVERY_DATASET}
-        where = f"{group}={config.choices[group]}"
-        factory, _, _ = signed(where, group, spec, derived_sizes)
-        check_kind(where, spec, factory, kind)
-    # Its options are the same whatever the values are.
-    _called("likelihood", config.likelihood, config.choices, Likelihood, values="real")  # type: ignore[type-abstract]
-    subset = config.dataset.get("subset")
-    if isinstance(subset, int) and 0 < subset < config.batch_size:
-        raise ConfigError(
-            f"batch_size={config.batch_size}: dataset.subset={subset} leaves {subset} training examples; expected at "
-            "most that"
-        )
 
 
 def use_threads(config: Config) -> None:
@@ -165,61 +135,6 @@ def _lay_out_as_parameters(optimizer: torch.optim.Optimizer) -> None:
         for name, moment in moments.items():
             if moment.shape == parameter.shape and moment.stride() != parameter.stride():
                 moments[name] = torch.empty_like(parameter).copy_(moment)
-
-
-def _prior(config: Config, dataset: Dataset) -> Latents:
-    about_data = {"n_classes": dataset.n_classes, "examples": dataset.train.x}
-    latents = _called("prior", config.prior, config.choices, Latents, **about_data)
-    if config.train.prior_lr is not None and not list(latents.parameters()):
-        raise ConfigError(
-            f"train.prior_lr={config.train.prior_lr:g}: prior={config.choices['prior']} has nothing to learn; "
-            "expected null, or a prior with prior.learned=true"
-        )
-    return latents.with_density(config.objective.discrete_density)
-
-
-def _objective(config: Config, latents: Latents, *, supervised: bool) -> Objective:
-    penalties = dict(config.objective.terms)
-    if supervised:
-        weight = schedules.parse(config.supervision.weight, "supervision.weight")
-        penalties["label_likelihood"] = PenaltySpec("label_likelihood", "label_likelihood", weight)
-    try:
-        return objective.build(penalties, config.objective.estimator, latents)
-    except ConfigError as error:
-        names = {group: config.choices.get(group) for group in ("objective", "prior")}
-        raise ConfigError(f"objective={names['objective']} does not fit prior={names['prior']}: {error}") from None
-
-
-def _averaging(config: Config, dataset: Dataset, latents: Latents) -> Averaging | None:
-    settings = config.objective.averaging
-    if settings is None:
-        return None
-    where = f"objective={config.choices['objective']} does not fit"
-    if dataset.partners is None:
-        raise ConfigError(
-            f"{where} dataset={config.choices['dataset']}: it averages the posteriors of pairs, and dataset.pairs is "
-            f"null; expected {suggested(dataset)}"
-        )
-    try:
-        return Averaging(latents, settings.posterior, settings.distance)
-    except ConfigError as error:
-        raise ConfigError(f"{where} prior={config.choices['prior']}: {error}") from None
-
-
-def _supervision(
-    settings: SupervisionConfig, dataset: Dataset, latents: Latents, choices: Mapping[str, str]
-) -> tuple[str, Tensor]:
-    """Return the name of the discrete block that represents the labels, and the given labels, [N]."""
-    where = f"supervision.fraction={settings.fraction:g}"
-    if dataset.train.labels is None:
-        raise ConfigError(f"{where}: dataset={choices['dataset']} has no labels; expected 0")
-    fitting = [block for block in latents.blocks if block.discrete and block.n_code == dataset.n_classes]
-    if len(fitting) != 1:
-        raise ConfigError(
-            f"{where}: prior={choices['prior']} has {len(fitting)} discrete variables of {dataset.n_classes} "
-            "categories, one for each label; expected one, as in prior=normal_concrete"
-        )
-    return fitting[0].name, some_labels(dataset.train.labels, settings.fraction)
 
 
 def dataset_of(config: Config) -> Dataset:
@@ -290,8 +205,8 @@ def _dataset(
     """
     own = json.loads(spec)
     section = dict(own)
-    sampling, holdout, _ = (own.pop(key, None) for key in _OF_EVERY_DATASET)
-    whole = restricted(_published(own, choice), sampling)
+    sampling, holdout, _ = (own.pop(key, None) for key in OF_EVERY_DATASET)
+    whole = restricted(published(own, choice), sampling)
     # Cached, since several conditions may name one run.
     means = lru_cache(maxsize=1)(lambda folder: _latent_means(Path(folder), choice, whole, device, batch_size, allowed))
 
@@ -322,70 +237,6 @@ def _latent_means(
         for name, column in zip(names, (each for g in continuous for each in mode[g].unbind(1)), strict=True):
             columns[name][index] = column.cpu()
     return columns
-
-
-def _published(spec: Mapping[str, object], choice: str) -> Dataset:
-    dataset = _called("dataset", spec, {"dataset": choice}, Dataset)
-    if dataset.values not in _VALUES:
-        known = ", ".join(_VALUES)
-        raise ConfigError(
-            f"dataset={choice} has values={dataset.values!r}; expected one of {known}{nearest(dataset.values, _VALUES)}"
-        )
-    return dataset
-
-
-def model_of(config: Config, dataset: Dataset) -> VAE:
-    """Build the model with new parameters, drawn from torch's global random state.
-
-    Raises:
-        RunnerError: the parts do not fit together.
-    """
-    latents = _prior(config, dataset)
-    likelihood = _likelihood(config, dataset)
-    derived_sizes = {"input_shape": dataset.input_shape, "latents": latents, "likelihood": likelihood}
-    networks = _called("model", config.model, config.choices, Networks, **derived_sizes)
-    # channels_last is faster for most convolution kernels; every layer's output takes the layout of its weights.
-    return VAE(networks, latents, likelihood).to(memory_format=torch.channels_last)
-
-
-def _likelihood(config: Config, dataset: Dataset) -> Likelihood:
-    derived_values = {"values": dataset.values}
-    likelihood = _called("likelihood", config.likelihood, config.choices, Likelihood, **derived_values)  # type: ignore[type-abstract]
-    if not likelihood.fits(dataset.values):
-        expected = " or ".join(f"likelihood={name}" for name in fitting(dataset.values))
-        raise ConfigError(
-            f"likelihood={config.choices['likelihood']} does not fit dataset={config.choices['dataset']}: it scores "
-            f"{_VALUES[likelihood.support]}, the data set gives {_VALUES[dataset.values]}; expected {expected}"
-        )
-    return likelihood
-
-
-def _called(
-    group: str, spec: Mapping[str, object], choices: Mapping[str, str | None], kind: type[T], **derived: object
-) -> T:
-    """Call the group's ``_target_`` with its own arguments and those derived from other parts.
-
-    Raises:
-        ConfigError: it does not exist, does not take the arguments, or returns another type than ``kind``.
-    """
-    where = f"{group}={choices.get(group)}"
-    factory, arguments, taken = signed(where, group, spec, tuple(derived))
-    check_kind(where, spec, factory, kind)
-    made = factory(**arguments, **{name: derived[name] for name in taken})
-    if not isinstance(made, kind):
-        raise ConfigError(f"{where}: {spec['_target_']} returns {type(made).__name__}; expected {kind.__name__}")
-    return made
-
-
-def _tracking(name: str, spec: Mapping[str, object]) -> Tracking:
-    """Return the tracker's checked options, without opening it."""
-    where = f"trackers.{name}"
-    factory, options, _ = signed(where, where, spec, ())
-    check_kind(where, spec, factory, Tracking)
-    tracking = factory(**options)
-    if not isinstance(tracking, Tracking):
-        raise ConfigError(f"{where}: {spec['_target_']} returns {type(tracking).__name__}; expected a Tracking")
-    return tracking
 
 
 def device_of(name: str) -> torch.device:

@@ -14,7 +14,8 @@ from hfvae_runner.config.stored import Allowed, guarded
 from hfvae_runner.data import Dataset, Description
 from hfvae_runner.errors import CheckpointError
 from hfvae_runner.models.vae import VAE
-from hfvae_runner.runs.assembly import dataset_of, device_of, model_of
+from hfvae_runner.runs.assembly import dataset_of, device_of
+from hfvae_runner.runs.parts import model_of
 from hfvae_runner.storage import run_folder
 from hfvae_runner.training.checkpoint import restore_model, restore_parameters
 

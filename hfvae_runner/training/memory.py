@@ -72,6 +72,20 @@ def step_bytes(
     return (_COPIES + _AMSGRAD * amsgrad) * sum(own.values()) + _FORWARD_AND_BACKWARD * activations
 
 
+def refuse_too_large(parameters: Sequence[nn.Parameter], device: torch.device, *, amsgrad: bool) -> None:
+    """Raise ConfigError if there is no room for the gradients and Adam's moments of these parameters.
+
+    Some systems promise more memory than they have, and end the process without a message when it is used.
+    """
+    size = sum(parameter.nbytes for parameter in parameters)
+    needed, free = (_COPIES - 1 + _AMSGRAD * amsgrad) * size, free_bytes(device)
+    if needed > free:
+        raise ConfigError(
+            f"the parameters take {size / 1e9:.1f} GB, their gradients and Adam's moments {needed / 1e9:.1f} GB more, "
+            f"and {device} has {free / 1e9:.1f} GB left; expected a smaller model or objective"
+        )
+
+
 def holds(device: torch.device, size: int) -> bool:
     """Return whether a training set of ``size`` bytes on the CPU is to be copied to the device as a whole."""
     return device.type == "cpu" or size <= _SHARE_OF_DATA * free_bytes(device)

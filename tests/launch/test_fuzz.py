@@ -31,7 +31,7 @@ SETTINGS = (
 )
 GROUPS = ("dataset", "model", "likelihood", "prior", "objective", "divergence", "train", "metrics", "experiment")
 # Their tracebacks are asked for; their folders and steps are the test's own.
-LEFT_OUT = ("debug", "resume", "steps", "epochs", "data_root", "dataset.root", "dataset.pairs")
+LEFT_OUT = ("debug", "resume", "steps", "epochs", "data_root", "dataset.root")
 
 WORDS = (
     "null",

@@ -10,7 +10,7 @@ from hfvae_runner.config import schema
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.launch.composition import composed, parse_overrides
 from hfvae_runner.reproduce.study import SIZES, load, names
-from hfvae_runner.runs.assembly import check_before_reading
+from hfvae_runner.runs.parts import check_before_reading
 
 pytestmark = pytest.mark.usefixtures("workplace")
 
