@@ -36,6 +36,8 @@ OBJECTIVES = {
     # Draws from the prior, and a prior that is learned at a rate of its own.
     "alpha_beta": ("objective=alpha_beta", "prior=flow", "prior.steps=4", "train.prior_lr=1e-2", "train.amsgrad=true"),
     "isa_vae": ("objective=isa_vae", "prior.learned=true"),
+    # Codebooks, and weight decay.
+    "qlae": ("objective=qlae", "prior.continuous=2", "prior.categories=3", "latents=4"),
     "supervised": ("objective=hfvae", "supervision.fraction=0.2"),
 }
 SMALL = ("device=cpu", "image_size=8", "batch_size=128", "train.progress=false", "metrics.figures=false")
