@@ -33,7 +33,16 @@ SCHEMAS = REFERENCE / "schema"
 _NAMED = "# yaml-language-server: $schema="
 _TARGETS = ("dataset", "model", "likelihood", "prior", "metrics", "trackers")
 _IS_GLOBAL = "# @package _global_"  # a file that is a part of the whole config
-_DERIVED = ("n_classes", "examples", "input_shape", "latents", "likelihood", "values", "subject")  # not from the config
+_DERIVED = (
+    "n_classes",
+    "examples",
+    "n_factors",
+    "input_shape",
+    "latents",
+    "likelihood",
+    "values",
+    "subject",
+)  # not from the config
 _OF_EVERY_DATASET = ("sampling", "holdout", "pairs")
 _REFERENCE = {"type": "string", "pattern": r"\$\{.+\}", "description": "another key's value"}
 _NUMBER_OR_SCHEDULE = {

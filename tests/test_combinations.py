@@ -38,12 +38,15 @@ LEARNED = [name for name in PRIORS if "\nlearned: " in (config_folder() / "prior
 
 # What an objective asks of the prior.
 NEEDS_DISCRETE = {"joint_vae"}
+NEEDS_QUANTISED = {"qlae"}
+NEEDS_NO_DENSITY = {"qlae", "wae_mmd"}
 NEEDS_FACTORS = {"hfvae", "kim_chen_table1"}
 NEEDS_PAIRS = {"ada_gvae", "ada_ml_vae"}
 PAIRS = {"column": "label"}
 DRAWS_FROM_PRIOR = {"alpha_beta inclusive_kl", "alpha_beta mmd", "info_vae", "wae_mmd"}
 # What priors have.
 WITH_DISCRETE = {"normal_concrete"}
+WITHOUT_DENSITY = {"quantised"}
 WITHOUT_FACTORS = {"isa", "lp_nested"}
 LEARNED_DRAWS_CARRY_NO_GRADIENT = {"generalised_normal", "isa", "lp_nested", "student_t"}
 # What takes long and is of the same kind when it is smaller.
@@ -60,6 +63,8 @@ def fits(objective: str, prior: str, *, learned: bool = False) -> bool:
     """Whether the prior has what the objective needs."""
     if objective in NEEDS_DISCRETE and prior not in WITH_DISCRETE:
         return False
+    if objective in NEEDS_QUANTISED or prior in WITHOUT_DENSITY:
+        return objective in NEEDS_NO_DENSITY and (prior in WITHOUT_DENSITY or objective not in NEEDS_QUANTISED)
     if objective in NEEDS_FACTORS and prior in WITHOUT_FACTORS:
         return False
     return not (learned and objective in DRAWS_FROM_PRIOR and prior in LEARNED_DRAWS_CARRY_NO_GRADIENT)
@@ -147,18 +152,35 @@ def test_every_objective_with_every_learned_prior(objective: str, prior: str) ->
     takes_three_steps_or_is_refused(config, allowed=fits(objective, prior, learned=True))
 
 
+def with_discrete(objective: str, /, **sections: Mapping[str, object]) -> Config:
+    """The config of a run with a discrete variable: alone for the objective, or beside what it needs."""
+    if objective in NEEDS_QUANTISED:
+        sections["prior"] = {"categories": 3}
+        return combined(objective, "quantised", "bernoulli", "unit_interval", **sections)
+    return combined(objective, "normal_concrete", "bernoulli", "unit_interval", **sections)
+
+
 @pytest.mark.parametrize("density", schema.DISCRETE_DENSITIES)
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_every_objective_with_every_density_of_a_discrete_variable(objective: str, density: str) -> None:
-    three_steps(
-        combined(objective, "normal_concrete", "bernoulli", "unit_interval", objective={"discrete_density": density})
-    )
+    three_steps(with_discrete(objective, objective={"discrete_density": density}))
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_every_objective_with_some_labels_given(objective: str) -> None:
-    given = {"fraction": 0.5}
-    three_steps(combined(objective, "normal_concrete", "bernoulli", "unit_interval", supervision=given))
+    three_steps(with_discrete(objective, supervision={"fraction": 0.5}))
+
+
+def test_a_quantised_block_beside_a_normal_and_a_discrete_one() -> None:
+    """JointVAE's objective leaves the quantised block alone, whose two losses are added to it."""
+    base = composed("objective=joint_vae")["objective"]
+    terms = {**base["terms"], "quantisation": 0.01, "commitment": 0.01}
+    beside = {"continuous": 2, "categories": [3, 2]}
+    three_steps(
+        combined(
+            "joint_vae", "quantised", "bernoulli", "unit_interval", prior=beside, objective={**base, "terms": terms}
+        )
+    )
 
 
 @pytest.mark.parametrize("prior", sorted(set(PRIORS) - WITH_DISCRETE))
@@ -176,9 +198,9 @@ def test_a_likelihood_fits_the_data_s_values_or_is_refused(likelihood: str, valu
 
 def test_nothing_is_left_out() -> None:
     """The table names nothing that does not exist, and every likelihood fits some data."""
-    named = NEEDS_DISCRETE | NEEDS_FACTORS | NEEDS_PAIRS | DRAWS_FROM_PRIOR
+    named = NEEDS_DISCRETE | NEEDS_FACTORS | NEEDS_PAIRS | DRAWS_FROM_PRIOR | NEEDS_QUANTISED | NEEDS_NO_DENSITY
     assert named <= set(OBJECTIVES)
-    assert WITH_DISCRETE | WITHOUT_FACTORS | SMALLER_PRIOR.keys() <= set(PRIORS)
+    assert WITH_DISCRETE | WITHOUT_FACTORS | WITHOUT_DENSITY | SMALLER_PRIOR.keys() <= set(PRIORS)
     assert set(LEARNED) >= LEARNED_DRAWS_CARRY_NO_GRADIENT
     assert set().union(*FITTING.values()) == set(LIKELIHOODS) == {family.name for family in FAMILIES}
 
@@ -191,6 +213,12 @@ def test_nothing_is_left_out() -> None:
         (["objective=beta_tcvae", "gamma=2", "prior=isa"], "no marginals per factor"),
         (["objective=wae_mmd", "prior=isa", "prior.learned=true"], "no gradient passes through its draws"),
         (["objective=alpha_beta", "prior=student_t", "prior.learned=true"], "no gradient passes through its draws"),
+        (
+            ["objective=beta_vae", "prior=quantised"],
+            "block z is quantised, and its posterior is a point",
+        ),
+        (["objective=qlae", "prior=normal"], "prior.size=null: expected a whole number from 1 on, such as latents=10"),
+        (["objective=qlae", "prior=normal", "latents=4"], "no quantised block among the prior's blocks (z)"),
         (["objective=vae", "likelihood=multinomial"], "expected likelihood=bernoulli"),
         (["objective=ada_gvae"], "no ground-truth factors; expected dataset.pairs={column: label}"),
         (["objective=ada_ml_vae", "dataset.pairs=null"], "does not fit dataset=digits: it averages the posteriors"),

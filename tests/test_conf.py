@@ -41,7 +41,7 @@ def test_the_data_set_is_the_last_group() -> None:
     groups = [next(iter(entry)) for entry in defaults if isinstance(entry, dict)]
     groups = [group for group in groups if not group.startswith("override ")]
     assert defaults[0] == "_self_"
-    assert groups == ["model", "likelihood", "prior", "objective", "train", "metrics", "trackers", "dataset"]
+    assert groups == ["model", "likelihood", "prior", "train", "objective", "metrics", "trackers", "dataset"]
 
 
 def test_the_help_names_every_setting() -> None:

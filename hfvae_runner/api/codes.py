@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hfvae_runner.errors import DataError, nearest
-from hfvae_runner.latents.blocks import Posterior, Sample
+from hfvae_runner.latents.blocks import Posterior, QuantisedBlock, Sample
 from hfvae_runner.latents.latents import Latents
 
 Floats = NDArray[np.float32]
@@ -23,7 +23,8 @@ class Codes:
         names: of the continuous factors, D of them, such as ``style[3]``.
         mean, scale: of each factor's normal distribution, [B, D].
         sample: one draw of each factor, [B, D].
-        probabilities: of each discrete variable by its name, [B, K].
+        probabilities: of each discrete variable by its name, [B, K]. Each quantised factor is one, of the V values of
+            its codebook.
         categories: one draw of each discrete variable, [B].
     """
 
@@ -47,6 +48,11 @@ def codes_of(latents: Latents, posterior: Posterior, sample: Sample) -> Codes:
         if block.discrete:
             probabilities[block.name] = _array(torch.softmax(parameters, dim=1))
             categories[block.name] = z.argmax(1).cpu().numpy()
+            continue
+        if isinstance(block, QuantisedBlock):
+            for name, place in zip(block.factor_names, block.index(parameters).T, strict=True):
+                probabilities[name] = _array(torch.eye(block.n_values, device=place.device)[place])
+                categories[name] = place.cpu().numpy()
             continue
         mean, log_scale = parameters.chunk(2, dim=1)
         names += block.factor_names
@@ -76,40 +82,55 @@ def sample_of(
     Raises:
         DataError: a number of columns or rows is wrong, a variable is missing or unknown, or a category does not exist.
     """
-    size = sum(len(block.factor_names) for block in latents.blocks if not block.discrete)
+    discrete = _discrete(latents)
+    size = sum(name not in discrete for name in latents.factor_names)
     values = np.asarray(continuous, np.float32)
     if values.ndim != 2 or values.shape[1] != size:
         raise DataError(f"codes of shape {list(values.shape)}; expected [B, {size}], the model's continuous factors")
-    discrete = {block.name: block.n_code for block in latents.blocks if block.discrete}
     if unknown := [name for name in categories if name not in discrete]:
         known = tuple(discrete)
         raise DataError(
             f"{unknown[0]!r} is no discrete variable of the model; expected "
             f"{', '.join(known) or 'none'}{nearest(unknown[0], known)}"
         )
+    chosen = {name: _checked(name, categories, len(values), size, device) for name, size in discrete.items()}
     sample: list[Tensor] = []
     start = 0
     for block in latents.blocks:
-        if not block.discrete:
+        if block.discrete:
+            sample.append(torch.eye(block.n_code, device=device).log()[chosen[block.name]])
+        elif isinstance(block, QuantisedBlock):
+            sample.append(block.at(torch.stack([chosen[name] for name in block.factor_names], dim=1)).detach())
+        else:
             end = start + len(block.factor_names)
             sample.append(torch.from_numpy(values[:, start:end].copy()).to(device))
             start = end
-            continue
-        if block.name not in categories:
-            raise DataError(f"the model has a discrete variable {block.name!r}; expected its categories, [B]")
-        sample.append(_one_hot(block.name, np.asarray(categories[block.name]), len(values), block.n_code, device))
     return sample
 
 
-def _one_hot(name: str, categories: NDArray[np.integer], rows: int, size: int, device: torch.device) -> Tensor:
-    """log y of each row's category, [B, K]."""
+def _discrete(latents: Latents) -> dict[str, int]:
+    """The number of categories of each discrete variable, by its name."""
+    sizes: dict[str, int] = {}
+    for block in latents.blocks:
+        if isinstance(block, QuantisedBlock):
+            sizes |= dict.fromkeys(block.factor_names, block.n_values)
+        elif block.discrete:
+            sizes[block.name] = block.n_code
+    return sizes
+
+
+def _checked(name: str, given: Mapping[str, NDArray[np.integer]], rows: int, size: int, device: torch.device) -> Tensor:
+    """A discrete variable's categories, int64 [B]."""
+    if name not in given:
+        raise DataError(f"the model has a discrete variable {name!r}; expected its categories, [B]")
+    categories = np.asarray(given[name])
     if categories.shape != (rows,) or categories.dtype.kind not in "iu":
         raise DataError(f"categories of {name!r} of shape {list(categories.shape)}; expected [{rows}] whole numbers")
     if rows and not 0 <= categories.min() <= categories.max() < size:
         raise DataError(
             f"categories of {name!r} from {categories.min()} to {categories.max()}; expected 0 to {size - 1}"
         )
-    return torch.eye(size, device=device).log()[torch.from_numpy(categories.astype(np.int64)).to(device)]
+    return torch.from_numpy(categories.astype(np.int64)).to(device)
 
 
 def _array(values: Tensor) -> Floats:

@@ -147,7 +147,10 @@ class Run:
         return self._decoded(sample_of(self.model.latents, values, chosen, self.device), batch_size)
 
     def sample(self, n: int, *, seed: int = 0, batch_size: int = _BATCH) -> Floats:
-        """Decode n draws from the prior to E[x|z], [n, *]."""
+        """Decode n draws from the prior to E[x|z], [n, *].
+
+        Quantised factors are drawn uniformly from their codebooks.
+        """
         latents = self.model.latents
         with torch.no_grad():
             noise = latents.prior_noise(n, torch.Generator(self.device).manual_seed(seed))
@@ -158,7 +161,8 @@ class Run:
 
         Args:
             example: a single one.
-            name: of a continuous factor, such as ``style[3]``, or of a discrete variable.
+            name: of a continuous factor, such as ``style[3]``, or of a discrete variable. A quantised factor, such as
+                ``z[3]``, is one: its categories are the places of the values in its codebook.
             values: of the factor, by default eleven from −3 to 3; of a discrete variable its categories, by default
                 all of them.
 

@@ -180,6 +180,10 @@ class TrainConfig:
     ]
     restart_factor: Annotated[Positive, Lt(1), Field(description="what each restart multiplies the learning rates by")]
     progress: Annotated[Flag, Field(description="a progress bar on the terminal")]
+    weight_decay: Annotated[
+        NonNegative,
+        Field(description="AdamW's decoupled decay of the networks' weights, without biases and the prior; 0 for none"),
+    ] = 0.0  # which folders of earlier versions lack
 
 
 @with_config(_CLOSED)
@@ -273,7 +277,9 @@ class Config:
         Count | None,
         Field(description="side length in pixels that images are brought to; null keeps the data set's own"),
     ]
-    latents: Annotated[Count, Field(description="continuous factors of the prior")]
+    latents: Annotated[
+        Count | None, Field(description="continuous factors of the prior; null leaves their number to the prior")
+    ]
     threads: Annotated[
         Annotated[int, Strict(), Ge(1), Le(_MOST_THREADS), WHOLE] | None,
         Field(description="CPU threads; null leaves the choice to torch"),

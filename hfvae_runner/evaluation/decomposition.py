@@ -6,7 +6,7 @@ aggregate posterior is the mixture of its own N posteriors. All other metrics ar
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +19,10 @@ from hfvae_runner.data import Split, as_float
 from hfvae_runner.data.sampling import draws
 from hfvae_runner.errors import Diverged
 from hfvae_runner.latents.aggregate import ExactAggregate
-from hfvae_runner.latents.blocks import Posterior, Sample
+from hfvae_runner.latents.blocks import Posterior, QuantisedBlock, Sample
 from hfvae_runner.latents.evidence import Evidence
 from hfvae_runner.latents.latents import Latents
-from hfvae_runner.metrics import undefined
+from hfvae_runner.metrics import NO_DENSITY, undefined
 from hfvae_runner.models.vae import VAE
 from hfvae_runner.objectives import terms
 from hfvae_runner.training.seeds import derived
@@ -113,13 +113,13 @@ class Evaluation:
 
     Attributes:
         metrics: the split's section of metrics.json, without the metrics that ``metrics=`` chooses.
-        elbo: log p(x|z) − KL of each example, [N], nats.
-        kl: KL per factor, [F], nats; None if the prior has no marginals per factor.
+        elbo: log p(x|z) − KL of each example, [N], nats; None if a block is quantised.
+        kl: KL per factor, [F], nats; None if the prior has no marginals per factor, or if a block is quantised.
         information: index-code mutual information per factor, [F], nats.
     """
 
     metrics: dict[str, object]
-    elbo: np.ndarray
+    elbo: np.ndarray | None
     kl: np.ndarray | None
     information: np.ndarray
 
@@ -133,6 +133,10 @@ def evaluate(encoded: Encoded, exact_limit: float, *, show_progress: bool = Fals
     term that contains q(z) has a standard error over the S examples, and ``kl_mc`` is computed on the same S examples,
     so that it remains the sum of the terms.
 
+    A quantised block has no density. If there is one, the ELBO and its terms are null, and the KL per block and factor
+    and q(z) are those of the other blocks. The information of a quantised factor is the entropy of its values, which is
+    exact.
+
     Args:
         encoded: the split, in random order.
         exact_limit: the largest number of densities to evaluate.
@@ -145,6 +149,8 @@ def evaluate(encoded: Encoded, exact_limit: float, *, show_progress: bool = Fals
     scored = min(n, max(2, int(exact_limit // (n * len(latents.factor_names)))))
     evidence = _evidence(encoded, scored, show_progress)
     everything = evidence if scored == n else _evidence(encoded, n, show_progress)
+    if len(latents.scored) < len(latents.blocks):
+        return _without_elbo(encoded, evidence, everything)
     kl_per_example = everything.kl("joint").double()
     joint_kl = kl_per_example.mean().item()
     sampled_kl = (evidence.log_qz_x("joint") - evidence.log_pz("joint")).double()
@@ -161,11 +167,51 @@ def evaluate(encoded: Encoded, exact_limit: float, *, show_progress: bool = Fals
     }
     metrics |= _by_level(evidence, everything, kl)
     metrics["aggregate_posterior"] = _how(evidence, scored, n)
-    metrics["information_per_factor"] = _named(latents, information)
-    if broken := [key for key, value in metrics.items() if isinstance(value, float) and not math.isfinite(value)]:
-        raise Diverged(f"{', '.join(broken)} not finite")
+    metrics["information_per_factor"] = _named(latents.factor_names, information)
+    _check_finite(metrics)
     elbo = (encoded.log_px.double() - kl_per_example).cpu().numpy()
     return Evaluation(metrics, elbo, kl, information)
+
+
+def _without_elbo(encoded: Encoded, evidence: Evidence, everything: Evidence) -> Evaluation:
+    """Evaluate latents with a quantised block; ``evidence`` is of the scored examples, ``everything`` of all."""
+    latents, n = encoded.latents, len(encoded)
+    names = [latents.blocks[g].name for g in latents.scored]
+    of_others = [name for g in latents.scored for name in latents.blocks[g].factor_names]
+    metrics: dict[str, object] = {"examples": n, "reconstruction": encoded.log_px.double().mean().item()}
+    metrics |= undefined(("elbo", "kl", "kl_mc", "kl_mc_se", *_REPORTED), NO_DENSITY)
+    information: dict[str, float] = {}
+    if not names:
+        metrics |= undefined(("kl_per_block", "kl_per_factor", "aggregate_posterior"), NO_DENSITY)
+    else:
+        metrics["kl_per_block"] = _named(names, _mean(everything.kl("block", names)))
+        metrics["kl_per_factor"] = _named(of_others, _mean(everything.kl("factor", names)))
+        own = evidence.log_qz_x("factor", names) - evidence.log_qz("factor", names)
+        information = _named(of_others, _mean(own))
+        metrics["aggregate_posterior"] = {"components": n, "draws": len(evidence.log_px)}
+    for block, parameters in zip(latents.blocks, encoded.posterior, strict=True):
+        if isinstance(block, QuantisedBlock):
+            information |= dict(zip(block.factor_names, _entropies(block, parameters), strict=True))
+    # In the order of the factors.
+    information = {name: information[name] for name in latents.factor_names}
+    metrics["information_per_factor"] = information
+    _check_finite(metrics)
+    return Evaluation(metrics, None, None, np.array(list(information.values())))
+
+
+def _entropies(block: QuantisedBlock, parameters: Tensor) -> list[float]:
+    """Return the entropy of each factor's values over the examples, D numbers, nats.
+
+    It is I(x; z_d), since x determines z_d.
+    """
+    counts = torch.stack([torch.bincount(each, minlength=block.n_values) for each in block.index(parameters).T])
+    entropies: list[float] = torch.special.entr(counts.double() / len(parameters)).sum(1).tolist()
+    return entropies
+
+
+def _check_finite(metrics: Mapping[str, object]) -> None:
+    if broken := [key for key, value in metrics.items() if isinstance(value, float) and not math.isfinite(value)]:
+        raise Diverged(f"{', '.join(broken)} not finite")
 
 
 def _evidence(encoded: Encoded, scored: int, show_progress: bool) -> Evidence:
@@ -209,18 +255,20 @@ def _by_level(evidence: Evidence, everything: Evidence, kl: np.ndarray | None) -
     if "block" in levels:
         names = [block.name for block in latents.blocks]
         metrics["kl_per_block"] = dict(zip(names, _mean(everything.kl("block")).tolist(), strict=True))
-    return metrics | (undefined(["kl_per_factor"], coarse) if kl is None else {"kl_per_factor": _named(latents, kl)})
+    return metrics | (
+        undefined(["kl_per_factor"], coarse) if kl is None else {"kl_per_factor": _named(latents.factor_names, kl)}
+    )
 
 
 def _term(name: str, evidence: Evidence) -> float:
     return terms.mean(name).per_example(evidence).double().mean().item()
 
 
-def _named(latents: Latents, values: np.ndarray) -> dict[str, float]:
-    """Return the values [F] by the factors' names."""
-    return {name: float(value) for name, value in zip(latents.factor_names, values, strict=True)}
+def _named(names: Sequence[str], values: np.ndarray) -> dict[str, float]:
+    """Return the values by the names of blocks or factors."""
+    return {name: float(value) for name, value in zip(names, values, strict=True)}
 
 
 def factor_is_discrete(latents: Latents) -> list[bool]:
-    """Return, for each of the F factors, whether it is a discrete variable."""
-    return [block.discrete for block in latents.blocks for _ in block.factor_names]
+    """Return, for each of the F factors, whether it is a discrete variable; a quantised factor is one."""
+    return [block.discrete or isinstance(block, QuantisedBlock) for block in latents.blocks for _ in block.factor_names]

@@ -16,6 +16,7 @@ from torch import Tensor
 from hfvae_runner.data import Dataset, SparseCounts, Split
 from hfvae_runner.distributions import multinomial
 from hfvae_runner.evaluation.decomposition import Encoded
+from hfvae_runner.metrics import NO_DENSITY, undefined
 from hfvae_runner.metrics.attribute_information import binned_attribute_information
 from hfvae_runner.metrics.label_information import decile_edges
 from hfvae_runner.metrics.npmi import topic_coherence
@@ -54,17 +55,21 @@ class Topics:
 
 
 @torch.no_grad()
-def perplexities(split: Split, encoded: Encoded, elbo: np.ndarray, likelihood: str) -> dict[str, object]:
+def perplexities(split: Split, encoded: Encoded, elbo: np.ndarray | None, likelihood: str) -> dict[str, object]:
     """Compute the split's bound on the perplexity per word, over all words and averaged over documents.
 
-    HFVAE Sec. 5.2. A bound beyond the largest floating-point number is null, with the reason.
+    HFVAE Sec. 5.2. A bound beyond the largest floating-point number is null, with the reason, and so is one without an
+    ELBO.
 
     Args:
         split: the split.
         encoded: the same split, encoded.
-        elbo: the ELBO of its documents with all weights 1, in the order of ``encoded``, [N], nats.
+        elbo: the ELBO of its documents with all weights 1, in the order of ``encoded``, [N], nats; None if it is not
+            defined.
         likelihood: the likelihood's name; the coefficient of a multinomial is subtracted.
     """
+    if elbo is None:
+        return undefined(("perplexity", "perplexity_document_mean"), NO_DENSITY)
     words, coefficient = torch.zeros(len(encoded)), torch.zeros(len(encoded), dtype=torch.float64)
     for rows in torch.arange(len(encoded)).split(_ROWS):
         counts = split.x[encoded.order[rows].to(split.x.device)].cpu()

@@ -12,13 +12,17 @@ from torch import Tensor
 from hfvae_runner.data import Dataset, Split, as_float
 from hfvae_runner.evaluation.decomposition import Encoded
 from hfvae_runner.latents.aggregate import ExactAggregate
-from hfvae_runner.metrics import Categories, Metric, Representation, Subject, Truth, measured
+from hfvae_runner.latents.blocks import NormalBlock, QuantisedBlock
+from hfvae_runner.metrics import NO_DENSITY, Categories, Metric, Representation, Subject, Truth, measured
 from hfvae_runner.models.vae import VAE
 from hfvae_runner.training.seeds import derived
 
 
 def represented(encoded: Encoded, dataset: Dataset) -> Representation:
-    """Return the encoded split as plain arrays, with the labels, factors or attributes of its examples."""
+    """Return the encoded split as plain arrays, with the labels, factors or attributes of its examples.
+
+    A quantised factor is a discrete variable, whose category is the value's place in the codebook.
+    """
     latents = encoded.latents
     names: list[str] = []
     mean, scale, sample, blocks, discrete = [], [], [], {}, []
@@ -26,6 +30,13 @@ def represented(encoded: Encoded, dataset: Dataset) -> Representation:
         if block.discrete:
             probabilities = torch.softmax(parameters.double(), dim=1)
             discrete.append(Categories(block.name, _array(probabilities), z.argmax(1).cpu().numpy()))
+            continue
+        if isinstance(block, QuantisedBlock):
+            places = block.index(parameters).cpu().numpy()
+            eye = np.eye(block.n_values)
+            discrete += [
+                Categories(name, eye[own], own) for name, own in zip(block.factor_names, places.T, strict=True)
+            ]
             continue
         of_mean, log_scale = parameters.double().chunk(2, dim=1)
         blocks[block.name] = slice(len(names), len(names) + len(block.factor_names))
@@ -77,14 +88,24 @@ def measure(
         RunnerError: a metric cannot be computed from these data with these options.
     """
 
+    # Ratios of densities, which a quantised block does not have.
+    scored = len(encoded.latents.scored) == len(encoded.latents.blocks)
+
+    def ratios(n: int, seed: int) -> np.ndarray:
+        return _prior_log_ratios(encoded, n, seed, show_progress)
+
+    def weights(rows: np.ndarray, draws: int, seed: int) -> np.ndarray:
+        return _log_weights(model, split, encoded, rows, draws, seed, batch_size)
+
     def subject(metric_name: str) -> Subject:
         return Subject(
             encoded=representations[0],
             train=representations[1],
             seed=derived(seed, "metric", metric_name, name),
             prior_sample=lambda n, seed: _prior_sample(model, n, seed),
-            prior_log_ratios=lambda n, seed: _prior_log_ratios(encoded, n, seed, show_progress),
-            log_weights=lambda rows, draws, seed: _log_weights(model, split, encoded, rows, draws, seed, batch_size),
+            prior_log_ratios=ratios if scored else None,
+            log_weights=weights if scored else None,
+            without_densities=None if scored else NO_DENSITY,
             supervised=supervised,
             show_progress=show_progress,
         )
@@ -127,7 +148,7 @@ def _prior_sample(model: VAE, n: int, seed: int) -> np.ndarray:
     device = next(model.parameters()).device
     noise = latents.prior_noise(n, torch.Generator(device).manual_seed(seed), torch.float64)
     drawn = zip(latents.blocks, latents.prior_sample(noise), strict=True)
-    return _columns([z for block, z in drawn if not block.discrete], n)
+    return _columns([z for block, z in drawn if isinstance(block, NormalBlock)], n)
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ from hfvae_runner.figures import (
     traversals,
 )
 from hfvae_runner.latents.aggregate import ExactAggregate
-from hfvae_runner.latents.blocks import Sample
+from hfvae_runner.latents.blocks import QuantisedBlock, Sample
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.models.vae import VAE
 
@@ -60,7 +60,7 @@ def figures(
     discrete = factor_is_discrete(model.latents)
     information_of, kl = list(evaluation.information), None if evaluation.kl is None else list(evaluation.kl)
     yield "information_per_factor", information.information_per_factor(names, information_of, kl, discrete)
-    if len(history):
+    if len(history) and model.latents.scored:
         yield "kl_history", _kl_history(history, model.latents)
     if label_contributions is not None and dataset.label_names is not None:
         # In the contributions' order, continuous factors first, which may differ from the order of the blocks.
@@ -137,11 +137,14 @@ def _prior_images(model: VAE, device: torch.device) -> Iterator[tuple[str, Figur
 
 
 def _kl_history(history: pd.DataFrame, latents: Latents) -> Figure:
-    """Draw the KL over training, per factor if the prior has marginals of factors, else per block."""
-    names, discrete = list(latents.factor_names), factor_is_discrete(latents)
-    if latents.finest != "factor":
-        names = [block.name for block in latents.blocks]
-        discrete = [block.discrete for block in latents.blocks]
+    """Draw the KL over training, per factor if the prior has marginals of factors, else per block.
+
+    Quantised blocks have none.
+    """
+    blocks = [latents.blocks[g] for g in latents.scored]
+    by_factor = latents.finest == "factor"
+    names = [name for block in blocks for name in (block.factor_names if by_factor else [block.name])]
+    discrete = [block.discrete for block in blocks for _ in (block.factor_names if by_factor else [block.name])]
     values = history[[f"kl/{name}" for name in names]].to_numpy(float)
     return kl_history.kl_history(history["step"].to_numpy(), values, names, discrete)
 
@@ -149,7 +152,8 @@ def _kl_history(history: pd.DataFrame, latents: Latents) -> Figure:
 def _traverse(model: VAE, x: Tensor) -> list[np.ndarray]:
     """Decode traversals of each factor, the other factors being at the posterior mode of example x [1, *].
 
-    Returns [T, C, H, W] for each continuous factor and [K, C, H, W] for each discrete one.
+    Returns [T, C, H, W] for each continuous factor and [K, C, H, W] for each discrete one, which a quantised factor is:
+    its categories are the values of its codebook, in their order there.
     """
     mode = model.latents.mode(model.encode(x))
     strips = []
@@ -159,8 +163,9 @@ def _traverse(model: VAE, x: Tensor) -> list[np.ndarray]:
             strips.append(_decode_with(model, mode, g, eye))
             continue
         for d in range(len(block.factor_names)):
-            varied = mode[g].repeat(len(_TRAVERSED), 1)
-            varied[:, d] = torch.as_tensor(_TRAVERSED, dtype=varied.dtype, device=varied.device)
+            values = block.codebook[d] if isinstance(block, QuantisedBlock) else torch.as_tensor(_TRAVERSED)
+            varied = mode[g].repeat(len(values), 1)
+            varied[:, d] = values.to(varied)
             strips.append(_decode_with(model, mode, g, varied))
     return strips
 

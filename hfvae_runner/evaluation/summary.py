@@ -65,7 +65,7 @@ def table(metrics: Mapping[str, Any]) -> str:
         columns |= {"I(y;z)": test["label_information"], "by chance": test["label_information_permuted"]}
     lines += ["", f"{'factor (test)':<24}" + "".join(f"{title:>10}" for title in columns)]
     for name in sorted(information, key=information.__getitem__, reverse=True):
-        lines.append(f"{name:<24}" + "".join(f"{_number(values[name]):>10}" for values in columns.values()))
+        lines.append(f"{name:<24}" + "".join(f"{_number(values.get(name)):>10}" for values in columns.values()))
     return "\n".join(lines)
 
 

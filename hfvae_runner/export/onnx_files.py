@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from hfvae_runner.api.loading import Run
 from hfvae_runner.errors import ConfigError, RunnerError
+from hfvae_runner.latents.blocks import QuantisedBlock
 from hfvae_runner.models.linear import Linear
 from hfvae_runner.models.vae import VAE
 
@@ -28,7 +29,11 @@ _EXAMPLES = 3
 
 
 class _Encoder(nn.Module):
-    """x [B, *] -> mean and scale of each normal block, [B, D] each; probabilities of each discrete one, [B, K]."""
+    """x [B, *] -> each block's posterior.
+
+    It is the mean and scale of a normal block, [B, D] each; the probabilities of a discrete one, [B, K]; the values of
+    a quantised one, [B, D].
+    """
 
     def __init__(self, model: VAE) -> None:
         super().__init__()
@@ -39,6 +44,8 @@ class _Encoder(nn.Module):
         for block, parameters in zip(self.model.latents.blocks, self.model.encode(x), strict=True):
             if block.discrete:
                 outputs.append(torch.softmax(parameters, dim=1))
+            elif isinstance(block, QuantisedBlock):
+                outputs.append(block.nearest(parameters))
             else:
                 mean, log_scale = parameters.chunk(2, dim=1)
                 outputs += [mean, log_scale.exp()]
@@ -103,7 +110,11 @@ def _plain(model: VAE) -> VAE:
 def _outputs(model: VAE) -> list[str]:
     names: list[str] = []
     for block in model.latents.blocks:
-        names += [f"{block.name}_probabilities"] if block.discrete else [f"{block.name}_mean", f"{block.name}_scale"]
+        if isinstance(block, QuantisedBlock):
+            names.append(f"{block.name}_value")
+        else:
+            parts = ["probabilities"] if block.discrete else ["mean", "scale"]
+            names += [f"{block.name}_{part}" for part in parts]
     return names
 
 

@@ -1,6 +1,7 @@
 """Blocks of the latent vector: named groups of factors, each with its posterior family.
 
 Shapes: B batch; S samples and M mixture components of a table; D factors (scalar latents) of one block; K categories.
+V values of a codebook.
 A Concrete block has one factor.
 A *posterior* is the encoder's output: one tensor [B, P_g] of parameters for each block. A *sample* is one tensor
 [B, C_g] for each block.
@@ -11,11 +12,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hfvae_runner.config.names import DiscreteDensity
 from hfvae_runner.distributions import categorical, concrete, normal
 from hfvae_runner.distributions.fused_mixture import Categories, Factors, Normals
+from hfvae_runner.errors import ConfigError
 
 Posterior = Sequence[Tensor]
 Sample = Sequence[Tensor]
@@ -28,7 +30,9 @@ class Block(Protocol):
     @property
     def name(self) -> str: ...
     @property
-    def discrete(self) -> bool: ...
+    def discrete(self) -> bool:
+        """Whether the block is one variable over C_g categories, with logits as parameters."""
+
     @property
     def enumerated(self) -> bool:
         """Whether log-probabilities are expectations over all categories, not values at the sample."""
@@ -46,7 +50,7 @@ class Block(Protocol):
         """C_g, the number of decoder inputs per example."""
 
     def noise(self, batch: int, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
-        """Return parameter-free noise [B, C_g] on the generator's device."""
+        """Return parameter-free noise on the generator's device: [B, C_g], or [B, 0] if q(z|x) is a point."""
 
     def sample(self, parameters: Tensor, noise: Tensor, *, hard: bool) -> Tensor:
         """Return a reparameterised sample [B, C_g]; ``hard`` draws categories instead of relaxing them."""
@@ -192,3 +196,86 @@ class ConcreteBlock:
         if self.density != "argmax":
             return None
         return Categories(sample.argmax(1), categorical.log_probs(parameters))
+
+
+class QuantisedBlock(nn.Module):
+    """Block of D factors, each of which takes the nearest value of its own scalar codebook (Hsu et al. 2023, Sec. 4.1).
+
+    Parameters [B, D]: the real numbers that are quantised. q(z|x) is a single point, so it has neither noise nor a
+    density. Gradients pass straight through the quantisation to the encoder, and do not reach the codebooks.
+
+    The block is a module because its codebooks [D, V] are trained; its prior registers it.
+
+    Args:
+        name: the block's name.
+        size: D.
+        values: V, at least 2. The values are evenly spaced from −½ to ½ at first, as in the paper.
+    """
+
+    discrete = False
+    enumerated = False
+
+    def __init__(self, name: str, size: int, values: int) -> None:
+        super().__init__()
+        self.name = name
+        self.size = size
+        self.codebook = nn.Parameter(torch.linspace(-0.5, 0.5, values).repeat(size, 1))
+
+    @property
+    def factor_names(self) -> tuple[str, ...]:
+        return tuple(f"{self.name}[{d}]" for d in range(self.size))
+
+    @property
+    def n_parameters(self) -> int:
+        return self.size
+
+    @property
+    def n_code(self) -> int:
+        return self.size
+
+    @property
+    def n_values(self) -> int:
+        """V, the number of values in each codebook."""
+        return self.codebook.shape[1]
+
+    def noise(self, batch: int, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+        return torch.empty((batch, 0), device=generator.device, dtype=dtype)
+
+    def index(self, parameters: Tensor) -> Tensor:
+        """Return the place of the nearest value in each factor's codebook, [B, D] -> int64 [B, D]."""
+        return (parameters[:, :, None] - self.codebook).abs().argmin(2)
+
+    def at(self, index: Tensor) -> Tensor:
+        """Return the codebooks' values at these places, int64 [B, D] -> [B, D], with gradients to the codebooks."""
+        table = self.codebook.expand(index.shape[0], -1, -1)
+        return table.gather(2, index[:, :, None])[:, :, 0]
+
+    def nearest(self, parameters: Tensor) -> Tensor:
+        """Return the nearest values, [B, D], with gradients to the codebooks and none to the parameters."""
+        return self.at(self.index(parameters))
+
+    def sample(self, parameters: Tensor, noise: Tensor, *, hard: bool) -> Tensor:
+        return self.mode(parameters)
+
+    def mode(self, parameters: Tensor) -> Tensor:
+        # The difference is exactly 0, so the sample is exactly a value of the codebook.
+        return self.nearest(parameters).detach() + (parameters - parameters.detach())
+
+    def code(self, sample: Tensor) -> Tensor:
+        return sample
+
+    def log_prob(self, parameters: Tensor, sample: Tensor) -> Tensor:
+        raise self.no_density()
+
+    def log_prob_table(self, parameters: Tensor, sample: Tensor, factor: int) -> Tensor:
+        raise self.no_density()
+
+    def factors(self, parameters: Tensor, sample: Tensor) -> Factors | None:
+        return None
+
+    def no_density(self) -> ConfigError:
+        """Return the error of a term that asks for a density of this block."""
+        return ConfigError(
+            f"block {self.name} is quantised, and its posterior is a point without a density; expected a term that "
+            "needs none, or `blocks` without it"
+        )

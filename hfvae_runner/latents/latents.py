@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hfvae_runner.config.names import DiscreteDensity, Level, levels_to
 from hfvae_runner.errors import ConfigError, nearest
-from hfvae_runner.latents.blocks import Block, Noise, Posterior, Sample
+from hfvae_runner.latents.blocks import Block, Noise, Posterior, QuantisedBlock, Sample
 
 
 class Prior(nn.Module, ABC):
@@ -188,6 +188,11 @@ class Latents(nn.Module):
         return next(level for level in levels_to("factor") if level in known)
 
     @property
+    def scored(self) -> tuple[int, ...]:
+        """Indices of the blocks whose posterior has a density: all but the quantised ones."""
+        return tuple(g for g, block in enumerate(self.blocks) if not isinstance(block, QuantisedBlock))
+
+    @property
     def n_code(self) -> int:
         """Number of decoder inputs per example, Σ C_g."""
         return sum(block.n_code for block in self.blocks)
@@ -196,19 +201,17 @@ class Latents(nn.Module):
         """Return the sorted indices of the named blocks.
 
         Args:
-            names: names of blocks. ``continuous`` and ``discrete`` select all of a kind, None selects all blocks.
+            names: names of blocks. ``continuous``, ``discrete`` and ``quantised`` select all of a kind, None selects
+                all blocks.
 
         Raises:
             ConfigError: no block has a name or kind in ``names``.
         """
         if names is None:
             return tuple(range(len(self.blocks)))
-        kinds = {"continuous": False, "discrete": True}
         chosen: set[int] = set()
         for name in names:
-            found = [
-                g for g, block in enumerate(self.blocks) if block.name == name or kinds.get(name) == block.discrete
-            ]
+            found = [g for g, block in enumerate(self.blocks) if name in (block.name, _kind(block))]
             if not found:
                 known = [block.name for block in self.blocks]
                 raise ConfigError(
@@ -286,6 +289,12 @@ class Latents(nn.Module):
         for prior in self.priors:
             assert isinstance(prior, Prior)
             yield prior
+
+
+def _kind(block: Block) -> str:
+    if isinstance(block, QuantisedBlock):
+        return "quantised"
+    return "discrete" if block.discrete else "continuous"
 
 
 def summed(factors: Sequence[Tensor], level: Level) -> Tensor:

@@ -6,9 +6,20 @@ and sets every option. Its mathematics are pure functions of plain arrays in the
 """
 
 from hfvae_runner.metrics._choice import measured, metric_of
-from hfvae_runner.metrics._subject import UNKNOWN, Categories, Metric, Representation, Result, Subject, Truth, undefined
+from hfvae_runner.metrics._subject import (
+    NO_DENSITY,
+    UNKNOWN,
+    Categories,
+    Metric,
+    Representation,
+    Result,
+    Subject,
+    Truth,
+    undefined,
+)
 
 __all__ = [
+    "NO_DENSITY",
     "UNKNOWN",
     "Categories",
     "Metric",

@@ -25,7 +25,8 @@ NO_SAMPLE = "neither samples nor the scales of the posteriors are known"
 NO_PRIOR = "the representation comes without its prior"
 NO_TRAIN = "the training split is not known"
 NO_MODEL = "the representation comes without its model"
-"""Reasons why a metric is null for a representation that did not come from a run."""
+NO_DENSITY = "the posterior of a quantised block is a point without a density"
+"""Reasons why a metric is null for a representation that did not come from a run, or for a quantised one."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ class Subject:
             a prior.
         log_weights: (examples [B], draws, seed) -> log p(x, z) − log q(z|x), [B, draws], nats, of that many samples for
             each example; None without a model.
+        without_densities: the reason why the two functions above are None although there is a model; else None.
         supervised: the discrete variable whose category k was trained to be label k.
         show_progress: whether to show progress bars.
     """
@@ -126,6 +128,7 @@ class Subject:
     prior_sample: Callable[[int, int], Floats] | None = None
     prior_log_ratios: Callable[[int, int], Floats] | None = None
     log_weights: Callable[[Integers, int, int], Floats] | None = None
+    without_densities: str | None = None
     supervised: str | None = None
     show_progress: bool = False
 

@@ -43,7 +43,7 @@ def importance_bound(subject: Subject, *, samples: Count, rows: Count) -> Result
     """
     log_weights = subject.log_weights
     if log_weights is None:
-        return undefined((*_KEYS, "importance_bound_rows"), NO_MODEL)
+        return undefined((*_KEYS, "importance_bound_rows"), subject.without_densities or NO_MODEL)
     rows = min(rows, len(subject.encoded))
     blocks = np.split(np.arange(rows), range(_EXAMPLES, rows, _EXAMPLES))
     sizes = [min(_DRAWS, samples - start) for start in range(0, samples, _DRAWS)]

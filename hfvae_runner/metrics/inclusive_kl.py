@@ -29,7 +29,7 @@ def inclusive_kl(subject: Subject, *, draws: int) -> Result:
         draws: the number of draws, S.
     """
     if subject.prior_log_ratios is None:
-        return undefined(_KEYS, NO_PRIOR)
+        return undefined(_KEYS, subject.without_densities or NO_PRIOR)
     # App. B prints both sums without their factors 1/B and 1/n.
     ratios = subject.prior_log_ratios(draws, subject.seed)
     if unusable := int((~np.isfinite(ratios)).sum()):

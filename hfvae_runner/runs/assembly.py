@@ -101,15 +101,23 @@ def use_threads(config: Config) -> None:
 
 
 def optimizer_of(run: Run) -> torch.optim.Adam:
-    """Return Adam over the run's parameters.
+    """Return Adam over the run's parameters, with AdamW's weight decay if there is any.
 
-    The networks, the prior, and each term with parameters of its own have separate parameter groups.
+    The networks, the prior, and each term with parameters of its own have separate parameter groups. With weight decay,
+    the networks have two: it applies to their weights, and not to their biases and scales, which are vectors.
     """
     settings = run.config.train
     of_prior = list(run.model.latents.parameters())
     apart = {id(parameter) for parameter in of_prior}
+    of_networks = [parameter for parameter in run.model.parameters() if id(parameter) not in apart]
+    decay = settings.weight_decay
+    parts = [of_networks]
+    if decay:
+        parts = [
+            [parameter for parameter in of_networks if (parameter.ndim > 1) is decayed] for decayed in (True, False)
+        ]
     groups: list[dict[str, object]] = [
-        {"params": [parameter for parameter in run.model.parameters() if id(parameter) not in apart]},
+        *({"params": part, "weight_decay": own} for part, own in zip(parts, (decay, 0.0), strict=False)),
         {"params": of_prior, "lr": run.config.lr if settings.prior_lr is None else settings.prior_lr},
         *run.objective.parameter_groups(),
     ]
@@ -119,6 +127,7 @@ def optimizer_of(run: Run) -> torch.optim.Adam:
         lr=run.config.lr,
         betas=(first, second),
         amsgrad=settings.amsgrad,
+        decoupled_weight_decay=decay > 0,
         capturable=run.config.runtime.graph,
         fused=True,
     )

@@ -28,7 +28,7 @@ _GROUPS: Mapping[str, tuple[type, tuple[str, ...]]] = {
     "dataset": (Dataset, ()),
     "model": (Networks, ("input_shape", "latents", "likelihood")),
     "likelihood": (Likelihood, ("values",)),
-    "prior": (Latents, ("n_classes", "examples")),
+    "prior": (Latents, ("n_classes", "examples", "n_factors")),
 }
 """The type that a group's function returns, and its arguments that are derived from other parts."""
 OF_EVERY_DATASET = ("sampling", "holdout", "pairs")
@@ -84,7 +84,11 @@ def model_of(config: Config, dataset: Dataset) -> VAE:
 
 
 def _prior(config: Config, dataset: Dataset) -> Latents:
-    about_data = {"n_classes": dataset.n_classes, "examples": dataset.train.x}
+    about_data = {
+        "n_classes": dataset.n_classes,
+        "examples": dataset.train.x,
+        "n_factors": None if dataset.factors is None else sum(size > 1 for size in dataset.factors.sizes),
+    }
     latents = _called("prior", config.prior, config.choices, Latents, **about_data)
     if config.train.prior_lr is not None and not list(latents.parameters()):
         raise ConfigError(

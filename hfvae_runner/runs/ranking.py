@@ -16,6 +16,7 @@ from hfvae_runner.config.names import Correlation
 from hfvae_runner.config.schema import Config
 from hfvae_runner.data import as_float
 from hfvae_runner.errors import ConfigError
+from hfvae_runner.latents.blocks import NormalBlock
 from hfvae_runner.metrics.mcc import absolute_correlation, assigned
 from hfvae_runner.metrics.udr import normal_kl, udr
 from hfvae_runner.runs.assembly import finished_run
@@ -75,14 +76,14 @@ def _encoded(folder: Path, config: Config) -> tuple[NDArray[np.float64], NDArray
     run = finished_run(config, folder)
     model = run.model.eval()
     x = run.dataset.test.x
-    continuous = [g for g, block in enumerate(model.latents.blocks) if not block.discrete]
+    continuous = [g for g, block in enumerate(model.latents.blocks) if isinstance(block, NormalBlock)]
+    if not continuous:
+        return np.empty((len(x), 0)), np.empty(0)
     parts = []
     for index in torch.arange(min(EXAMPLES, len(x))).split(_BATCH):
         posterior = model.encode(as_float(x[index.to(x.device)].to(run.device)))
         chunks = [posterior[g].double().chunk(2, dim=1) for g in continuous]
         parts.append(torch.cat([torch.cat(list(each), dim=1) for each in zip(*chunks, strict=True)], dim=1).cpu())
-    if not continuous:
-        return np.empty((len(x), 0)), np.empty(0)
     mean, log_scale = torch.cat(parts).chunk(2, dim=1)
     return mean.numpy(), normal_kl(mean.numpy(), log_scale.exp().numpy())
 

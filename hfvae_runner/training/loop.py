@@ -143,7 +143,9 @@ def _progress(team: Sequence[Member]) -> "tqdm[NoReturn]":
 
 
 def _shown(values: Sequence[Values]) -> str:
-    """Return the loss and the ELBO, averaged over the members, as text."""
+    """Return the loss and the ELBO, if it is defined, averaged over the members, as text."""
     loss = fmean(each["loss"][0] for each in values)
+    if "kl/joint" not in values[0]:
+        return f"loss {loss:.2f}"
     elbo = fmean(each["reconstruction"][0] - each["kl/joint"][0] for each in values)
     return f"loss {loss:.2f}, elbo {elbo:.2f}"

@@ -21,15 +21,17 @@ def history_row(run: Run, state: State, knobs: Tensor, values: Values) -> dict[s
         values: the values of the step.
     """
     latents = run.model.latents
-    (loss,), (kl,), (reconstruction,) = values["loss"], values["kl/joint"], values["reconstruction"]
+    (loss,), (reconstruction,) = values["loss"], values["reconstruction"]
     row: dict[str, float | int] = {
         "step": state.step,
         "epoch": state.step / run.batches.steps_per_epoch,
         "lr": state.lr,
         "loss": loss,
-        "elbo": reconstruction - kl,
-        "kl": kl,
     }
+    # A quantised block has no KL, so there is no joint one.
+    if "kl/joint" in values:
+        (kl,) = values["kl/joint"]
+        row |= {"elbo": reconstruction - kl, "kl": kl}
     row |= {name: value for name, (value, *_) in values.items() if name.startswith("term/")}
     for name in ("own_share", "shared"):
         if name in values:
@@ -39,7 +41,11 @@ def history_row(run: Run, state: State, knobs: Tensor, values: Values) -> dict[s
         row[name] = values[name][0] if penalty.controlled else weight
         if "target" in penalty.schedules:
             row[f"target/{penalty.name}"] = target
-    names = {"kl/block": [block.name for block in latents.blocks], "kl/factor": latents.factor_names}
+    blocks = [latents.blocks[g] for g in latents.scored]
+    names = {
+        "kl/block": [block.name for block in blocks],
+        "kl/factor": [name for block in blocks for name in block.factor_names],
+    }
     for key, named in names.items():
         if key in values:
             # A Concrete block and its one factor have the same name.

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hfvae_runner.config.names import levels_to
+from hfvae_runner.config.names import Level, levels_to
 from hfvae_runner.config.schema import Config
 from hfvae_runner.data import Dataset, as_float
 from hfvae_runner.data.supervision import Supervised
 from hfvae_runner.latents.averaging import Averaging
 from hfvae_runner.latents.blocks import Noise
+from hfvae_runner.latents.latents import Latents
 from hfvae_runner.metrics import Metric
 from hfvae_runner.models.vae import VAE
 from hfvae_runner.objectives.objective import Objective
@@ -73,7 +74,7 @@ class Run:
 
         Returns:
             The loss, in nats per example, and detached values: every term and controlled weight, the reconstruction,
-            ``kl`` at the levels that the prior has, ``own_share`` if the objective uses q(z), and ``shared``, the mean
+            ``kl`` at the levels of ``logged_kl``, ``own_share`` if the objective uses q(z), and ``shared``, the mean
             number of latents that a pair shares, if posteriors are averaged.
         """
         supervised = None
@@ -91,14 +92,24 @@ class Run:
         )
         loss, values = self.objective(evidence, knobs, own_noise)
         values["reconstruction"] = evidence.log_px.detach().mean()
-        for level in levels_to(self.model.latents.finest):
-            values[f"kl/{level}"] = evidence.kl(level).detach().mean(0)
+        for level, blocks in logged_kl(self.model.latents).items():
+            values[f"kl/{level}"] = evidence.kl(level, blocks).detach().mean(0)
         share = evidence.own_share()
         if share is not None:
             values["own_share"] = share.detach().mean()
         if evidence.shared is not None:
             values["shared"] = evidence.shared.sum(1).float().mean()
         return loss, values
+
+
+def logged_kl(latents: Latents) -> dict[Level, list[str]]:
+    """Return the blocks whose KL is logged, by level: those with a density, at the levels of the prior's marginals.
+
+    The joint KL is that of all blocks, so it is not there if one of them is quantised.
+    """
+    names = [latents.blocks[g].name for g in latents.scored]
+    whole = len(names) == len(latents.blocks)
+    return {level: names for level in levels_to(latents.finest) if names and (whole or level != "joint")}
 
 
 def inputs_of(run: Run, state: State) -> tuple[Tensor, Tensor | None, Noise, Sequence[Sequence[Noise]], Tensor]:

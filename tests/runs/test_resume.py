@@ -38,6 +38,8 @@ OBJECTIVES = {
     "isa_vae": ("objective=isa_vae", "prior.learned=true"),
     # The state of a controller, with a window.
     "dynamic_vae": ("objective=dynamic_vae", "set_point=3"),
+    # Codebooks, and weight decay.
+    "qlae": ("objective=qlae", "prior.continuous=2", "prior.categories=3", "latents=4"),
     "supervised": ("objective=hfvae", "supervision.fraction=0.2"),
     # Pairs, drawn for each epoch.
     "ada_gvae": ("objective=ada_gvae", "dataset.pairs={column: label}"),

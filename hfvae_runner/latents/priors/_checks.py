@@ -7,6 +7,8 @@ from hfvae_runner.errors import ConfigError
 
 def at_least(key: str, value: object, least: int) -> int:
     """Return the value if it is a whole number from ``least`` on; raise ConfigError otherwise."""
+    if value is None:
+        raise ConfigError(f"{key}=null: expected a whole number from {least} on, such as latents=10")
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ConfigError(f"{key}={value!r}: expected a whole number from {least} on")
     return value

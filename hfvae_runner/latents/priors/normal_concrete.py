@@ -68,15 +68,27 @@ def normal_concrete(
             "expected prior.categories=K, or prior=normal"
         )
     at_least("prior.continuous", continuous, 1)
-    positive("prior.temperature", temperature)
-    if isinstance(categories, Sequence) and not isinstance(categories, str):
-        sizes: dict[str, int | None] = {f"class_{place}": k for place, k in enumerate(categories, start=1)}
-    else:
-        sizes = {"class": categories if categories is not None else n_classes}
-    if not sizes:
+    discrete = uniform_concretes(n_classes if categories is None else categories, temperature)
+    if not discrete:
         raise ConfigError("prior.categories=[]: expected at least one number of categories, or prior=normal")
-    discrete = [
-        UniformConcrete(ConcreteBlock(name, at_least("prior.categories", k, 2), float(temperature)))
-        for name, k in sizes.items()
-    ]
     return Latents([StandardNormal(NormalBlock("style", continuous)), *discrete])
+
+
+def uniform_concretes(categories: object, temperature: object) -> list[UniformConcrete]:
+    """Return the Concrete variable ``class`` for one number of categories, or ``class_1``, ``class_2`` … for a list.
+
+    Args:
+        categories: K, or a list of them, from ``prior.categories``.
+        temperature: temperature of the relaxation, from ``prior.temperature``.
+
+    Raises:
+        ConfigError: a number is out of range.
+    """
+    warmth = positive("prior.temperature", temperature)
+    if isinstance(categories, Sequence) and not isinstance(categories, str):
+        sizes: dict[str, object] = {f"class_{place}": k for place, k in enumerate(categories, start=1)}
+    else:
+        sizes = {"class": categories}
+    return [
+        UniformConcrete(ConcreteBlock(name, at_least("prior.categories", k, 2), warmth)) for name, k in sizes.items()
+    ]

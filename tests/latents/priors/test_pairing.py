@@ -11,6 +11,8 @@ from hfvae_runner.runs import assembly
 pytestmark = pytest.mark.usefixtures("workplace")
 REFUSED = {
     ("pinwheel", "normal_concrete"): "the data set has no classes",
+    ("digits", "quantised"): "block z is quantised",
+    ("pinwheel", "quantised"): "block z is quantised",
 }
 
 

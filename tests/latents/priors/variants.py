@@ -25,7 +25,7 @@ def made(name: str, latents: int = 2, **changed: object) -> Latents:
     assert not unknown, f"prior={name} has no {unknown}"
     module, function = spec.pop("_target_").rsplit(".", 1)
     factory = getattr(import_module(module), function)
-    about_data = {"n_classes": 4, "examples": EXAMPLES}
+    about_data = {"n_classes": 4, "n_factors": 3, "examples": EXAMPLES}
     wanted = {key: value for key, value in about_data.items() if key in inspect.signature(factory).parameters}
     torch.manual_seed(0)
     built = factory(**(spec | changed), **wanted)
@@ -62,8 +62,8 @@ class Variant:
         return latents
 
 
-# Two factors in all, for the plane on which densities are integrated.
-AS_GIVEN = [Variant(name, 1 if name == "two_groups" else 2) for name in NAMES]
+# Two factors in all, for the plane on which densities are integrated. The quantised prior has no density.
+AS_GIVEN = [Variant(name, 1 if name == "two_groups" else 2) for name in NAMES if name != "quantised"]
 PLANE = [
     Variant("two_groups", 1, {"correlation": 0.6}),
     Variant("two_groups", 1, {"correlation": -0.9}),
