@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from hfvae_runner.config import control, schedules
 from hfvae_runner.config.schema import BROUGHT_GROUPS, METRICS_SETTINGS, Config
 from hfvae_runner.config.validation import EXPECTED, Fragment, kind_schema, words
+from hfvae_runner.runs.parts import GROUPS, OF_EVERY_DATASET
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
@@ -33,17 +34,6 @@ SCHEMAS = REFERENCE / "schema"
 _NAMED = "# yaml-language-server: $schema="
 _TARGETS = ("dataset", "model", "likelihood", "prior", "metrics", "trackers")
 _IS_GLOBAL = "# @package _global_"  # a file that is a part of the whole config
-_DERIVED = (
-    "n_classes",
-    "examples",
-    "n_factors",
-    "input_shape",
-    "latents",
-    "likelihood",
-    "values",
-    "subject",
-)  # not from the config
-_OF_EVERY_DATASET = ("sampling", "holdout", "pairs")
 _REFERENCE = {"type": "string", "pattern": r"\$\{.+\}", "description": "another key's value"}
 _NUMBER_OR_SCHEDULE = {
     "anyOf": [
@@ -109,7 +99,7 @@ class _Options:
         defaults: the values in conf/.
     """
 
-    def __init__(self, target: str, defaults: Mapping[str, object]) -> None:
+    def __init__(self, group: str, target: str, defaults: Mapping[str, object]) -> None:
         module, _, name = target.rpartition(".")
         function = getattr(import_module(module), name)
         said = _meanings(inspect.getdoc(function) or "")
@@ -117,9 +107,14 @@ class _Options:
         self.defaults = defaults
         self.types: dict[str, Fragment] = {}
         for key, argument in inspect.signature(function).parameters.items():
-            if key not in _DERIVED:
+            if key not in _derived(group):
                 meaning = {"description": said[key]} if key in said else {}
                 self.types[key] = {**_shown_to_editors(_type_of(argument, key)), **meaning}
+
+
+def _derived(group: str) -> tuple[str, ...]:
+    """Return the arguments of a group's functions that are not from the config."""
+    return GROUPS[group][1] if group in GROUPS else ("subject",)
 
 
 def _type_of(argument: inspect.Parameter, key: str) -> Fragment:
@@ -143,7 +138,7 @@ def _options(group: str) -> dict[str, _Options]:
         section = content.get(group, content)
         if "_target_" in section:
             target = section.pop("_target_")
-            found[path.stem] = _Options(target, {str(key): value for key, value in section.items()})
+            found[path.stem] = _Options(group, target, {str(key): value for key, value in section.items()})
     return found
 
 
@@ -181,7 +176,7 @@ def _whole(options: Mapping[str, Mapping[str, _Options]]) -> dict[str, Any]:
     }
     for group in ("dataset", "model", "likelihood", "prior"):
         sections[group] = {**_by_target(options[group]), "description": sections[group]["description"]}
-    for extra in _OF_EVERY_DATASET:
+    for extra in OF_EVERY_DATASET:
         sections["dataset"]["properties"][extra] = {"anyOf": [{"type": ["object", "null"]}, _REFERENCE]}
     sections["metrics"]["additionalProperties"] = {"type": "object"}
     sections["objective"]["properties"]["terms"]["additionalProperties"] = {
@@ -240,7 +235,7 @@ def _by_target(options: Mapping[str, _Options]) -> dict[str, Any]:
                 "if": {"properties": {"_target_": {"const": target}}, "required": ["_target_"]},
                 "then": {
                     "properties": {
-                        **{key: {} for key in ("_target_", "defaults", *_OF_EVERY_DATASET)},
+                        **{key: {} for key in ("_target_", "defaults", *OF_EVERY_DATASET)},
                         **each.types,
                     },
                     "additionalProperties": False,

@@ -24,7 +24,7 @@ from hfvae_runner.objectives.objective import Objective
 from hfvae_runner.trackers import Tracking
 
 T = TypeVar("T")
-_GROUPS: Mapping[str, tuple[type, tuple[str, ...]]] = {
+GROUPS: Mapping[str, tuple[type, tuple[str, ...]]] = {
     "dataset": (Dataset, ()),
     "model": (Networks, ("input_shape", "latents", "likelihood")),
     "likelihood": (Likelihood, ("values",)),
@@ -38,7 +38,7 @@ _VALUES = {"unit_interval": "values from 0 to 1", "real": "real numbers", "count
 
 def check_before_reading(config: Config) -> None:
     """Raise ConfigError for errors that are visible in the config alone, since reading the data may take minutes."""
-    for group, (kind, derived_sizes) in _GROUPS.items():
+    for group, (kind, derived_sizes) in GROUPS.items():
         section: Mapping[str, object] = getattr(config, group)
         spec = {key: value for key, value in section.items() if key not in OF_EVERY_DATASET}
         where = f"{group}={config.choices[group]}"
