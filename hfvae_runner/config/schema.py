@@ -84,8 +84,11 @@ DottedPath = Annotated[
 ]
 _MetricPath = Annotated[
     Text,
-    Field(pattern=r"^(train|test|holdout)\..+"),
-    expected("train.NAME, test.NAME or holdout.NAME as in metrics.json", "train", "test", "holdout"),
+    Field(pattern=r"^(train|test|test_sampled|holdout)\..+"),
+    expected(
+        "train.NAME, test.NAME, test_sampled.NAME or holdout.NAME as in metrics.json",
+        *("train", "test", "test_sampled", "holdout"),
+    ),
 ]
 _KNOB_TYPES: Mapping[str, Any] = {
     "estimator": Estimator,

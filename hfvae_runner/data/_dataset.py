@@ -68,6 +68,7 @@ class Dataset:
         attribute_names: one name an attribute; None where there are none.
         notes: what a reader of the results must know about the data, by subject, for metrics.json.
         holdout: the training examples that ``dataset.holdout`` took away; None where it took none.
+        test_sampled: the test split with the weights of ``dataset.sampling``; None where there are none.
         tested_on_train: whether the test split is a part of the training split, for want of a published one.
         digest: SHA-256 of a user's own files, in hexadecimal; None for a published data set.
         partners: draws the second example of each pair to train on; None where single examples are trained on.
@@ -82,6 +83,7 @@ class Dataset:
     attribute_names: tuple[str, ...] | None = None
     notes: Mapping[str, str] = field(default_factory=dict)
     holdout: Split | None = None
+    test_sampled: Split | None = None
     tested_on_train: bool = False
     digest: str | None = None
     partners: "Partners | None" = None

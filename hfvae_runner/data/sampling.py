@@ -6,7 +6,8 @@
 A factor is one of the data set's, or ``label``. An example's probability p(n) is in proportion to the weight of
 its values. An epoch is N rows drawn from p(n), see ``draws``; to the estimators of the aggregate posterior those rows
 are the data set, so that their 1/N stays what it is, and the training split is evaluated on N such rows, too. The test
-split is left alone: it shows the same world without the bias.
+split is left alone: it shows the same world without the bias. A second test split, ``test_sampled``, is the same one
+drawn with the weights.
 
 Shapes: N examples; K factors that are weighed; V their numbers of values.
 """
@@ -58,7 +59,7 @@ def restricted(dataset: Dataset, sampling: object) -> Dataset:
 
 
 def weighted(dataset: Dataset, sampling: object) -> Dataset:
-    """Return the data set with weights of its training examples.
+    """Return the data set with weights of its training examples, and of a second test split.
 
     Raises:
         ConfigError: ``dataset.sampling`` is not a sampling, or not one of this data set.
@@ -83,9 +84,13 @@ def weighted(dataset: Dataset, sampling: object) -> Dataset:
         table, how = _preset(section["preset"], names, sizes), f"by β-TCVAE's configuration {section['preset']}"
     else:
         table, how = _table(section["weights"], names, sizes), f"by weights from {section['weights']}"
-    weights = None if bool((table == table.flatten()[0]).all()) else table[values]
-    note = f"training examples are drawn {how} over {', '.join(names)}; the test split is not weighed"
-    return replace(dataset, train=replace(dataset.train, weights=weights), notes={**dataset.notes, "sampling": note})
+    note = f"training examples are drawn {how} over {', '.join(names)}; test is not weighed, test_sampled is"
+    left = replace(dataset, notes={**dataset.notes, "sampling": note})
+    if bool((table == table.flatten()[0]).all()):
+        return left
+    of_test = tuple(values_of(dataset, dataset.test, name, f"{_WHERE}.factors")[0] for name in names)
+    train, test = replace(dataset.train, weights=table[values]), replace(dataset.test, weights=table[of_test])
+    return replace(left, train=train, test_sampled=test)
 
 
 def draws(n: int, weights: Tensor | None, generator: torch.Generator) -> Tensor:

@@ -86,8 +86,9 @@ def split_metrics(run: Run, name: str) -> dict[str, object]:
 
 def splits_of(run: Run) -> dict[str, Split]:
     """Return the data set's splits by their names in metrics.json."""
-    splits = {"train": run.dataset.train, "test": run.dataset.test}
-    return splits if run.dataset.holdout is None else {**splits, "holdout": run.dataset.holdout}
+    found = {"train": run.dataset.train, "test": run.dataset.test}
+    found |= {} if run.dataset.test_sampled is None else {"test_sampled": run.dataset.test_sampled}
+    return found | ({} if run.dataset.holdout is None else {"holdout": run.dataset.holdout})
 
 
 def measured_again(run: Run, folder: RunFolder, *, whole: bool) -> dict[str, dict[str, object]]:

@@ -48,11 +48,11 @@ def table(metrics: Mapping[str, Any]) -> str:
     Args:
         metrics: the content of metrics.json.
     """
-    splits = [name for name in ("train", "test", "holdout") if name in metrics]
+    splits = {name: max(10, len(name) + 2) for name in ("train", "test", "test_sampled", "holdout") if name in metrics}
     test = metrics["test"]
-    lines = [f"{'nats per example':<24}" + "".join(f"{name:>10}" for name in splits)]
+    lines = [f"{'nats per example':<24}" + "".join(f"{name:>{width}}" for name, width in splits.items())]
     lines += [
-        f"{title:<24}" + "".join(f"{_number(metrics[name].get(key)):>10}" for name in splits)
+        f"{title:<24}" + "".join(f"{_number(metrics[name].get(key)):>{width}}" for name, width in splits.items())
         for key, title in _ROWS.items()
         if test.get(key) is not None
     ]

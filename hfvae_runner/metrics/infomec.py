@@ -108,7 +108,8 @@ def infomec(subject: Subject, *, rows: Count, neighbours: Count, active: Rate, i
 
     Nuisance factors belong to the table, and their own values are reported, but means over factors omit them. InfoM
     needs two factors, InfoC two active variables. A row or column without information counts as 0. Rows where a factor
-    is unknown are left out of its numbers.
+    is unknown are left out of its numbers. Examples that repeat, as those of ``test_sampled`` do, raise the information
+    of continuous variables, since they are their own neighbours.
 
     Args:
         rows: the number of examples, the first ones.

@@ -13,6 +13,8 @@ from hfvae_runner.report.choice import HEADS, chosen
 from hfvae_runner.report.html import Cell, address, count, description, setting, short_text, table
 from hfvae_runner.report.metrics import METRICS, WALL, Metric
 from hfvae_runner.report.runs import COMPLETED, Run, shown
+from hfvae_runner.report.sampled import HEADS as SAMPLED_HEADS
+from hfvae_runner.report.sampled import pairs
 from hfvae_runner.report.selection import best_first, headline, ranked
 from hfvae_runner.report.settings import MISSING, Comparison, as_text
 from hfvae_runner.report.table import Setting, Spread, are_words, as_texts, columns, count_title
@@ -23,6 +25,7 @@ _MOST_ROWS = 1000
 _SETTINGS = "Settings: mean, and [least, most] over the runs of a setting"
 _RUNS = "Runs: a row each"
 _CHOICES = "Choices: the run with the largest criterion, its metric, and the metric over all runs of the setting"
+_PAIRS = "Metrics of the test split as it is, and drawn by the weights of dataset.sampling: mean [least, most]"
 _SPLIT = "test split, information in nats per example"
 
 
@@ -45,6 +48,7 @@ def page(
             f"<body>\n<h1>{escape(title)}</h1>",
             *_overview(runs, settings, comparison),
             *_choices(settings),
+            *_sampled(settings),
             *_runs(home, runs, settings, comparison),
             *_sweep(pictures),
             *cards(home, runs, settings, comparison),
@@ -152,6 +156,15 @@ def _choices(settings: Sequence[Setting]) -> Iterator[str]:
         words = {"setting", "criterion", "metric"}
         heads = {title: title in words for title in HEADS}
         yield from table(f"{_CHOICES}; {_SPLIT}.", heads, rows)
+
+
+def _sampled(settings: Sequence[Setting]) -> Iterator[str]:
+    rows = [[setting(text) for text in each] for each in pairs(settings)]
+    if rows:
+        yield "<h2>Sampled and as it is</h2>"
+        yield from table(
+            f"{_PAIRS}; {_SPLIT}.", {title: title in ("setting", "metric") for title in SAMPLED_HEADS}, rows
+        )
 
 
 def _with_a_row(runs: Sequence[Run], settings: Sequence[Setting]) -> tuple[Sequence[Run], str]:

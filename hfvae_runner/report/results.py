@@ -18,7 +18,7 @@ _EXTENT = ("steps", "epochs", "batch_size")
 _COST = ("parameters", "wall_seconds", "examples_per_second", "device")
 _COUNTS = ("runs", "completed")
 _CELLS = (float, int, str, type(None))
-_SECTIONS = ("test", "train", "holdout", "prior", "likelihood")
+_SECTIONS = ("test", "test_sampled", "train", "holdout", "prior", "likelihood")
 
 
 def results_csv(runs: Sequence[Run], comparison: Comparison) -> str:

@@ -116,6 +116,9 @@ def test_labels_are_a_factor_too() -> None:
     assert made.train.weights is not None
     assert made.train.weights.tolist() == [1, 2, 4] * 3
     assert made.test.weights is None
+    assert made.test_sampled is not None and made.test_sampled.weights is not None
+    assert made.test.labels is not None
+    assert made.test_sampled.weights.tolist() == [[1, 2, 4][label] for label in made.test.labels.tolist()]
     assert "sampling" in made.notes
 
 
@@ -128,7 +131,8 @@ def test_three_factors_can_be_weighed_together() -> None:
 
 @pytest.mark.parametrize("sampling", [None, {"preset": "A", "factors": ["azimuth", "elevation"]}])
 def test_all_alike_are_not_weighed(sampling: object) -> None:
-    assert weighted(world(), sampling).train.weights is None
+    made = weighted(world(), sampling)
+    assert made.train.weights is None and made.test_sampled is None
 
 
 def test_weights_go_with_their_examples() -> None:

@@ -14,6 +14,7 @@ from hfvae_runner.config.schema import Config
 from hfvae_runner.data import Dataset
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.evaluation.decomposition import encode
+from hfvae_runner.launch import main
 from hfvae_runner.runs import assembly, single
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -101,6 +102,27 @@ def test_the_training_split_is_evaluated_in_proportion(finished: Path) -> None:
     assert (train.labels == 9).double().mean() > 0.4
     assert torch.equal(train.labels.bincount() > 0, torch.ones(10, dtype=torch.bool))
     assert torch.equal(test.labels.bincount(), dataset.test.labels.bincount())
+    assert dataset.test_sampled is not None
+    sampled = encode(model, dataset.test_sampled, seed=0, batch_size=500, device=cpu)
+    assert sampled.labels is not None and len(sampled.labels) == len(test.labels)
+    assert (sampled.labels == 9).double().mean() > 0.4
+
+
+def test_a_run_has_a_section_of_the_sampled_test_split(workplace: Path) -> None:
+    sampling = "dataset.sampling={weights: [1, 1, 1, 1, 1, 1, 1, 1, 1, 99], factors: [label]}"
+    command = [
+        *(each for each in SMALL if "mmd" not in each),
+        sampling,
+        "metrics=[mig_binned,clustering]",
+        "hydra.run.dir=run",
+        "optimized_metric=test_sampled.elbo",
+    ]
+    assert main(command) == 0
+    found = json.loads(Path("run/metrics.json").read_bytes())
+    assert found["test_sampled"].keys() == found["test"].keys()
+    # Nearly all examples are nines, so that one category is right for nearly all.
+    assert found["test_sampled"]["discrete_accuracy_majority"] > 0.85 > found["test"]["discrete_accuracy_majority"]
+    assert "test_sampled" in Path("run/run.log").read_text()
 
 
 # Latent means of a finished run
