@@ -5,12 +5,14 @@ Shapes: N examples; n of them; * the shape of one.
 
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import h5py
 import numpy as np
+import torch
 
+from hfvae_runner.data._dataset import resized
 from hfvae_runner.errors import DataError
 
 DAMAGE = (OSError, KeyError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
@@ -70,6 +72,25 @@ def hdf5_pieces(file: Path, key: str, shape: tuple[int, ...], dtype: str, rows: 
         _expect(file, key, shape, dtype, array.shape, array.dtype)
         for start in range(0, shape[0], rows):
             yield array[start : start + rows]
+
+
+def channels_first(file: Path, pieces: Iterable[np.ndarray], side: int) -> Iterator[np.ndarray]:
+    """Yield the pieces of an array of colour images, uint8 [n, H, W, 3], as [n, 3, S, S].
+
+    Args:
+        file: where they are from.
+        pieces: of ``npz_pieces`` or ``hdf5_pieces``.
+        side: S.
+
+    Raises:
+        DataError: the file is damaged or holds another array.
+    """
+    try:
+        for images in pieces:
+            yield resized(torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))), side).numpy()
+    except DAMAGE as error:
+        what = " ".join(str(error).split())
+        raise DataError(f"{file} is malformed ({what}); expected {file.name} as published: fetch it again") from None
 
 
 def _expect(file: Path, key: str, shape: tuple[int, ...], dtype: str, found_shape: object, found: np.dtype) -> None:

@@ -4,21 +4,16 @@ The files, their order and the names of the factors are those of github.com/rr-l
 checksums are the ones that public loaders (nmichlo/disent) compare.
 """
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Literal
 
-import numpy as np
-import torch
-
 from hfvae_runner.config.validation import Count, Flag, Text, holding
-from hfvae_runner.data._dataset import Dataset, resized
+from hfvae_runner.data._dataset import Dataset
 from hfvae_runner.data._fetch import RemoteFile, ensure
 from hfvae_runner.data._image_grid import converted_grid
 from hfvae_runner.data._images import data_root, pixels
-from hfvae_runner.data._published_arrays import DAMAGE, npz_pieces
+from hfvae_runner.data._published_arrays import channels_first, npz_pieces
 from hfvae_runner.data.factors import Grid
-from hfvae_runner.errors import DataError
 
 Version = Literal["toy", "realistic", "real"]
 
@@ -71,27 +66,17 @@ def mpi3d(
     folder = data_root(root)
     side = pixels("image_size", _SIDE if image_size is None else image_size, most=_SIDE)
     (file,) = ensure(folder, [VERSIONS[version]], dataset=f"mpi3d={version}", download=download)
+    # The file holds nothing that the images' order could be compared with.
+    pieces = npz_pieces(file, "images", (len(GRID), _SIDE, _SIDE, 3), "u1", _PIECE)
     return converted_grid(
         folder,
         "mpi3d",
         [file],
         [len(GRID), side, 1],
-        _images(file, side),
+        channels_first(file, pieces, side),
         (3, side, side),
         GRID,
         subset,
         label="object_shape",
         label_names=SHAPES,
     )
-
-
-def _images(file: Path, side: int) -> Iterator[np.ndarray]:
-    """Yield images uint8 [n, 3, S, S]; the file holds nothing that their order could be compared with."""
-    shape = (len(GRID), _SIDE, _SIDE, 3)
-    try:
-        for images in npz_pieces(file, "images", shape, "u1", _PIECE):
-            channels_first = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-            yield resized(torch.from_numpy(channels_first), side).numpy()
-    except DAMAGE as error:
-        what = " ".join(str(error).split())
-        raise DataError(f"{file} is malformed ({what}); expected {file.name} as published: fetch it again") from None

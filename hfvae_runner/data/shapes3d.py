@@ -9,13 +9,12 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-import torch
 
-from hfvae_runner.data._dataset import Dataset, resized
+from hfvae_runner.data._dataset import Dataset
 from hfvae_runner.data._fetch import RemoteFile, ensure
 from hfvae_runner.data._image_grid import converted_grid
 from hfvae_runner.data._images import data_root, pixels
-from hfvae_runner.data._published_arrays import DAMAGE, hdf5_pieces
+from hfvae_runner.data._published_arrays import channels_first, hdf5_pieces
 from hfvae_runner.data.factors import Grid
 from hfvae_runner.errors import DataError
 
@@ -56,7 +55,7 @@ def shapes3d(*, root: str, image_size: int | None, download: bool, subset: int |
         "shapes3d",
         [file],
         [len(GRID), side, 1],
-        _images(file, side),
+        channels_first(file, _images(file), side),
         (3, side, side),
         GRID,
         subset,
@@ -65,17 +64,10 @@ def shapes3d(*, root: str, image_size: int | None, download: bool, subset: int |
     )
 
 
-def _images(file: Path, side: int) -> Iterator[np.ndarray]:
-    """Yield images uint8 [n, 3, S, S], once the labels have proved to be the grid's."""
-    shape = (len(GRID), _SIDE, _SIDE, 3)
-    try:
-        _check_labels(file)
-        for images in hdf5_pieces(file, "images", shape, "u1", _rows(file)):
-            channels_first = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-            yield resized(torch.from_numpy(channels_first), side).numpy()
-    except DAMAGE as error:
-        what = " ".join(str(error).split())
-        raise DataError(f"{file} is malformed ({what}); expected 3dshapes.h5 as published: fetch it again") from None
+def _images(file: Path) -> Iterator[np.ndarray]:
+    """Yield images uint8 [n, 64, 64, 3], once the labels have proved to be the grid's."""
+    _check_labels(file)
+    yield from hdf5_pieces(file, "images", (len(GRID), _SIDE, _SIDE, 3), "u1", _rows(file))
 
 
 def _rows(file: Path) -> int:
