@@ -1,6 +1,7 @@
 """Published runs: restored on another machine, they count as done; a file that is not what it should be is refused."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,19 @@ LINES = Path("results/mine/runs.jsonl")
 @pytest.fixture
 def file() -> str:
     return write(["seed=0,1"])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two published runs leave, to be copied."""
+    place = tmp_path_factory.mktemp("published")
+    before = Path.cwd()
+    os.chdir(place)
+    try:
+        assert run(write(["seed=0,1"])) == 0
+    finally:
+        os.chdir(before)
+    return place / "results"
 
 
 def write(smoke: list[str]) -> str:
@@ -110,13 +124,11 @@ def test_published_runs_of_another_commit_are_not_mixed(file: str, capsys: pytes
     ],
 )
 def test_a_malformed_line_is_refused(
-    file: str, change: dict[str, object], message: str, capsys: pytest.CaptureFixture[str]
+    file: str, finished: Path, change: dict[str, object], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(file) == 0
+    shutil.copytree(finished, "results")
     line = {**json.loads(LINES.read_text().splitlines()[0]), **change}
     LINES.write_text(f"{json.dumps(line)}\n")
-    shutil.rmtree("outputs")
-    capsys.readouterr()
     assert run(file) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: results/mine/runs.jsonl, line 1") and message in error and error.count("\n") == 1

@@ -126,8 +126,9 @@ VARIED = [*CASES, *(f"prior={name}" for name in PRIORS), *(f"likelihood={name}" 
 def a_small_run(case: str, *overrides: str) -> Run:
     """Not to be trained itself."""
     if case.startswith(("prior", "likelihood")):
-        # An objective that any prior goes with, and as many factors as conf/prior/mixture.yaml has coordinates.
-        overrides = ("objective=vae", "latents=2", *overrides)
+        # An objective that the prior goes with, and as many factors as conf/prior/mixture.yaml has coordinates.
+        objective = "objective=qlae" if case == "prior=quantised" else "objective=vae"
+        overrides = (objective, "latents=2", *overrides)
     if case == "objective=factor_vae":
         overrides = ("objective.terms.critic_total_correlation.hidden=8", *overrides)
     return a_run(case, "batch_size=8", *overrides)
