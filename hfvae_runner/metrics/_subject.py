@@ -4,7 +4,7 @@ Legend: N examples; D continuous factors; K categories. A latent *variable* is a
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -47,6 +47,11 @@ class Truth:
     nuisance: bool = False
     numbers: Floats | None = None
 
+    def of_rows(self, rows: slice | Integers) -> "Truth":
+        """Return the property of some examples."""
+        numbers = None if self.numbers is None else self.numbers[rows]
+        return replace(self, values=self.values[rows], numbers=numbers)
+
     @property
     def magnitudes(self) -> Floats:
         """The factor as real numbers, [N]; meaningless where it is UNKNOWN."""
@@ -66,6 +71,10 @@ class Categories:
     name: str
     probabilities: Floats
     drawn: Integers
+
+    def of_rows(self, rows: slice | Integers) -> "Categories":
+        """Return the variable of some examples."""
+        return replace(self, probabilities=self.probabilities[rows], drawn=self.drawn[rows])
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,18 @@ class Representation:
 
     def __len__(self) -> int:
         return len(self.mean)
+
+    def of_rows(self, rows: slice | Integers) -> "Representation":
+        """Return the representation of some examples."""
+        return replace(
+            self,
+            mean=self.mean[rows],
+            scale=None if self.scale is None else self.scale[rows],
+            sample=None if self.sample is None else self.sample[rows],
+            discrete=tuple(each.of_rows(rows) for each in self.discrete),
+            truth=tuple(each.of_rows(rows) for each in self.truth),
+            label=None if self.label is None else self.label.of_rows(rows),
+        )
 
     @property
     def variables(self) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ _EXPLICITNESS = ("infoe", "infoe_per_factor")
 
 
 class Variable(NamedTuple):
-    """A latent variable of the first rows.
+    """A latent variable.
 
     Attributes:
         name: of the variable.
@@ -118,19 +118,20 @@ def infomec(subject: Subject, *, rows: Count, neighbours: Count, active: Rate, i
             discrete one, if it takes two categories.
         iterations: the most iterations of each regression; `infoe_note` reports how many needed more.
     """
-    encoded = subject.encoded
-    known = [_first(each, rows) for each in encoded.truth]
-    factors = [each for each in known if _is_estimable(each.values[each.values != UNKNOWN])]
+    encoded = subject.encoded.of_rows(slice(rows))
+    factors = [each for each in encoded.truth if _is_estimable(each.values[each.values != UNKNOWN])]
     if not factors:
         return undefined((*_INFORMATION, *_EXPLICITNESS), "no factor takes two values, one of them in two examples")
     return {
-        **_information(subject, factors, rows, neighbours, active),
-        **_explicitness(subject, factors, rows, iterations),
+        **_information(subject, encoded, factors, neighbours, active),
+        **_explicitness(subject, encoded, factors, iterations),
     }
 
 
-def _information(subject: Subject, factors: Sequence[Truth], rows: int, neighbours: int, active: float) -> Result:
-    variables = list(_active(subject.encoded, rows, active))
+def _information(
+    subject: Subject, encoded: Representation, factors: Sequence[Truth], neighbours: int, active: float
+) -> Result:
+    variables = list(_active(encoded, active))
     if not variables:
         return undefined(_INFORMATION, "no latent variable is active")
     seed = int(subject.generator().integers(_SEEDS))
@@ -160,10 +161,8 @@ def _information(subject: Subject, factors: Sequence[Truth], rows: int, neighbou
     return result
 
 
-def _explicitness(subject: Subject, factors: Sequence[Truth], rows: int, iterations: int) -> Result:
-    encoded = subject.encoded
-    tables = [encoded.mean[:rows], *(_one_hot(each.probabilities[:rows]) for each in encoded.discrete)]
-    code = np.hstack(tables)
+def _explicitness(subject: Subject, encoded: Representation, factors: Sequence[Truth], iterations: int) -> Result:
+    code = np.hstack([encoded.mean, *(_one_hot(each.probabilities) for each in encoded.discrete)])
     per_factor: dict[str, float] = {}
     unfinished = 0
     for factor in subject.progress(factors, "InfoE", len(factors)):
@@ -178,14 +177,14 @@ def _explicitness(subject: Subject, factors: Sequence[Truth], rows: int, iterati
     return result
 
 
-def _active(encoded: Representation, rows: int, share: float) -> Iterator[Variable]:
-    """Yield the active variables of the first rows."""
-    ranges = np.ptp(encoded.mean[:rows], axis=0)
-    for name, mean, width in zip(encoded.names, encoded.mean[:rows].T, ranges, strict=True):
+def _active(encoded: Representation, share: float) -> Iterator[Variable]:
+    """Yield the active variables."""
+    ranges = np.ptp(encoded.mean, axis=0)
+    for name, mean, width in zip(encoded.names, encoded.mean.T, ranges, strict=True):
         if width > share * ranges.max():
             yield Variable(name, mean, False)
     for each in encoded.discrete:
-        categories = each.probabilities[:rows].argmax(axis=1)
+        categories = each.probabilities.argmax(axis=1)
         if np.ptp(categories) > 0:
             yield Variable(each.name, categories, True)
 
@@ -200,10 +199,6 @@ def _is_estimable(values: Integers) -> bool:
     """Return whether a factor takes two values, one of them more than once: a single one has no neighbours."""
     counts = np.unique(values, return_counts=True)[1]
     return len(counts) > 1 and bool(counts.max() > 1)
-
-
-def _first(factor: Truth, rows: int) -> Truth:
-    return Truth(factor.name, factor.values[:rows], factor.size, factor.nuisance)
 
 
 def _standardised(values: Floats) -> Floats:

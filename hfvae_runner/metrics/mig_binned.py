@@ -8,7 +8,7 @@ import numpy as np
 from hfvae_runner.config.factor_classes import binned
 from hfvae_runner.config.validation import Count
 from hfvae_runner.metrics._gap import Factors, gaps, information_of
-from hfvae_runner.metrics._subject import UNKNOWN, Floats, Integers, Representation, Result, Subject, Truth, undefined
+from hfvae_runner.metrics._subject import UNKNOWN, Floats, Integers, Representation, Result, Subject, undefined
 
 
 def mig_binned(subject: Subject, *, samples: Count, bins: Count) -> Result:
@@ -41,9 +41,10 @@ def binned_information(encoded: Representation, rows: Integers, bins: int) -> tu
 
     The information is that of binned posterior means. A discrete variable is represented by its most probable category.
     """
-    codes = [binned(encoded.mean[rows, d], bins) for d in range(len(encoded.names))]
-    codes += [variable.probabilities[rows].argmax(1) for variable in encoded.discrete]
-    factors = Factors.of([Truth(each.name, each.values[rows], each.size, each.nuisance) for each in encoded.truth])
+    chosen = encoded.of_rows(rows)
+    codes = [binned(mean, bins) for mean in chosen.mean.T]
+    codes += [variable.probabilities.argmax(1) for variable in chosen.discrete]
+    factors = Factors.of(chosen.truth)
     table = [[code_information(code, each.part) for each in factors.partitions] for code in codes]
     return factors, np.array(table).reshape(len(codes), len(factors.partitions))
 

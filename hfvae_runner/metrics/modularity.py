@@ -12,13 +12,11 @@ from hfvae_runner.config.factor_classes import binned
 from hfvae_runner.config.validation import Count
 from hfvae_runner.metrics._gap import Factors, Partition, categorical_information
 from hfvae_runner.metrics._subject import (
-    Categories,
     Floats,
     Integers,
     Representation,
     Result,
     Subject,
-    Truth,
     undefined,
 )
 from hfvae_runner.metrics.mig_binned import code_information
@@ -58,13 +56,12 @@ def modularity(subject: Subject, *, bins: Count, rows: Count) -> Result:
         bins: number of bins of equal width between each continuous factor's smallest and largest mean.
         rows: the most examples to use, the first ones.
     """
-    encoded = subject.encoded
-    truth = [Truth(each.name, each.values[:rows], each.size, each.nuisance) for each in encoded.truth]
-    factors = Factors.of(truth).partitions
+    encoded = subject.encoded.of_rows(slice(rows))
+    factors = Factors.of(encoded.truth).partitions
     keys = ("modularity", "modularity_per_variable")
     if len(factors) < 2:
         return undefined(keys, f"modularity compares factors; expected two or more that vary, there are {len(factors)}")
-    variables = subject.progress(_informations(encoded, bins, rows), "modularity", len(encoded.variables))
+    variables = subject.progress(_informations(encoded, bins), "modularity", len(encoded.variables))
     table = np.array([[information(factor) for factor in factors] for information in variables])
     per_variable = dict(zip(encoded.variables, modularity_of(table), strict=True))
     defined = [value for value in per_variable.values() if value is not None]
@@ -73,14 +70,13 @@ def modularity(subject: Subject, *, bins: Count, rows: Count) -> Result:
     return {"modularity": float(np.mean(defined)), "modularity_per_variable": per_variable}
 
 
-def _informations(encoded: Representation, bins: int, rows: int) -> Iterator[Callable[[Partition], float]]:
+def _informations(encoded: Representation, bins: int) -> Iterator[Callable[[Partition], float]]:
     """Yield a function for each latent variable, from a factor to the variable's information on it, nats."""
-    for mean in encoded.mean[:rows].T:
+    for mean in encoded.mean.T:
         cells = binned(mean, bins)
         yield partial(_of_cells, cells)
     for each in encoded.discrete:
-        variable = Categories(each.name, each.probabilities[:rows], each.drawn[:rows])
-        yield partial(categorical_information, variable)
+        yield partial(categorical_information, each)
 
 
 def _of_cells(cells: Integers, factor: Partition) -> float:
