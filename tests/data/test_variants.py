@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from gpus import needs_gpu
 from published import write_dsprites, write_scream
 
 from hfvae_runner.data import Dataset
@@ -49,7 +50,7 @@ def test_random_bytes_are_those_of_unsigned_arithmetic() -> None:
         assert row.tolist() == list(plain_words(number, 13).astype("<u4").tobytes()[:50])
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@needs_gpu
 def test_every_device_draws_the_same(root: Path) -> None:
     for variant in VARIANTS:
         x = read(root, variant).train.x

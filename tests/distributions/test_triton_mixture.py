@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from gpus import needs_gpu
 from torch import Tensor
 
 from hfvae_runner.config.names import Level
@@ -22,7 +23,6 @@ old_interpreter = pytest.mark.skipif(
     find_spec("triton") is not None and version("triton").startswith("3.6.") and version("numpy") >= "2.4",
     reason="Triton 3.6 interprets with NumPy up to 2.3",
 )
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 LEVELS: tuple[Level, ...] = ("joint", "block", "factor")
 WEIGHTS = Weights(rest=-1.0, own=-2.5, following=0.5)

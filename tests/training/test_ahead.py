@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from comparing import same_to_the_bit
+from gpus import needs_gpu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stacks import stacked, tiny
@@ -22,8 +23,6 @@ from hfvae_runner.runs.assembly import assemble
 from hfvae_runner.training import memory
 from hfvae_runner.training.ahead import DEPTH, Ahead, CudaTransfer
 from hfvae_runner.training.batches import Batches
-
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 
 class Imitated:

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from comparing import history, last, leaves
+from gpus import needs_gpu
 from hydra.core.hydra_config import HydraConfig
 from launching import resolved
 from stacks import poisoned, stacked, tiny
@@ -310,7 +311,6 @@ def _checkpoints(folder: Path) -> Path:
 
 # On a GPU
 
-needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 ON_GPU = ["objective=hfvae", "objective=factor_vae", "objective=isa_vae", "objective=joint_vae", "model=conv_joint32"]
 ON_GPU += ["discrete_density=enumerate", "supervision.fraction=0.1", "precision=tf32", "precision=bf16"]
 
