@@ -7,6 +7,10 @@
 # network), else from the package index.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+if ! python3 -c "import torch" 2>/dev/null; then
+  echo "error: $(command -v python3) has no torch; expected an environment with it" >&2
+  exit 2
+fi
 missing=$(python3 - <<'PY'
 from importlib.util import find_spec
 needed = {"hydra": "hydra-core", "omegaconf": "omegaconf", "pydantic": "pydantic", "filelock": "filelock",
