@@ -57,7 +57,9 @@ def heat_maps(
     names = [looks.literal(value) for value in columns.values]
     turned: dict[str, Any] = {"rotation": 35, "ha": "right"} if len("".join(names)) > _MOST_LETTERS else {}
     height = 1.3 + min(0.55 * len(rows.values), 4)
-    figure, grid = looks.panels(len(panels), height=height)
+    # Room for the rows' names and for a number in each place.
+    width = 2.8 + 0.55 * len(names) if correlations else 3.7
+    figure, grid = looks.panels(len(panels), height=height, width=width)
     absent: set[str] = set()
     for axes, (name, values) in zip(grid, panels.items(), strict=True):
         picture = axes.imshow(np.ma.masked_invalid(values), origin="lower", aspect="auto", **ends)

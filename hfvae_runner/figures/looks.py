@@ -73,11 +73,11 @@ def literal(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def panels(count: int, height: float = 3.3, sharex: bool = False) -> tuple[Figure, list[Axes]]:
-    """Return a figure with ``count`` axes, in rows of at most four, each ``height`` inches high."""
+def panels(count: int, height: float = 3.3, sharex: bool = False, width: float = 3.7) -> tuple[Figure, list[Axes]]:
+    """Return a figure with ``count`` axes, in rows of at most four, each ``height`` inches high and ``width`` wide."""
     rows = 1 if count <= 3 else max(2, math.ceil(count / _MOST_ACROSS))
     columns = math.ceil(count / rows)
-    figure = style.new_figure(max(6.5, 1 + 3.7 * columns), 0.9 + height * rows)
+    figure = style.new_figure(max(6.5, 1 + width * columns), 0.9 + height * rows)
     grid = figure.subplots(rows, columns, squeeze=False, sharex=sharex).flatten().tolist()
     for axes in grid[count:]:
         axes.remove()
