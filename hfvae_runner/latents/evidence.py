@@ -31,6 +31,7 @@ class Evidence:
         log_px: log p(x|z) of that sample, [B].
         aggregate: log q(z) at the samples, estimated from the batch or exact.
         supervised: the examples whose discrete variable is given by their label, or None if there are none.
+        values: P, the number of values of an example.
         shared: which factors have an averaged posterior, bool [B/2, F] for each pair; None without averaging.
     """
 
@@ -43,6 +44,7 @@ class Evidence:
         aggregate: Aggregate,
         supervised: Supervised | None = None,
         shared: Tensor | None = None,
+        values: int = 1,
     ) -> None:
         self.latents = latents
         self.posterior = posterior
@@ -51,6 +53,7 @@ class Evidence:
         self.aggregate = aggregate
         self.supervised = supervised
         self.shared = shared
+        self.values = values
         self._known: dict[Hashable, Tensor] = {}
 
     def log_qz_x(self, level: Level, blocks: Blocks = None) -> Tensor:

@@ -80,7 +80,7 @@ class VAE(nn.Module):
             raw = self.decode(code)
         log_px = self.likelihood.log_prob(x, raw)
         q_z = aggregate.from_batch(self.latents, posterior, sample, estimator=estimator, n_data=n_data)
-        return Evidence(self.latents, posterior, sample, log_px, q_z, supervised, shared)
+        return Evidence(self.latents, posterior, sample, log_px, q_z, supervised, shared, values=x[0].numel())
 
     def _with_labels(self, code: Tensor, supervised: Supervised) -> Tensor:
         (g,) = self.latents.select([supervised.block])

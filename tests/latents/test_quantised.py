@@ -16,6 +16,8 @@ from hfvae_runner.latents.priors.quantised import quantised
 from hfvae_runner.objectives import terms
 
 B, D, V = 5, 3, 10
+VALUES = 7
+"""Of an example, on which the losses' scale depends."""
 
 
 def latents_of(**changed: object) -> Latents:
@@ -46,7 +48,7 @@ def outputs(seed: int = 1) -> Tensor:
 def evidence_of(latents: Latents, posterior: list[Tensor]) -> Evidence:
     sample = latents.sample(posterior, latents.noise(len(posterior[0]), torch.Generator().manual_seed(0)))
     q_z = aggregate.from_batch(latents, posterior, sample, estimator="stratified", n_data=len(posterior[0]))
-    return Evidence(latents, posterior, sample, torch.zeros(len(posterior[0])), q_z)
+    return Evidence(latents, posterior, sample, torch.zeros(len(posterior[0])), q_z, values=VALUES)
 
 
 def term(name: str, latents: Latents, output: Tensor) -> Tensor:
@@ -91,13 +93,14 @@ def test_quantisation_trains_the_codebook_alone() -> None:
     block = block_of(latents)
     value = term("quantisation", latents, output)
     distance = block.nearest(output) - output
-    assert value.item() == pytest.approx(distance.square().sum(1).mean().item())
+    # In the paper's code, of means over factors and over an example's values, this is the mean alone.
+    assert value.item() == pytest.approx(VALUES * distance.square().mean().item())
     to_output, to_codebook = torch.autograd.grad(value, [output, block.codebook], allow_unused=True)
     assert to_output is None
     expected = torch.zeros_like(block.codebook)
     for b in range(B):
         for d in range(D):
-            expected[d, block.index(output)[b, d]] += 2 * distance[b, d] / B
+            expected[d, block.index(output)[b, d]] += VALUES * 2 * distance[b, d] / (B * D)
     torch.testing.assert_close(to_codebook, expected)
 
 
@@ -108,7 +111,7 @@ def test_commitment_trains_the_encoder_alone() -> None:
     assert value.item() == pytest.approx(term("quantisation", latents, output).item())
     to_output, to_codebook = torch.autograd.grad(value, [output, block.codebook], allow_unused=True)
     assert to_codebook is None
-    torch.testing.assert_close(to_output, 2 * (output - block.nearest(output)) / B)
+    torch.testing.assert_close(to_output, VALUES * 2 * (output - block.nearest(output)) / (B * D))
 
 
 @pytest.mark.parametrize("name", ["quantisation", "commitment"])
