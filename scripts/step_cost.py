@@ -73,10 +73,10 @@ def stepper(objective: str, overrides: list[str]) -> Callable[[int], float]:
         synchronise(run.device)
         start = time.perf_counter()
         for _ in range(count):
-            x, labels = run.batches.at(taken)
-            noise = run.model.latents.noise(len(x), generator)
-            own_noise = run.objective.noise(len(x), generator)
-            take_step(x, labels, noise, own_noise, run.objective.knobs(taken, run.device))
+            batch = run.batches.at(taken)
+            noise = run.model.latents.noise(len(batch.x), generator)
+            own_noise = run.objective.noise(len(batch.x), generator)
+            take_step(*batch, noise, own_noise, run.objective.knobs(taken, run.device))
             taken += 1
         synchronise(run.device)
         return time.perf_counter() - start

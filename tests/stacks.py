@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 import torch
 from launching import resolved
-from torch import Tensor
 
 from hfvae_runner.config import schema
 from hfvae_runner.config.schema import Config
 from hfvae_runner.runs import group
-from hfvae_runner.training.batches import Batches
+from hfvae_runner.training.batches import Batch, Batches
 
 SECTIONS: dict[str, dict[str, Any]] = {
     "train": {"progress": False, "log_every": 2},
@@ -79,11 +78,11 @@ def poisoned(monkeypatch: pytest.MonkeyPatch, seed: int, step: int) -> None:
     """The batch of one member at one step is not finite, the first time that it is asked for."""
     at, served = Batches.at, []
 
-    def poison(batches: Batches, number: int) -> tuple[Tensor, Tensor | None]:
-        x, labels = at(batches, number)
+    def poison(batches: Batches, number: int) -> Batch:
+        batch = at(batches, number)
         if (batches.seed, number) != (seed, step) or served:
-            return x.float() / 255, labels
+            return batch._replace(x=batch.x.float() / 255)
         served.append(number)
-        return torch.full_like(x, math.nan, dtype=torch.float32), labels
+        return batch._replace(x=torch.full_like(batch.x, math.nan, dtype=torch.float32))
 
     monkeypatch.setattr(Batches, "at", poison)

@@ -117,10 +117,10 @@ def three_steps(config: Config) -> None:
     generator = torch.Generator().manual_seed(0)
     step = steps.step_of(run.loss, assembly.optimizer_of(run))
     for number in range(3):
-        x, labels = run.batches.at(number)
-        noise = run.model.latents.noise(len(x), generator)
-        own_noise = run.objective.noise(len(x), generator)
-        loss, values = step(x, labels, noise, own_noise, run.objective.knobs(number, run.device))
+        batch = run.batches.at(number)
+        noise = run.model.latents.noise(len(batch.x), generator)
+        own_noise = run.objective.noise(len(batch.x), generator)
+        loss, values = step(*batch, noise, own_noise, run.objective.knobs(number, run.device))
         for name, value in {**values, "loss": loss}.items():
             assert value.isfinite().all(), f"{name} at step {number + 1}"
     for name, parameter in [*run.model.named_parameters(), *run.objective.named_parameters()]:
@@ -187,6 +187,12 @@ def test_every_objective_with_every_density_of_a_discrete_variable(objective: st
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_every_objective_with_some_labels_given(objective: str) -> None:
     three_steps(with_discrete(objective, supervision={"fraction": 0.5}))
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_with_some_factors_given(objective: str) -> None:
+    data = {"_target_": "tiny_parts.with_factors"}
+    three_steps(with_discrete(objective, supervision={"factor_examples": 5}, dataset=data))
 
 
 def test_a_quantised_block_beside_a_normal_and_a_discrete_one() -> None:

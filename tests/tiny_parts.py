@@ -1,11 +1,13 @@
 """Data sets and networks so small that a thousand runs of three steps take seconds; configs name them as `_target_`."""
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 from hfvae_runner.data import Dataset, Split
+from hfvae_runner.data.factors import Grid
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.models.likelihoods import Likelihood
 from hfvae_runner.models.networks import Networks
@@ -17,6 +19,13 @@ def unit_interval() -> Dataset:
     """Twenty-four grey images of 4×4 pixels, in three classes."""
     images = torch.randint(256, (24, 1, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     return _in_classes(images, "unit_interval")
+
+
+def with_factors() -> Dataset:
+    """The same images, with two ground-truth factors of three and eight values."""
+    dataset, grid = unit_interval(), Grid(("class", "number"), (3, 8))
+    split = replace(dataset.train, factors=grid.cells())
+    return replace(dataset, train=split, test=split, factors=grid)
 
 
 def real() -> Dataset:

@@ -23,9 +23,11 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
+from hfvae_runner.config import schedules
 from hfvae_runner.config.control import parse_weight
 from hfvae_runner.config.names import Average, DiscreteDensity, Distance, Estimator, Kernel, Precision, Statistic
 from hfvae_runner.config.penalties import PenaltySpec, parse_terms
+from hfvae_runner.config.schedules import Schedule
 from hfvae_runner.config.stored import modules
 from hfvae_runner.config.validation import (
     WHOLE,
@@ -71,6 +73,14 @@ FIXED = (*SETTINGS, "choices", *GROUPS, "supervision", "train", "runtime", "chec
 RESUME_AUTO = "auto"
 
 METRICS_SETTINGS = ("exact_limit", "batch_size", "figures", "every")
+
+_LATER: Mapping[str, Any] = {
+    "trust": [],
+    "init_from": None,
+    "supervision": {"factor_examples": None, "factor_weight": 64.0, "factors": None},
+    "train": {"weight_decay": 0.0},
+}
+"""Keys that folders of earlier versions lack, with the values that mean the same."""
 
 _LARGEST_EXACT = 2**53  # above it, not every whole number is a float
 _LARGEST_SEED = 2**63 - 1
@@ -157,13 +167,33 @@ class ObjectiveConfig:
     ] = None
 
 
+def _factor_weight(value: object) -> Schedule:
+    return schedules.parse(value, "supervision.factor_weight")
+
+
 @with_config(_CLOSED)
 @dataclass(frozen=True)
 class SupervisionConfig:
-    """Options of the labels that are given in training."""
+    """Options of the labels and the ground-truth factors that are given in training."""
 
     fraction: Annotated[Share, Field(description="of each class's examples that have their label given; 0 for none")]
     weight: Annotated[NonNegative, Field(description="of -log q(y|x) where y is given")]
+    factor_examples: Annotated[
+        Count | None, Field(description="training examples whose ground-truth factors are given; null for none")
+    ]
+    factor_weight: Annotated[
+        Schedule,
+        PlainValidator(_factor_weight, json_schema_input_type=float | dict[str, Any]),
+        Field(description="of the cross-entropy between these factors and the latents' means, a number or a schedule"),
+    ]
+    factors: Annotated[
+        Annotated[
+            list[Text] | Mapping[str, Text],
+            expected("a list of factors such as [scale, x], or the latent of each such as {x: 'z[0]'}"),
+        ]
+        | None,
+        Field(description="factors that are given: a list, or the latent of each; null for all but nuisance factors"),
+    ]
 
 
 @with_config(_CLOSED)
@@ -186,7 +216,7 @@ class TrainConfig:
     weight_decay: Annotated[
         NonNegative,
         Field(description="AdamW's decoupled decay of the networks' weights, without biases and the prior; 0 for none"),
-    ] = 0.0  # which folders of earlier versions lack
+    ]
 
 
 @with_config(_CLOSED)
@@ -341,14 +371,22 @@ def parse(resolved: Mapping[str, object]) -> Config:
     """
     resolved = {key: _with_whole_numbers(value) for key, value in resolved.items()}
     knobs = {key: _knob(key, value) for key, value in resolved.items() if key not in FIXED}
-    fixed = {key: value for key, value in resolved.items() if key in FIXED}
-    # Folders of earlier versions lack these.
-    fixed.setdefault("trust", [])
-    fixed.setdefault("init_from", None)
+    fixed = {key: value for key, value in completed(resolved).items() if key in FIXED}
     config: Config = checked(Config, {**fixed, "knobs": knobs, "resolved": resolved})
     if config.epochs is None and config.steps is None:
         raise ConfigError("epochs and steps are both null; expected one of them as a whole number from 1 on")
     return config
+
+
+def completed(resolved: Mapping[str, object]) -> dict[str, object]:
+    """Return a config of an earlier version with the keys that came later, whose values change nothing."""
+    filled = dict(resolved)
+    for key, value in _LATER.items():
+        if not isinstance(value, Mapping):
+            filled.setdefault(key, value)
+        elif isinstance(own := filled.get(key), Mapping):
+            filled[key] = {**value, **own}
+    return filled
 
 
 def _with_whole_numbers(value: object) -> object:

@@ -1,6 +1,9 @@
-"""Semi-supervision: a fixed part of the training labels is given to a discrete variable (HFVAE Fig. 10).
+"""Semi-supervision: labels or ground-truth factors of a fixed part of the training examples.
 
-Shapes: N training examples; B batch. Category k stands for label k.
+Labels are given to a discrete variable, whose category k stands for label k (HFVAE Fig. 10). Ground-truth factors are
+given to latents (Locatello et al. 2020, "Disentangling factors of variation using few labels").
+
+Shapes: N training examples; M of them with given factors; B batch; K given factors.
 """
 
 from dataclasses import dataclass
@@ -27,6 +30,30 @@ class Supervised:
     def given(self) -> Tensor:
         """Where there is a label, [B] bool."""
         return self.labels != UNLABELLED
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """The examples whose factors are given.
+
+    Attributes:
+        rows: the training examples, int64 [M].
+        values: their values of the given factors, int64 [M, K].
+    """
+
+    rows: Tensor
+    values: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def to(self, device: torch.device) -> "Labelled":
+        return Labelled(self.rows.to(device), self.values.to(device))
+
+
+def some_examples(n: int, count: int) -> Tensor:
+    """Return ``count`` of n examples in a random order, int64 [M], the same ones for every run of a data set."""
+    return torch.randperm(n, generator=torch.Generator().manual_seed(0))[:count]
 
 
 def some_labels(labels: Tensor, fraction: float) -> Tensor:

@@ -216,6 +216,7 @@ def _description(run: Run, state: State) -> dict[str, object]:
         "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
         "restarts": state.restarts,
         "init_from": state.initialised,
+        "given_factors": {each.factor: each.latent for each in run.assignments},
         "wall_seconds": state.seconds,
         "examples_per_second": examples / state.seconds,
         "versions": {"hfvae_runner": __version__, "commit": commit(), "torch": str(torch.__version__)},

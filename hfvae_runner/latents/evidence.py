@@ -16,6 +16,7 @@ from hfvae_runner.config.validation import expected
 from hfvae_runner.data.supervision import Supervised
 from hfvae_runner.latents.aggregate import Aggregate
 from hfvae_runner.latents.blocks import Posterior, Sample
+from hfvae_runner.latents.known_factors import KnownFactors
 from hfvae_runner.latents.latents import Latents, Piece, summed
 
 Blocks = Annotated[Sequence[str], MinLen(1), expected("a list of block names")] | None
@@ -33,6 +34,7 @@ class Evidence:
         supervised: the examples whose discrete variable is given by their label, or None if there are none.
         values: P, the number of values of an example.
         shared: which factors have an averaged posterior, bool [B/2, F] for each pair; None without averaging.
+        known: the examples whose ground-truth factors are given, with their posterior; None if there are none.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Evidence:
         supervised: Supervised | None = None,
         shared: Tensor | None = None,
         values: int = 1,
+        known: KnownFactors | None = None,
     ) -> None:
         self.latents = latents
         self.posterior = posterior
@@ -54,6 +57,7 @@ class Evidence:
         self.supervised = supervised
         self.shared = shared
         self.values = values
+        self.known = known
         self._known: dict[Hashable, Tensor] = {}
 
     def log_qz_x(self, level: Level, blocks: Blocks = None) -> Tensor:

@@ -241,8 +241,8 @@ def _plain(override: Override) -> object:
 
 
 def _refuse_changes(stored: Mapping[str, object], asked: Mapping[str, object], folder: Path) -> None:
-    old, new = dict(leaves(stored)), dict(leaves(asked))
-    # A folder of an earlier version lacks the keys that came later; their null is what it was made with.
+    old, new = dict(leaves(schema.completed(stored))), dict(leaves(asked))
+    # A folder of an earlier version also lacks later keys of its choices, such as dataset.pairs; null means the same.
     same = {key for key in {**old, **new} if old.get(key) == new.get(key) and new.get(key, old.get(key)) is None}
     same |= {key for key in old.keys() & new.keys() if old[key] == new[key]}
     changed = [key for key in {**old, **new} if key not in same and not _may_change(key)]

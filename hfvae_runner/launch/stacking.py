@@ -16,6 +16,7 @@ from hydra.core.utils import JobReturn, run_job
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from hfvae_runner.config.schedules import always_zero
 from hfvae_runner.config.schema import Config
 from hfvae_runner.errors import RunnerError
 from hfvae_runner.launch import jobs
@@ -182,7 +183,9 @@ def kind_of(config: Config, folder: Path) -> str:
         for name, spec in config.objective.terms.items()
     ]
     shared["objective"] = [config.objective.estimator, config.objective.discrete_density, terms]
-    shared["supervision"] = [config.supervision.fraction, config.supervision.weight == 0]
+    own = config.supervision
+    zero = [own.weight == 0, always_zero(own.factor_weight)]
+    shared["supervision"] = [own.fraction, own.factor_examples, own.factors, zero]
     step = next(iter(run_folder.step_files(folder / "checkpoints").values()), 0)
     return json.dumps([shared, step], sort_keys=True, default=list)
 

@@ -1,5 +1,7 @@
 """The variational autoencoder: encoder, decoder, latents and likelihood."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +11,7 @@ from hfvae_runner.latents import aggregate
 from hfvae_runner.latents.averaging import Averaging
 from hfvae_runner.latents.blocks import Noise, Posterior
 from hfvae_runner.latents.evidence import Evidence
+from hfvae_runner.latents.known_factors import Assignment, KnownFactors
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.models.likelihoods import Likelihood
 from hfvae_runner.models.networks import Networks
@@ -50,6 +53,7 @@ class VAE(nn.Module):
         n_data: int,
         supervised: Supervised | None = None,
         averaging: Averaging | None = None,
+        labelled: tuple[Tensor, Tensor, Sequence[Assignment]] | None = None,
         precision: Precision = "fp32",
     ) -> Evidence:
         """Draw one reparameterised sample per example and return its log-densities, which are evaluated lazily.
@@ -62,6 +66,8 @@ class VAE(nn.Module):
             supervised: the examples for which the decoder reads the label in place of the discrete variable's sample.
             averaging: replaces the posteriors of the latents that a pair shares; the batch is then pairs, as
                 ``Averaging`` takes them.
+            labelled: examples [m, *] whose ground-truth factors are given, the values [m, K], and the latents that
+                represent these factors. The examples are encoded only.
             precision: arithmetic of the networks' products.
 
         Raises:
@@ -69,6 +75,7 @@ class VAE(nn.Module):
         """
         with networks_in(precision, x.device):
             posterior = self.encode(x)
+            known = None if labelled is None else KnownFactors(self.encode(labelled[0]), *labelled[1:])
         shared = None
         if averaging is not None:
             posterior, shared = averaging(posterior)
@@ -80,7 +87,8 @@ class VAE(nn.Module):
             raw = self.decode(code)
         log_px = self.likelihood.log_prob(x, raw)
         q_z = aggregate.from_batch(self.latents, posterior, sample, estimator=estimator, n_data=n_data)
-        return Evidence(self.latents, posterior, sample, log_px, q_z, supervised, shared, values=x[0].numel())
+        size = x[0].numel()
+        return Evidence(self.latents, posterior, sample, log_px, q_z, supervised, shared, values=size, known=known)
 
     def _with_labels(self, code: Tensor, supervised: Supervised) -> Tensor:
         (g,) = self.latents.select([supervised.block])

@@ -25,6 +25,7 @@ from hfvae_runner.runs.parts import (
     OF_EVERY_DATASET,
     averaging_of,
     check_before_reading,
+    labelled_of,
     model_of,
     objective_of,
     published,
@@ -82,17 +83,29 @@ def assemble(config: Config) -> Run:
     block, labels = None, None
     if config.supervision.fraction:
         block, labels = supervision_of(config.supervision, dataset, latents, config.choices)
-    weighed = objective_of(config, latents, supervised=block is not None).to(device)
+    labelled, assignments = labelled_of(config.supervision, dataset, latents, config.choices)
+    weighed = objective_of(config, latents, supervised=block is not None, labelled=labelled is not None).to(device)
     averaging = averaging_of(config, dataset, latents)
     given = None if labels is None else labels.to(device)
     # A set that the device cannot hold stays where it is, and its batches are copied.
     held = holds(device, dataset.train.x.nbytes)
     x, transfer = (dataset.train.x.to(device), None) if held else (dataset.train.x, CudaTransfer(device))
-    batches = Batches(x, config.batch_size, config.seed, given, dataset.train.weights, dataset.partners, transfer)
+    batches = Batches(
+        x,
+        config.batch_size,
+        config.seed,
+        given,
+        dataset.train.weights,
+        dataset.partners,
+        transfer,
+        None if labelled is None else labelled.to(x.device),
+    )
     total = config.steps if config.steps is not None else (config.epochs or 0) * batches.steps_per_epoch
     model = model.to(device)
     refuse_too_large([*model.parameters(), *weighed.parameters()], device, amsgrad=config.train.amsgrad)
-    return Run(config, dataset, model, weighed, batches, metrics, trackers, device, total, block, averaging)
+    return Run(
+        config, dataset, model, weighed, batches, metrics, trackers, device, total, block, averaging, assignments
+    )
 
 
 def use_threads(config: Config) -> None:

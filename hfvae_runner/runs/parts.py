@@ -12,9 +12,10 @@ from hfvae_runner.config.schema import Config, SupervisionConfig
 from hfvae_runner.config.targets import check_kind, signed
 from hfvae_runner.data import Dataset
 from hfvae_runner.data.pairs import suggested
-from hfvae_runner.data.supervision import some_labels
+from hfvae_runner.data.supervision import Labelled, some_examples, some_labels
 from hfvae_runner.errors import ConfigError, nearest
 from hfvae_runner.latents.averaging import Averaging
+from hfvae_runner.latents.known_factors import Assignment, assigned
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.models.likelihoods import Likelihood, fitting
 from hfvae_runner.models.networks import Networks
@@ -110,8 +111,8 @@ def _likelihood(config: Config, dataset: Dataset) -> Likelihood:
     return likelihood
 
 
-def objective_of(config: Config, latents: Latents, *, supervised: bool) -> Objective:
-    """Build the objective for these latents, with the labels' likelihood where some are given.
+def objective_of(config: Config, latents: Latents, *, supervised: bool, labelled: bool) -> Objective:
+    """Build the objective for these latents, with the terms of given labels and of given factors if there are any.
 
     Raises:
         ConfigError: a term does not fit the latents.
@@ -120,6 +121,9 @@ def objective_of(config: Config, latents: Latents, *, supervised: bool) -> Objec
     if supervised:
         weight = schedules.parse(config.supervision.weight, "supervision.weight")
         penalties["label_likelihood"] = PenaltySpec("label_likelihood", "label_likelihood", weight)
+    if labelled:
+        weight = config.supervision.factor_weight
+        penalties["factor_cross_entropy"] = PenaltySpec("factor_cross_entropy", "factor_cross_entropy", weight)
     try:
         return objective.build(penalties, config.objective.estimator, latents)
     except ConfigError as error:
@@ -162,6 +166,30 @@ def supervision_of(
             "categories, one for each label; expected one, as in prior=normal_concrete"
         )
     return fitting[0].name, some_labels(dataset.train.labels, settings.fraction)
+
+
+def labelled_of(
+    settings: SupervisionConfig, dataset: Dataset, latents: Latents, choices: Mapping[str, str]
+) -> tuple[Labelled | None, tuple[Assignment, ...]]:
+    """Return the examples whose ground-truth factors are given, and the latents that represent these factors.
+
+    Raises:
+        ConfigError: the data set has no factors or too few examples, or the factors do not fit the latents.
+    """
+    count = settings.factor_examples
+    if count is None:
+        if settings.factors is not None:
+            raise ConfigError("supervision.factors without supervision.factor_examples; expected both, or neither")
+        return None, ()
+    where, split = f"supervision.factor_examples={count}", dataset.train
+    if dataset.factors is None or split.factors is None:
+        raise ConfigError(f"{where}: dataset={choices['dataset']} has no ground-truth factors; expected null")
+    if count > len(split):
+        raise ConfigError(f"{where}: there are {len(split):,} training examples; expected at most that")
+    assignments = assigned(dataset.factors, latents, settings.factors, f"prior={choices['prior']}")
+    rows = some_examples(len(split), count)
+    columns = [dataset.factors.names.index(each.factor) for each in assignments]
+    return Labelled(rows, split.factors[rows][:, columns].long()), assignments
 
 
 def _called(

@@ -1,7 +1,10 @@
 """Batches on the training device, in an order that depends on (seed, epoch) only.
 
-Shapes: N training examples; B batch; * the shape of one example.
+Shapes: N training examples; B batch; M examples with given factors, m of them in a batch; K given factors; * the shape
+of one example.
 """
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,9 +12,24 @@ from torch import Tensor
 from hfvae_runner.data import Examples
 from hfvae_runner.data.pairs import Partners
 from hfvae_runner.data.sampling import draws
+from hfvae_runner.data.supervision import Labelled
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.training.ahead import Ahead, Transfer
 from hfvae_runner.training.seeds import derived
+
+
+class Batch(NamedTuple):
+    """The data of one step.
+
+    Attributes:
+        x: examples [B, *], as stored.
+        labels: the given labels, [B]; None if training needs no labels.
+        labelled: examples [m, *] with given factors, and their values [m, K]; None if no factors are given.
+    """
+
+    x: Tensor
+    labels: Tensor | None = None
+    labelled: tuple[Tensor, Tensor] | None = None
 
 
 class Batches:
@@ -23,6 +41,9 @@ class Batches:
 
     With partners, a batch is B/2 pairs: the first example of each, from the permutation, then their partners in the
     same order. An epoch has N // B batches as before, so that it is N examples, both of a pair counted.
+
+    The M examples with given factors come beside the batch, m = min(B, M) at a time, in one order again and again. They
+    are not counted in an epoch.
     """
 
     def __init__(
@@ -34,6 +55,7 @@ class Batches:
         weights: Tensor | None = None,
         partners: Partners | None = None,
         transfer: Transfer | None = None,
+        labelled: Labelled | None = None,
     ) -> None:
         """
         Args:
@@ -45,6 +67,7 @@ class Batches:
             weights: [N] float64, on the CPU: the examples are drawn in proportion to them; None for equal weights.
             partners: draws the second examples of pairs; None for single examples.
             transfer: copies batches from the CPU to the training device, ahead of their steps; None if x is there.
+            labelled: the examples with given factors, where x lies; None if there are none.
 
         Raises:
             ConfigError: B is larger than N, or odd with partners.
@@ -60,6 +83,7 @@ class Batches:
         self.partners = partners
         self.batch_size = batch_size
         self.seed = seed
+        self.labelled = labelled
         self._read_from(x, transfer)
 
     @property
@@ -76,10 +100,11 @@ class Batches:
         """Read from the examples of ``other``, which are the same, instead of a second copy on the device."""
         self._read_from(other.x, other._transfer)
 
-    def at(self, step: int) -> tuple[Tensor, Tensor | None]:
-        """Return the batch of step ``step`` (from 0): examples [B, *] as stored, and labels [B] or None."""
-        x, chosen = self._chosen(step) if self._ahead is None else self._ahead.at(step)
-        return x, None if self.labels is None else self.labels[chosen]
+    def at(self, step: int) -> Batch:
+        """Return the data of step ``step`` (from 0)."""
+        x, chosen, *labelled = self._chosen(step) if self._ahead is None else self._ahead.at(step)
+        labels = None if self.labels is None else self.labels[chosen]
+        return Batch(x, labels, (labelled[0], labelled[1]) if labelled else None)
 
     def _read_from(self, x: Examples, transfer: Transfer | None) -> None:
         self.x = x
@@ -88,15 +113,22 @@ class Batches:
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
 
-    def _chosen(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return a step's examples [B, *] and their numbers [B], where the data lie."""
+    def _chosen(self, step: int) -> tuple[Tensor, ...]:
+        """Return a step's examples [B, *] and their numbers [B], where the data lie.
+
+        If factors are given, examples [m, *] and their values [m, K] follow.
+        """
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             # Drawn on the CPU, so that every device sees the same order.
             self._order = self._drawn(epoch).to(self.x.device, non_blocking=True)
             self._epoch = epoch
         chosen = self._order[place * self.batch_size : (place + 1) * self.batch_size]
-        return self.x[chosen], chosen
+        if self.labelled is None:
+            return self.x[chosen], chosen
+        size = min(self.batch_size, len(self.labelled))
+        places = (step * size + torch.arange(size, device=self.x.device)) % len(self.labelled)
+        return self.x[chosen], chosen, self.x[self.labelled.rows[places]], self.labelled.values[places]
 
     def _drawn(self, epoch: int) -> Tensor:
         """Return the examples of an epoch, batch by batch, int64 [N] or fewer."""

@@ -5,6 +5,7 @@ Shapes: B batch; F factors.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from hfvae_runner.data import Dataset, as_float
 from hfvae_runner.data.supervision import Supervised
 from hfvae_runner.latents.averaging import Averaging
 from hfvae_runner.latents.blocks import Noise
+from hfvae_runner.latents.known_factors import Assignment
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.metrics import Metric
 from hfvae_runner.models.vae import VAE
@@ -39,6 +41,8 @@ class Run:
         total_steps: the optimiser step at which the training ends.
         supervised_block: the discrete block that represents the given labels; None without supervision.
         averaging: averages the posteriors of pairs; None if the objective asks for none.
+        assignments: the latents that represent the given ground-truth factors, in the order of their values; empty if
+            none are given.
     """
 
     config: Config
@@ -52,6 +56,7 @@ class Run:
     total_steps: int
     supervised_block: str | None = None
     averaging: Averaging | None = None
+    assignments: tuple[Assignment, ...] = ()
 
     @property
     def n_data(self) -> int:
@@ -59,7 +64,13 @@ class Run:
         return len(self.dataset.train)
 
     def loss(
-        self, x: Tensor, labels: Tensor | None, noise: Noise, own_noise: Sequence[Sequence[Noise]], knobs: Tensor
+        self,
+        x: Tensor,
+        labels: Tensor | None,
+        labelled: Sequence[Tensor] | None,
+        noise: Noise,
+        own_noise: Sequence[Sequence[Noise]],
+        knobs: Tensor,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the objective on one batch, as a pure function of the arguments, the parameters and the buffers.
 
@@ -68,6 +79,7 @@ class Run:
         Args:
             x: examples [B, *], as stored.
             labels: the given labels, [B]; None without supervision.
+            labelled: examples [m, *] with given factors, as stored, and their values [m, K]; None if there are none.
             noise: from ``latents.noise``.
             own_noise: from ``objective.noise``.
             knobs: from ``objective.knobs``.
@@ -88,6 +100,7 @@ class Run:
             n_data=self.n_data,
             supervised=supervised,
             averaging=self.averaging,
+            labelled=None if labelled is None else (as_float(labelled[0]), labelled[1], self.assignments),
             precision=self.config.precision,
         )
         loss, values = self.objective(evidence, knobs, own_noise)
@@ -112,12 +125,12 @@ def logged_kl(latents: Latents) -> dict[Level, list[str]]:
     return {level: names for level in levels_to(latents.finest) if names and (whole or level != "joint")}
 
 
-def inputs_of(run: Run, state: State) -> tuple[Tensor, Tensor | None, Noise, Sequence[Sequence[Noise]], Tensor]:
+def inputs_of(run: Run, state: State) -> tuple[Any, ...]:
     """Return the arguments of ``Run.loss`` at the next step; the knobs are on the CPU."""
-    x, labels = run.batches.at(state.step)
-    noise = run.model.latents.noise(len(x), state.generator)
-    own_noise = run.objective.noise(len(x), state.generator)
-    return x, labels, noise, own_noise, run.objective.knobs(state.step, CPU)
+    batch = run.batches.at(state.step)
+    noise = run.model.latents.noise(len(batch.x), state.generator)
+    own_noise = run.objective.noise(len(batch.x), state.generator)
+    return *batch, noise, own_noise, run.objective.knobs(state.step, CPU)
 
 
 def trainable_of(run: Run, state: State) -> Trainable:

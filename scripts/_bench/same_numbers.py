@@ -22,12 +22,12 @@ TOLERANCE = 1e-4
 def loss_on(device: str, overrides: Sequence[str]) -> float:
     """Return the first step's loss, in nats per example; its noise is drawn on the CPU."""
     run = assembly.assemble(schema.parse(composed([*overrides, f"device={device}"])))
-    x, labels = run.batches.at(0)
+    batch = run.batches.at(0)
     generator = torch.Generator().manual_seed(0)
-    noise = run.model.latents.noise(len(x), generator)
-    own_noise = run.objective.noise(len(x), generator)
+    noise = run.model.latents.noise(len(batch.x), generator)
+    own_noise = run.objective.noise(len(batch.x), generator)
     noise, own_noise = tree_map_only(torch.Tensor, lambda tensor: tensor.to(run.device), (noise, own_noise))
-    loss, _ = run.loss(x, labels, noise, own_noise, run.objective.knobs(0, run.device))
+    loss, _ = run.loss(*batch, noise, own_noise, run.objective.knobs(0, run.device))
     return float(loss.detach())
 
 

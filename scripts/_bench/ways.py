@@ -147,7 +147,7 @@ def products_of(config: Config, *, by_torch: bool = False) -> Turn:
     """
     assembly.use_threads(config)
     run = assembly.assemble(config)
-    x, _ = run.batches.at(0)
+    x = run.batches.at(0).x
     code = torch.randn(len(x), run.model.latents.n_code, device=run.device)
     dtype = torch.bfloat16 if config.precision == "bf16" else torch.float32
     found = floor.products(run.model.encoder, run.model.decoder, as_float(x), code, dtype, by_torch=by_torch)

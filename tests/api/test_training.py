@@ -5,7 +5,6 @@ import signal
 from pathlib import Path
 
 import pytest
-import torch
 from comparing import same_to_the_bit
 
 import hfvae_runner
@@ -14,7 +13,7 @@ from hfvae_runner.errors import ConfigError, Diverged, RunnerError
 from hfvae_runner.export.command import main as export_command
 from hfvae_runner.launch import main
 from hfvae_runner.storage import run_folder
-from hfvae_runner.training.batches import Batches
+from hfvae_runner.training.batches import Batch, Batches
 
 SMALL = (
     "device=cpu",
@@ -54,7 +53,7 @@ def test_a_sweep_is_the_commands(workplace: Path) -> None:
 def test_ctrl_c_leaves_a_checkpoint_and_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     original = Batches.at
 
-    def at(batches: Batches, step: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def at(batches: Batches, step: int) -> Batch:
         if step == 3:
             os.kill(os.getpid(), signal.SIGINT)
         return original(batches, step)

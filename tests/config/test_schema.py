@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hfvae_runner.config import schema
+from hfvae_runner.config import schedules, schema
 from hfvae_runner.errors import ConfigError
 
 PLAIN: dict[str, Any] = {
@@ -36,7 +36,13 @@ PLAIN: dict[str, Any] = {
         "discrete_density": "argmax",
         "terms": {"reconstruction": 1, "kl": 12.0},
     },
-    "supervision": {"fraction": 0.1, "weight": 0.1},
+    "supervision": {
+        "fraction": 0.1,
+        "weight": 0.1,
+        "factor_examples": 100,
+        "factor_weight": {"linear": [0, 64, 1000]},
+        "factors": {"x": "z[0]"},
+    },
     "train": {
         "betas": [0.5, 0.999],
         "amsgrad": True,
@@ -77,8 +83,9 @@ def test_every_value_arrives() -> None:
     assert config.likelihood["scale"] == 0.1
     assert config.model["nested"] == {"anything": [1, 2]}
     assert config.objective.terms["kl"].weight(0) == 12.0
-    assert config.supervision == schema.SupervisionConfig(0.1, 0.1)
-    assert config.train == schema.TrainConfig((0.5, 0.999), True, None, 50, 3, 0.5, True)
+    weight = schedules.parse({"linear": [0, 64, 1000]}, "")
+    assert config.supervision == schema.SupervisionConfig(0.1, 0.1, 100, weight, {"x": "z[0]"})
+    assert config.train == schema.TrainConfig((0.5, 0.999), True, None, 50, 3, 0.5, True, 0.0)
     assert config.checkpoints == schema.CheckpointsConfig(1000, 2)
     assert (config.precision, config.runtime) == ("bf16", schema.RuntimeConfig(compile=True, graph=False))
     assert config.on_divergence == "stop"
@@ -189,6 +196,9 @@ def test_accepted(path: str, value: object) -> None:
         ("supervision.fraction", 1.5, ["supervision.fraction=1.5", "a number from 0 to 1"]),
         ("supervision.weight", -1, ["supervision.weight=-1", "a number from 0 on"]),
         ("supervision.weight", float("inf"), ["supervision.weight=inf"]),
+        ("supervision.factor_examples", 0, ["supervision.factor_examples=0", "a whole number from 1 on"]),
+        ("supervision.factor_weight", {"linaer": 1}, ["supervision.factor_weight: unknown schedule 'linaer'"]),
+        ("supervision.factors", 3, ["supervision.factors=3", "a list of factors such as [scale, x]"]),
         ("train.betas", [0.9], ["train.betas=[0.9]", "two numbers from 0 to below 1"]),
         ("train.betas", [0.9, 1], ["train.betas=[0.9, 1]"]),
         ("train.prior_lr", 0, ["train.prior_lr=0", "above 0"]),

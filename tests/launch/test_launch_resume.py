@@ -51,6 +51,19 @@ def test_fewer_steps_are_refused(
     assert "steps=4: run holds a run of 5 steps" in refused(capsys, "resume=run", "steps=4")
 
 
+def test_a_folder_of_an_earlier_version_lacks_later_keys(build: FakeBuild, workplace: Path) -> None:
+    stored = resolved("beta=12")
+    for section, key in (("train", "weight_decay"), ("supervision", "factor_examples"), ("dataset", "pairs")):
+        values = dict(stored[section])
+        values.pop(key, None)
+        stored[section] = values
+    del stored["init_from"], stored["trust"]
+    for name, arguments in (("one", ["resume=auto", "hydra.run.dir=one", "beta=12"]), ("two", ["resume=two"])):
+        leave_run(workplace / name, stored, finished=False)
+        assert main(arguments) == 0
+    assert len(build.ran) == 2
+
+
 def test_auto_lists_what_differs(build: FakeBuild, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     leave_run(workplace / "run", resolved("beta=12"), finished=False)
     line = refused(capsys, "resume=auto", "hydra.run.dir=run", "beta=7", "seed=1")

@@ -29,10 +29,10 @@ def train(run: Run, state: State, steps: int) -> list[float]:
     take_step = step_of(run.loss, state.optimizer)
     losses = []
     for _ in range(steps):
-        x, labels = run.batches.at(state.step)
-        noise = run.model.latents.noise(len(x), state.generator)
-        own_noise = run.objective.noise(len(x), state.generator)
-        loss, _ = take_step(x, labels, noise, own_noise, run.objective.knobs(state.step, run.device))
+        batch = run.batches.at(state.step)
+        noise = run.model.latents.noise(len(batch.x), state.generator)
+        own_noise = run.objective.noise(len(batch.x), state.generator)
+        loss, _ = take_step(*batch, noise, own_noise, run.objective.knobs(state.step, run.device))
         state.step += 1
         losses.append(loss.item())
     return losses

@@ -77,9 +77,8 @@ def test_training_estimates_with_the_training_sets_size(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(model, "forward", spy)
     run.loss(*run.batches.at(0), noise(4), built.noise(4, torch.Generator()), built.knobs(0, CPU))
-    assert asked == [
-        {"estimator": "stratified", "n_data": N, "supervised": None, "averaging": None, "precision": "fp32"}
-    ]
+    without = {"supervised": None, "averaging": None, "labelled": None}
+    assert asked == [{"estimator": "stratified", "n_data": N, **without, "precision": "fp32"}]
 
 
 def test_every_parameter_learns() -> None:

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from comparing import last, same_to_the_bit
 from launching import resolved
-from torch import Tensor
 
 from hfvae_runner.config import schema
 from hfvae_runner.config.schema import Config
@@ -22,7 +21,7 @@ from hfvae_runner.launch import main
 from hfvae_runner.runs import single
 from hfvae_runner.storage import run_folder
 from hfvae_runner.storage.history import History
-from hfvae_runner.training.batches import Batches
+from hfvae_runner.training.batches import Batch, Batches
 
 SMALL = (
     *("device=cpu", "threads=1", "image_size=8", "batch_size=128", "train.progress=false", "metrics.figures=false"),
@@ -55,7 +54,7 @@ def full_from(step: int, file: Path, spare: int) -> Iterator[None]:
     """From this step on no file may grow to more than that one's size and a few bytes."""
     original = Batches.at
 
-    def at(batches: Batches, number: int) -> tuple[Tensor, Tensor | None]:
+    def at(batches: Batches, number: int) -> Batch:
         if number == step - 1:
             limit(file.stat().st_size + spare)
         return original(batches, number)

@@ -13,7 +13,6 @@ import pytest
 import torch
 from comparing import history, last, metrics, same_to_the_bit
 from launching import resolved
-from torch import Tensor
 
 import hfvae_runner
 from hfvae_runner.config import schema
@@ -22,7 +21,7 @@ from hfvae_runner.errors import CheckpointError
 from hfvae_runner.runs import assembly, single
 from hfvae_runner.storage import run_folder
 from hfvae_runner.storage.history import History
-from hfvae_runner.training.batches import Batches
+from hfvae_runner.training.batches import Batch, Batches
 
 # Whatever moves over a run moves over this one.
 OBJECTIVES = {
@@ -68,7 +67,7 @@ def run_until(cut: int, folder: Path, *overrides: str, signum: signal.Signals = 
     """A run that gets a signal while it takes step ``cut``."""
     original = Batches.at
 
-    def at(batches: Batches, step: int) -> tuple[Tensor, Tensor | None]:
+    def at(batches: Batches, step: int) -> Batch:
         if step == cut - 1:
             os.kill(os.getpid(), signum)
         return original(batches, step)

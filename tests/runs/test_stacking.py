@@ -105,6 +105,13 @@ def peeking(**options: Any) -> Networks:
 
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "labels": ("hfvae", {"supervision": {"fraction": 0.5, "weight": 2.0}}),
+    "factors": (
+        "hfvae",
+        {
+            "dataset": {"_target_": "tiny_parts.with_factors"},
+            "supervision": {"factor_examples": 5},
+        },
+    ),
     "learned prior": ("isa_vae", {"prior": {"learned": True}, "train": {**SECTIONS["train"], "prior_lr": 0.01}}),
     "amsgrad": ("vae", {"train": {**SECTIONS["train"], "amsgrad": True, "betas": [0.5, 0.9]}}),
     "convolutions": ("beta_tcvae", {"model": {"_target_": "test_stacking.normalised"}}),

@@ -53,9 +53,10 @@ def test_the_plain_loss_and_its_gradients_are_ours(bench: SimpleNamespace, name:
     generator = torch.Generator().manual_seed(1)
     # Far enough on the way for the capacities to be above 0, and one of them below the divergence.
     step = 700
-    x, labels = run.batches.at(step)
+    batch = run.batches.at(step)
+    x = batch.x
     noise = run.model.latents.noise(len(x), generator)
-    ours, _ = run.loss(x, labels, noise, run.objective.noise(len(x), generator), run.objective.knobs(step, run.device))
+    ours, _ = run.loss(*batch, noise, run.objective.noise(len(x), generator), run.objective.knobs(step, run.device))
     ours.backward()
     parameters = list(run.model.parameters())
     gradients = [parameter.grad for parameter in parameters]

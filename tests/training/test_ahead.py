@@ -18,11 +18,12 @@ from stacks import stacked, tiny
 from torch import Tensor
 
 from hfvae_runner.data._examples import Rows
+from hfvae_runner.data.supervision import Labelled
 from hfvae_runner.runs import assembly, group, single
 from hfvae_runner.runs.assembly import assemble
 from hfvae_runner.training import memory
 from hfvae_runner.training.ahead import DEPTH, Ahead, CudaTransfer
-from hfvae_runner.training.batches import Batches
+from hfvae_runner.training.batches import Batch, Batches
 
 
 class Imitated:
@@ -65,12 +66,17 @@ def test_they_are_the_batches_on_the_device(batch_size: int, seed: int, weighted
     """In the order of training, from one epoch to the next, and from any step on as after a restart."""
     n = 7
     labels, weights = torch.arange(n), torch.arange(1.0, n + 1).double() if weighted else None
-    here = Batches(numbered(n), batch_size, seed, labels, weights)
-    ahead = Batches(Rows(numbered(n)), batch_size, seed, labels, weights, transfer=Imitated())
+    given = Labelled(torch.tensor([5, 0, 3]), torch.tensor([[1, 2], [3, 4], [5, 6]]))
+    here = Batches(numbered(n), batch_size, seed, labels, weights, labelled=given)
+    ahead = Batches(Rows(numbered(n)), batch_size, seed, labels, weights, transfer=Imitated(), labelled=given)
     assert (here.ahead, ahead.ahead) == (False, True)
     for step in [*range(10), *steps]:
-        for one, other in zip(here.at(step), ahead.at(step), strict=True):
-            assert one is not None and other is not None and torch.equal(one, other)
+        one, other = here.at(step), ahead.at(step)
+        for name in ("x", "labels"):
+            assert torch.equal(getattr(one, name), getattr(other, name))
+        assert one.labelled is not None and other.labelled is not None
+        for tensors in zip(one.labelled, other.labelled, strict=True):
+            assert torch.equal(*tensors)
 
 
 def test_a_thread_is_some_steps_ahead_and_no_more() -> None:
@@ -133,7 +139,7 @@ def test_a_run_is_the_same_stopped_or_not(tmp_path: Path, monkeypatch: pytest.Mo
     assert "stays on the CPU, too large for the device: batches are copied" in log
     original = Batches.at
 
-    def at(batches: Batches, step: int) -> tuple[Tensor, Tensor | None]:
+    def at(batches: Batches, step: int) -> Batch:
         if step == 4:
             signal.raise_signal(signal.SIGTERM)
         return original(batches, step)
@@ -178,7 +184,7 @@ def test_copies_to_a_gpu_are_the_batches_there(graph: bool, tmp_path: Path, monk
     here = Batches(x.to(gpu), 64, 0, labels)
     ahead = Batches(Rows(x), 64, 0, labels, transfer=CudaTransfer(gpu))
     for step in range(200):
-        (one, of_one), (other, of_other) = here.at(step), ahead.at(step)
+        (one, of_one, _), (other, of_other, _) = here.at(step), ahead.at(step)
         assert other.device == gpu and torch.equal(one, other)
         assert of_one is not None and of_other is not None and torch.equal(of_one, of_other)
     config = tiny("beta_vae", steps=12, device="cuda:0", runtime={"graph": graph})

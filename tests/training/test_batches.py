@@ -94,8 +94,8 @@ def test_heavier_examples_come_more_often() -> None:
     weights = torch.tensor([1.0, 1.0, 2.0, 4.0], dtype=torch.float64)
     batches = Batches(numbered(4), 1, 0, torch.arange(4), weights)
     seen = [batches.at(step) for step in range(4000)]
-    assert all(labels is not None and int(x) == int(labels) for x, labels in seen), "labels go with their examples"
-    share = torch.bincount(torch.stack([x[0, 0] for x, _ in seen])) / len(seen)
+    assert all(labels is not None and int(x) == int(labels) for x, labels, _ in seen), "labels go with their examples"
+    share = torch.bincount(torch.stack([x[0, 0] for x, *_ in seen])) / len(seen)
     assert torch.allclose(share.double(), weights / 8, atol=0.02)
     assert all(epoch(batches, number).count(3) == 2 for number in range(20))
 
@@ -133,7 +133,7 @@ def test_pairs_depend_on_seed_and_epoch() -> None:
 
 
 def test_labels_go_with_both_examples_of_a_pair() -> None:
-    x, labels = Batches(numbered(8), 4, 0, 10 * torch.arange(8), partners=in_twos(8)).at(1)
+    x, labels, _ = Batches(numbered(8), 4, 0, 10 * torch.arange(8), partners=in_twos(8)).at(1)
     assert labels is not None
     assert torch.equal(labels, 10 * x[:, 0])
 

@@ -8,14 +8,13 @@ import pytest
 import torch
 from comparing import history, last, metrics, same_to_the_bit
 from launching import resolved
-from torch import Tensor
 
 from hfvae_runner.config import schema
 from hfvae_runner.config.schema import Config
 from hfvae_runner.errors import Diverged
 from hfvae_runner.runs import assembly, single
 from hfvae_runner.storage import run_folder
-from hfvae_runner.training.batches import Batches
+from hfvae_runner.training.batches import Batch, Batches
 
 SMALL = (
     *("device=cpu", "threads=1", "image_size=8", "batch_size=128", "train.progress=false", "metrics.figures=false"),
@@ -52,12 +51,12 @@ class Poisoned:
     def __init__(self, folder: Path, step: int) -> None:
         self.folder, self.step, self.original, self.served = folder, step, Batches.at, 0
 
-    def at(self, batches: Batches, step: int) -> tuple[Tensor, Tensor | None]:
-        x, labels = self.original(batches, step)
+    def at(self, batches: Batches, step: int) -> Batch:
+        batch = self.original(batches, step)
         if step == self.step and not last(self.folder)["restarts"]:
             self.served += 1
-            return torch.full_like(x, math.nan, dtype=torch.float32), labels
-        return x, labels
+            return batch._replace(x=torch.full_like(batch.x, math.nan, dtype=torch.float32))
+        return batch
 
 
 def poison(monkeypatch: pytest.MonkeyPatch, folder: Path, step: int) -> Poisoned:

@@ -60,10 +60,10 @@ def evaluated(run: Run, loss: Callable[..., Any]) -> tuple[list[Tensor], list[Te
     """The loss and the values of the first batch, and all gradients; a controller is afterwards as it was before."""
     before = deepcopy(run.objective.state_dict())
     generator = torch.Generator().manual_seed(0)
-    x, labels = run.batches.at(0)
-    noise = run.model.latents.noise(len(x), generator)
-    own_noise = run.objective.noise(len(x), generator)
-    total, values = loss(x, labels, noise, own_noise, run.objective.knobs(0, run.device))
+    batch = run.batches.at(0)
+    noise = run.model.latents.noise(len(batch.x), generator)
+    own_noise = run.objective.noise(len(batch.x), generator)
+    total, values = loss(*batch, noise, own_noise, run.objective.knobs(0, run.device))
     parameters = [*run.model.parameters(), *run.objective.parameters()]
     wanted = [parameter for parameter in parameters if parameter.requires_grad]
     gradients = torch.autograd.grad(total, wanted, allow_unused=True, materialize_grads=True)
