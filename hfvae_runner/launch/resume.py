@@ -241,7 +241,7 @@ def _plain(override: Override) -> object:
 
 
 def _refuse_changes(stored: Mapping[str, object], asked: Mapping[str, object], folder: Path) -> None:
-    old, new = dict(leaves(schema.completed(stored))), dict(leaves(asked))
+    old, new = (dict(leaves(schema.completed(each))) for each in (stored, asked))
     # A folder of an earlier version also lacks later keys of its choices, such as dataset.pairs; null means the same.
     same = {key for key in {**old, **new} if old.get(key) == new.get(key) and new.get(key, old.get(key)) is None}
     same |= {key for key in old.keys() & new.keys() if old[key] == new[key]}
