@@ -1,11 +1,9 @@
-import importlib.util
 import os
 import signal
 import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
@@ -56,14 +54,3 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def zero_shot() -> ModuleType:
-    """scripts/zero_shot.py, which is no part of the package."""
-    path = Path(__file__).parents[1] / "scripts" / "zero_shot.py"
-    spec = importlib.util.spec_from_file_location("zero_shot", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

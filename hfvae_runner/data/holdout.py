@@ -4,6 +4,7 @@
     {all: [{label: 0}, {measure: width, below_quantile: 0.2}]}            narrow zeros
     {any: [{factor: shape, equals: [0, 2]}, {factor: scale, above: 3}]}
     {all: [{label: 7}, {run: outputs/full, factor: "style[3]", above_quantile: 0.8}]}
+    {trained: true, label: 7}                                             trained on as well, to compare with
 
 They become a third split, ``Dataset.holdout``. The test split stays whole, so that its numbers can be held against
 those of a run that was trained on everything. (The paper says no more than that the pruned data are the test data.)
@@ -47,7 +48,7 @@ def pruned(dataset: Dataset, condition: object, latent_means: LatentMeans) -> Da
     """Return the data set without the training examples that match, which become its ``holdout``.
 
     Args:
-        condition: the config's; None leaves the data set alone.
+        condition: the config's; None leaves the data set alone. With ``trained: true`` the training split stays whole.
         latent_means: asked where a condition names a run.
 
     Raises:
@@ -55,14 +56,29 @@ def pruned(dataset: Dataset, condition: object, latent_means: LatentMeans) -> Da
     """
     if condition is None:
         return dataset
+    condition, trained = _trained(condition)
     everything = torch.ones(len(dataset.train), dtype=torch.bool)
     matching = _Matcher(dataset, latent_means).match(condition, _WHERE, everything)
     held, n = int(matching.sum()), len(dataset.train)
     if not 2 <= held <= n - 2:
         raise ConfigError(f"{_WHERE} matches {held:,} of {n:,} training examples; expected from 2 to {n - 2:,}")
-    kept, taken = (dataset.train.take(torch.nonzero(which)[:, 0]) for which in (~matching, matching))
+    taken = dataset.train.take(torch.nonzero(matching)[:, 0])
+    if trained:
+        note = f"{held:,} of {n:,} training examples are evaluated apart, and trained on"
+        return replace(dataset, holdout=taken, notes={**dataset.notes, "holdout": note})
+    kept = dataset.train.take(torch.nonzero(~matching)[:, 0])
     note = f"{held:,} of {n:,} training examples are held out; the test split stays whole, those that match included"
     return replace(dataset, train=kept, holdout=taken, notes={**dataset.notes, "holdout": note})
+
+
+def _trained(condition: object) -> tuple[object, bool]:
+    """Return the condition without ``trained``, and the value of that."""
+    if not isinstance(condition, Mapping) or "trained" not in condition:
+        return condition, False
+    trained = condition["trained"]
+    if not isinstance(trained, bool):
+        raise ConfigError(f"{_WHERE}.trained={trained!r}: expected true or false")
+    return {key: value for key, value in condition.items() if key != "trained"}, trained
 
 
 @dataclass(frozen=True)

@@ -130,23 +130,9 @@ Command = Callable[[Path, Path, ModuleType], int]
 def swept(*more: str) -> Command:
     """A sweep of which one job stands already, as the stranger has left it."""
 
-    def command(folder: Path, original: Path, zero_shot: ModuleType) -> int:
+    def command(folder: Path, original: Path) -> int:
         folder.rename(folder.parent / run_name([*SMALL, "seed=0"]))
         return train(["-m", *SMALL, "steps=8", "resume=auto", f"hydra.sweep.dir='{folder.parent}'", *more])
-
-    return command
-
-
-def zero_shot(name: str) -> Command:
-    """The protocol, where the stranger's is the run on everything or the pruned one."""
-
-    def command(folder: Path, original: Path, zero_shot: ModuleType) -> int:
-        shutil.copytree(original, folder.parent / "full")
-        if name == "full":
-            shutil.rmtree(folder.parent / "full")
-        folder.rename(folder.parent / name)
-        status: int = zero_shot.main([str(folder.parent), *SHORT, "dataset.holdout={label: 7}"])
-        return status
 
     return command
 
@@ -155,12 +141,12 @@ def condition_on(folder: Path) -> dict[str, object]:
     return {"run": str(folder), "factor": "style[0]", "above_quantile": 0.5}
 
 
-def typed_holdout(folder: Path, original: Path, zero_shot: ModuleType) -> int:
+def typed_holdout(folder: Path, original: Path) -> int:
     condition = f"dataset.holdout={{run: '{folder}', factor: 'style[0]', above_quantile: 0.5}}"
     return train([*SHORT, condition, "hydra.run.dir=other"])
 
 
-def stored_holdout(folder: Path, original: Path, zero_shot: ModuleType) -> int:
+def stored_holdout(folder: Path, original: Path) -> int:
     """The folder that is named is harmless but for a condition, which names the one that is not."""
     other = folder.parent / "other"
     shutil.copytree(original, other)
@@ -180,8 +166,6 @@ COMMANDS: dict[str, Command] = {
         *("seed=choice(0)", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=1", "optimized_metric=test.elbo"),
         "hydra.sweeper.sampler.seed=0",
     ),
-    "zero-shot, the run on everything": zero_shot("full"),
-    "zero-shot, the pruned run": zero_shot("pruned"),
     "a typed holdout": typed_holdout,
     "a stored holdout": stored_holdout,
 }
@@ -194,12 +178,11 @@ def test_nothing_that_a_folder_names_is_imported_or_called(
     group: str,
     folder: Path,
     original: Path,
-    zero_shot: ModuleType,
     marks: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     name_function(folder, group)
-    assert COMMANDS[command](folder, original, zero_shot) == 2
+    assert COMMANDS[command](folder, original) == 2
     # A search adds a line of its own about having no result.
     (line,) = [each for each in error_lines(capsys) if "trust=" in each]
     assert f"{'.'.join(PLACES[group])}._target_='stranger.undeclared'" in line

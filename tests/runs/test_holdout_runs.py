@@ -2,11 +2,9 @@
 
 import json
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
-import yaml
 from launching import resolved
 
 from hfvae_runner.config import schema
@@ -191,57 +189,40 @@ def test_a_mistake_is_refused_before_the_run(given: str) -> None:
         assembly.check(config(given))
 
 
-# The protocol
+# Zero-shot generalisation: a run with the examples beside one without them
 
 
-def test_zero_shot(zero_shot: ModuleType, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = ["out", *FEW, "seed=3", SEVENS]
-    assert zero_shot.main(command) == 0
-    out = capsys.readouterr().out
-    full, pruned = (json.loads((workplace / "out" / name / "metrics.json").read_bytes()) for name in ("full", "pruned"))
-    scores = json.loads((workplace / "out" / "zero_shot.json").read_bytes())
-    assert scores["holdout"]["pruned"] == pruned["holdout"]
-    assert scores["holdout"]["full"]["examples"] == pruned["holdout"]["examples"]
-    assert scores["holdout"]["full"]["reconstruction"] != pruned["holdout"]["reconstruction"]
-    shown = [line.split() for line in out.splitlines() if line.startswith("reconstruction")]
-    assert [line[1:] for line in shown] == [
-        [f"{scores['holdout'][name]['reconstruction']:.3f}" for name in ("full", "pruned")],
-        [f"{each['test']['reconstruction']:.3f}" for each in (full, pruned)],
-    ]
-    configs = [yaml.safe_load((workplace / "out" / name / "config.yaml").read_text()) for name in ("full", "pruned")]
-    assert configs[0]["dataset"].pop("holdout") is None
-    assert configs[1]["dataset"].pop("holdout") is not None
-    assert configs[0] == configs[1], "the holdout is the only difference"
-    # Again: both runs are done, and only the scores are taken.
-    before = (workplace / "out" / "full" / "checkpoints" / "last.pt").stat().st_mtime_ns
-    assert zero_shot.main(command) == 0
-    assert (workplace / "out" / "full" / "checkpoints" / "last.pt").stat().st_mtime_ns == before
+def test_the_same_examples_apart_and_trained_on() -> None:
+    own, other = data(SEVENS), data(SEVENS.replace("={", "={trained: true, "))
+    everything = torch.arange(len(data().train))
+    assert own.holdout is not None and other.holdout is not None
+    index = torch.arange(len(own.holdout))
+    assert torch.equal(own.holdout.x[index], other.holdout.x[index])
+    assert torch.equal(other.train.x[everything], data().train.x[everything])
+    assert len(own.train) + len(own.holdout) == len(other.train)
+    assert "and trained on" in other.notes["holdout"]
 
 
-def test_zero_shot_by_what_the_first_run_learned(zero_shot: ModuleType, workplace: Path) -> None:
-    holdout = "dataset.holdout={all: [{label: 0}, {run: it's/full, factor: 'style[0]', above_quantile: 0.5}]}"
-    holdout = holdout.replace("it's/full", '"it\'s/full"')
-    assert zero_shot.main(["it's", *FEW, holdout]) == 0
-    scores = json.loads((workplace / "it's" / "zero_shot.json").read_bytes())
-    assert scores["holdout"]["full"]["examples"] == scores["holdout"]["pruned"]["examples"] > 10
+def test_a_sweep_over_both_is_the_protocol(workplace: Path) -> None:
+    small = [each for each in FEW if "mmd" not in each]
+    conditions = "dataset.holdout={label: 7},{label: 7, trained: true}"
+    assert main(["-m", *small, conditions, "metrics=[hoyer]"]) == 0
+    results = [json.loads(path.read_bytes()) for path in sorted(workplace.glob("outputs/sweeps/*/metrics.json"))]
+    without, with_them = sorted(results, key=lambda each: each["train"]["examples"])
+    assert without["train"]["examples"] + without["holdout"]["examples"] == with_them["train"]["examples"]
+    assert without["holdout"]["examples"] == with_them["holdout"]["examples"]
+    assert without["test"]["examples"] == with_them["test"]["examples"]
+    assert without["holdout"]["reconstruction"] != with_them["holdout"]["reconstruction"]
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["seed=1"], "0 of dataset.holdout=...; expected one condition"),
-        ([SEVENS, SEVENS], "2 of dataset.holdout=...; expected one condition"),
-        (["dataset.holdout=null"], "expected one condition"),
-        ([SEVENS, "seed=1,2"], "seed=1,2: expected values of a single run"),
-        ([SEVENS, "hydra.run.dir=here"], "hydra.run.dir=here: expected values of a single run"),
-        (["dataset.holdout={label: 10}"], "dataset.holdout.label=10: expected a number from 0 to 9"),
-        ([SEVENS, "bta=3"], "bta"),
+        ("{trained: 1, label: 7}", "dataset.holdout.trained=1: expected true or false"),
+        ("{trained: true}", "dataset.holdout has nothing; expected one of all, any, label"),
+        ("{all: [{trained: true, label: 7}]}", r"dataset.holdout.all\[0\].trained: label goes with nothing"),
     ],
 )
-def test_zero_shot_refuses_before_the_first_run(
-    given: list[str], message: str, zero_shot: ModuleType, workplace: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert zero_shot.main(["out", *FEW, *given]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: ") and message in line
-    assert not (workplace / "out").exists()
+def test_trained_belongs_to_the_whole_condition(given: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        data(f"dataset.holdout={given}")
