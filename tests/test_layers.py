@@ -15,7 +15,7 @@ ROOT = Path(hfvae_runner.__file__).parent
 
 # From the top down. What shares a line does not know each other.
 LAYERS = """
-    __main__ encode evaluate export reproduce score
+    __main__ encode evaluate explore export reproduce score
     api
     launch
     runs

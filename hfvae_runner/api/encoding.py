@@ -22,6 +22,24 @@ _KEYS = ("images", "vectors")
 _UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
+def dataset_of_run(run: Run, data_root: str | None = None) -> Dataset:
+    """Load the data set that a run was trained on.
+
+    Args:
+        run: the run.
+        data_root: the folder of the data files; None for the run's own.
+
+    Raises:
+        RunnerError: the data are not there or have changed.
+    """
+    config = schema.parse(run.config)
+    if data_root is not None:
+        config = replace(config, data_root=data_root, dataset={**config.dataset, **_root(config.dataset, data_root)})
+    dataset = dataset_of(config)
+    run.data.refuse_other(dataset, run.folder)
+    return dataset
+
+
 def encode_splits(run: Run, names: Sequence[str], data_root: str | None = None) -> tuple[Codes, Known]:
     """Encode splits of the data set that a run was trained on, in their stored order.
 
@@ -33,11 +51,7 @@ def encode_splits(run: Run, names: Sequence[str], data_root: str | None = None) 
     Raises:
         RunnerError: the data are not there or have changed, or a name is not one of a split.
     """
-    config = schema.parse(run.config)
-    if data_root is not None:
-        config = replace(config, data_root=data_root, dataset={**config.dataset, **_root(config.dataset, data_root)})
-    dataset = dataset_of(config)
-    run.data.refuse_other(dataset, run.folder)
+    dataset = dataset_of_run(run, data_root)
     splits = {"train": dataset.train, "test": dataset.test}
     if dataset.holdout is not None:
         splits["holdout"] = dataset.holdout

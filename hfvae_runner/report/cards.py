@@ -15,6 +15,7 @@ from hfvae_runner.report.runs import COMPLETED, Run, shown
 from hfvae_runner.report.selection import best_first, headline
 from hfvae_runner.report.settings import Comparison, as_text, natural
 from hfvae_runner.report.table import Setting
+from hfvae_runner.storage.run_folder import EXPLORER
 
 _PREFERRED = ("traversals", "aggregate_posterior", "topic_words", "reconstructions")
 _SIDE = 480
@@ -47,7 +48,10 @@ def cards(home: Path, runs: Sequence[Run], settings: Sequence[Setting], comparis
         if run.status != COMPLETED:
             yield f'<p class="failed">{escape(run.status)}</p>'
         yield thumbnail
-        yield f"<p>{' · '.join(_link(home, path) for path in figures)}</p>\n</article>"
+        links = [_link(home, path) for path in figures]
+        if (run.path / EXPLORER).is_file():
+            links.append(f'<a href="{address(run.path / EXPLORER, home)}">explore the latents</a>')
+        yield f"<p>{' · '.join(links)}</p>\n</article>"
     if found:
         yield "</div>"
 

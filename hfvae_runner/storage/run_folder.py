@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LAST = "last.pt"
+EXPLORER = "explore.html"
+"""The page of ``hfvae_runner.explore``."""
 SCHEMA = 1
 _MOST_BYTES = 1 << 24
 _CONFIG, _METRICS, _STATUS, _HISTORY, _LOG = "config.yaml", "metrics.json", "status.json", "history.csv", "run.log"
@@ -42,7 +44,7 @@ _TRACKERS = "trackers"  # whose files belong to the tracking services
 _STEP_FILE = re.compile(r"step_(\d+)\.pt")
 _OURS = re.compile(
     rf"{_CONFIG}|{_DATA}|{_METRICS}|{_STATUS}|{_HISTORY}|{_EVALUATIONS}|{_LOG}|{_CHECKPOINTS}|{_FIGURES}"
-    rf"|{_CHECKPOINTS}/(last|step_\d+)\.pt|{_FIGURES}/[^/]+\.png|(\w+/)?\.[^/]+\.tmp|{re.escape(_LOCK)}|{_TRACKERS}(/.*)?"
+    rf"|{_CHECKPOINTS}/(last|step_\d+)\.pt|{_FIGURES}/[^/]+\.png|(\w+/)?\.[^/]+\.tmp|{re.escape(_LOCK)}|{_TRACKERS}(/.*)?|{EXPLORER}"
 )
 
 Standing = Literal["absent", "leftover", "resumable", "finished"]

@@ -1,7 +1,5 @@
 """The page in a real browser: it sorts, shows all its images, asks for nothing, and fits a phone."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -14,7 +12,6 @@ from hfvae_runner.report import main
 
 api = pytest.importorskip("playwright.sync_api", reason="no playwright; pip install playwright")
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
 PHONE = {"width": 360, "height": 740}
 ELBO = {"a b#é&'": -99.5, "b": -1000.25, "c": -9.0, "d": -100.0}
 
@@ -30,19 +27,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     leave(home / "0", config(beta=64), status={"status": "diverged", "reason": reason})
     assert main([str(home)]) == 0
     return home
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["api.Browser"]:
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.skip(f"no browser; expected one of {', '.join(NAMES)}")
-    # A browser's sandbox does not start as root.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=arguments)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

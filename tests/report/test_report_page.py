@@ -209,3 +209,12 @@ def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert "traversals.png cannot be read: it is no PNG" in page.text
     assert not page.images
     assert "a/figures/x.png" in page.links
+
+
+def test_a_run_with_an_explorer_links_to_it(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        leave(tmp_path / name, config(), metrics(), figures=["x"])
+    (tmp_path / "b" / "explore.html").write_text("")
+    assert main([str(tmp_path)]) == 0
+    page = Page(tmp_path)
+    assert [link for link in page.links if link.endswith("explore.html")] == ["b/explore.html"]

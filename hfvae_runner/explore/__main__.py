@@ -1,0 +1,6 @@
+import sys
+
+from hfvae_runner.explore.command import main
+
+if __name__ == "__main__":
+    sys.exit(main())
