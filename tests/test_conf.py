@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from launching import compose, resolved
+from launching import resolved
 
 from hfvae_runner.config import schema
 from hfvae_runner.launch.composition import config_folder
@@ -42,12 +42,6 @@ def test_the_data_set_is_the_last_group() -> None:
     groups = [group for group in groups if not group.startswith("override ")]
     assert defaults[0] == "_self_"
     assert groups == ["model", "likelihood", "prior", "train", "objective", "metrics", "trackers", "dataset"]
-
-
-def test_the_help_names_every_setting() -> None:
-    template = compose().hydra.help.template
-    for setting in schema.SETTINGS:
-        assert f"\n  {setting} " in template
 
 
 def test_data_root_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from hfvae_runner import __version__
 from hfvae_runner.config.schema import ALL_GROUPS
 from hfvae_runner.console import exit_code_of
 from hfvae_runner.errors import ConfigError, RunnerError
-from hfvae_runner.launch import jobs, lease, plugins, resume
+from hfvae_runner.launch import completion, help, jobs, lease, plugins, resume
 from hfvae_runner.launch.composition import CONFIG_NAME, VERSION_BASE, config_folder, explain, parse_overrides
 from hfvae_runner.launch.jobs import JobFailed, Stopped
 from hfvae_runner.training.signals import exit_on_sigterm
@@ -52,6 +52,12 @@ def _run(arguments: list[str]) -> int:
 def _dispatch(arguments: list[str]) -> int:
     if "--version" in arguments:  # before Hydra's parser, which would print Hydra's version
         print("\n".join(versions()))
+        return 0
+    if "--completion" in arguments:
+        print(completion.script(), end="")
+        return 0
+    if any(argument in ("--help", "-h") for argument in arguments):
+        print(help.text([argument for argument in arguments if not argument.startswith("-")]))
         return 0
     flags, texts = _split(arguments)
     overrides = parse_overrides(texts)
