@@ -24,9 +24,9 @@ lint: ## linter, layout and type checker
 check: lint ## lint, then the layers, every YAML and all tests that are not marked slow
 	$(PYTHON) -m pytest
 
-.PHONY: wheel
-wheel: ## build a wheel into dist/
-	$(PYTHON) -m pip wheel --no-deps --wheel-dir dist .
+.PHONY: dist
+dist: ## build a wheel and a source archive into dist/
+	$(PYTHON) -m hatchling build
 
 .PHONY: ci
 ci: ## what must pass before a change lands, in a fresh virtual environment

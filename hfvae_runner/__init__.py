@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hfvae_runner.api.training import sweep, train
     from hfvae_runner.evaluation.scoring import score
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["load", "score", "sweep", "train"]
 
 _PLACES = {

@@ -75,14 +75,15 @@ def _overview(width: int) -> Iterator[str]:
         own = properties(kind_schema(Config), (section,))
         yield from _entries({f"{section}.{key}": _about(own[key]) for key in own if key != "chosen"}, width)
     yield ""
-    yield "hydra.run.dir=FOLDER names the run folder. --cfg job shows every key and its value."
+    yield "hydra.run.dir=FOLDER names the run folder."
+    yield "--cfg job shows every key and its value."
     yield "--completion prints a script with which bash completes groups, names and knobs."
-    yield "--help objective lists what each choice is; --help objective=hfvae shows its file."
+    yield "--help objective says what each is; --help objective=hfvae shows its file."
     yield ""
     yield "Examples:"
     yield "  hfvae_runner objective=hfvae beta=12 gamma=4"
     yield "  hfvae_runner -m objective=hfvae,beta_tcvae beta=1,4,12 seed=0,1,2"
-    yield "  hfvae_runner dataset=mnist steps=20000 'beta={linear: [0, 4, 1000]}' resume=auto"
+    yield "  hfvae_runner dataset=mnist 'beta={linear: [0, 4, 1000]}' resume=auto"
     yield ""
     others = f"{', '.join(_COMMANDS[:-1])} and {_COMMANDS[-1]}"
     yield from _wrapped(f"Other commands: python -m hfvae_runner.COMMAND --help, for {others}.", width, "")
