@@ -3,17 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-_ROWS = {
+_ALWAYS = {
     "elbo": "ELBO",
     "reconstruction": "reconstruction",
     "kl": "KL",
     "mutual_information": "mutual information",
-    "group_tc": "TC between groups",
-    "within_tc": "TC within groups",
-    "dimension_kl": "KL per dimension",
     "total_correlation": "total correlation",
-    "inclusive_kl": "KL(p(z) ‖ q(z))",
+}
+# In the order in which they matter; a run has those that its data define.
+_OF_THE_DATA = {
     "perplexity": "perplexity per word",
+    "discrete_accuracy": "discrete accuracy",
+    "supervised_accuracy": "… category k as label k",
     "label_information_gap": "label information gap",
     "mig": "mutual information gap",
     "factor_vae_score": "FactorVAE score",
@@ -33,15 +34,14 @@ _ROWS = {
     "published_factor_vae_score": "FactorVAE, as published",
     "published_beta_vae_score": "BetaVAE, as published",
     "active_units": "active units",
-    "discrete_accuracy": "discrete accuracy",
-    "discrete_accuracy_majority": "… by majority vote",
-    "discrete_accuracy_by_train": "… as assigned in train",
-    "supervised_accuracy": "… category k as label k",
 }
+_MOST_OF_THE_DATA = 5
+_MOST_FACTORS = 12
+_WIDEST_NAME = 22  # so that a line with five columns has less than 80 characters
 
 
 def table(metrics: Mapping[str, Any]) -> str:
-    """Format the splits side by side, then the factors by descending information on the test split.
+    """Format the main numbers with the splits side by side, then the factors with most information on the test split.
 
     Terms and information are in nats; accuracies are from 0 to 1.
 
@@ -51,9 +51,10 @@ def table(metrics: Mapping[str, Any]) -> str:
     splits = {name: max(10, len(name) + 2) for name in ("train", "test", "test_sampled", "holdout") if name in metrics}
     test = metrics["test"]
     lines = [f"{'nats per example':<24}" + "".join(f"{name:>{width}}" for name, width in splits.items())]
+    of_the_data = [(key, title) for key, title in _OF_THE_DATA.items() if test.get(key) is not None]
     lines += [
         f"{title:<24}" + "".join(f"{_number(metrics[name].get(key)):>{width}}" for name, width in splits.items())
-        for key, title in _ROWS.items()
+        for key, title in [*_ALWAYS.items(), *of_the_data[:_MOST_OF_THE_DATA]]
         if test.get(key) is not None
     ]
     information = test["information_per_factor"]
@@ -64,8 +65,10 @@ def table(metrics: Mapping[str, Any]) -> str:
         # The estimate for permuted labels shows its bias.
         columns |= {"I(y;z)": test["label_information"], "by chance": test["label_information_permuted"]}
     lines += ["", f"{'factor (test)':<24}" + "".join(f"{title:>10}" for title in columns)]
-    for name in sorted(information, key=information.__getitem__, reverse=True):
-        lines.append(f"{name:<24}" + "".join(f"{_number(values.get(name)):>10}" for values in columns.values()))
+    for name in sorted(information, key=information.__getitem__, reverse=True)[:_MOST_FACTORS]:
+        short = name if len(name) <= _WIDEST_NAME else f"{name[: _WIDEST_NAME - 1]}…"
+        lines.append(f"{short:<24}" + "".join(f"{_number(values.get(name)):>10}" for values in columns.values()))
+    lines.append("all numbers and factors: metrics.json")
     return "\n".join(lines)
 
 

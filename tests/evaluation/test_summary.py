@@ -45,8 +45,8 @@ def test_train_and_test_stand_side_by_side() -> None:
 
 def test_factors_are_ranked_by_information() -> None:
     lines = table({"train": section(), "test": section()}).splitlines()
-    assert [line.split()[0] for line in lines[-3:]] == ["style[1]", "class", "style[0]"]
-    assert lines[-3].split()[1:] == ["1.750", "2.000"]
+    assert [line.split()[0] for line in lines[-4:-1]] == ["style[1]", "class", "style[0]"]
+    assert lines[-4].split()[1:] == ["1.750", "2.000"]
 
 
 def test_labels_have_columns_of_their_own() -> None:
@@ -66,3 +66,17 @@ def test_what_is_not_defined_is_not_shown(title: str) -> None:
 def test_a_number_that_one_split_lacks() -> None:
     shown = rows({"train": section(discrete_accuracy=None), "test": section(**LABELLED)})
     assert shown["discrete accuracy"] == ["–", "0.875"]
+
+
+def test_it_is_short_and_fits_a_terminal() -> None:
+    names = [f"a_name_longer_than_its_column[{number}]" for number in range(40)]
+    values = dict.fromkeys(names, -1234.5)
+    scores = dict.fromkeys(["mig", "sap", "irs", "modularity", "infom", "infoc", "infoe"], 0.5)
+    full = section(**LABELLED, **scores, perplexity=900.0)
+    full |= dict.fromkeys(("information_per_factor", "kl_per_factor", "label_information"), values)
+    full |= {"label_information_permuted": values}
+    lines = table(dict.fromkeys(["train", "test", "test_sampled", "holdout"], full)).splitlines()
+    assert max(map(len, lines)) < 80
+    assert len(lines) <= 26
+    assert "discrete accuracy" in "\n".join(lines)
+    assert lines[-1] == "all numbers and factors: metrics.json"
