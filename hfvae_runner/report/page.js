@@ -32,4 +32,87 @@ for (const table of document.querySelectorAll("table.sortable")) {
     button.addEventListener("click", () => sort(column));
     head.append(button);
   });
+
+  addTools(table, heads, rows);
+}
+
+// Above each table: a filter, a choice of columns, and what is shown as text to copy.
+function addTools(table, heads, rows) {
+  const titles = heads.map((head) => head.textContent.trim());
+  const make = (tag, properties, ...children) => {
+    const element = Object.assign(document.createElement(tag), properties);
+    element.append(...children);
+    return element;
+  };
+
+  // "text", or "ELBO > -100" of a column's number; all parts, between commas, must hold.
+  const tests = { "<": (a, b) => a < b, "<=": (a, b) => a <= b, ">": (a, b) => a > b, ">=": (a, b) => a >= b, "=": (a, b) => a === b };
+  const condition = (part) => {
+    const found = /^(.*?)\s*(<=|>=|<|>|=)\s*(\S+)$/.exec(part);
+    const column = found ? titles.indexOf(found[1]) : -1;
+    if (column < 0) return (row) => row.textContent.toLowerCase().includes(part.toLowerCase());
+    const number = Number(found[3]);
+    return (row) => {
+      const cell = row.cells[column];
+      if ("number" in cell.dataset) return tests[found[2]](Number(cell.dataset.number), number);
+      return found[2] === "=" && cell.textContent.trim() === found[3];
+    };
+  };
+  const filter = make("input", { type: "search", placeholder: "text, ELBO > -100" });
+  const said = make("output", {});
+  filter.addEventListener("input", () => {
+    const conditions = filter.value.split(",").map((part) => part.trim()).filter(Boolean).map(condition);
+    for (const row of rows) row.hidden = !conditions.every((holds) => holds(row));
+    said.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
+  });
+
+  const choices = titles.map((title, column) => {
+    const box = make("input", { type: "checkbox", checked: true });
+    box.addEventListener("change", () => {
+      heads[column].hidden = !box.checked;
+      for (const row of rows) row.cells[column].hidden = !box.checked;
+    });
+    return make("label", {}, box, ` ${title}`);
+  });
+
+  const textOf = (cell) => [...cell.childNodes].map((node) => node.textContent.trim()).filter(Boolean).join(" ");
+  const shown = () => [
+    titles.filter((_, column) => !heads[column].hidden),
+    ...[...table.tBodies[0].rows].filter((row) => !row.hidden).map((row) => [...row.cells].filter((cell) => !cell.hidden).map(textOf)),
+  ];
+  const copies = { Markdown: markdown, LaTeX: latex, CSV: csv };
+  const buttons = Object.entries(copies).map(([name, format]) => {
+    const button = make("button", { type: "button" }, `Copy ${name}`);
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(format(shown()));
+        said.textContent = `${name} is copied`;
+      } catch (error) {
+        said.textContent = `The browser does not allow to copy: ${error.message}`;
+      }
+    });
+    return button;
+  });
+  const columns = make("details", {}, make("summary", {}, "Columns"), ...choices);
+  const tools = make("div", { className: "tools" }, make("label", {}, "Filter ", filter), ...buttons, said, columns);
+  table.parentElement.before(tools);
+}
+
+function markdown([head, ...rows]) {
+  const line = (cells) => `| ${cells.map((text) => text.replace(/[\\|<`*_[\]]/g, "\\$&")).join(" | ")} |`;
+  return [line(head), `|${head.map(() => "---|").join("")}`, ...rows.map(line)].join("\n") + "\n";
+}
+
+function latex([head, ...rows]) {
+  const words = { "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}" };
+  // A bracket after \\ would be read as its argument.
+  const cell = (text) => text.replace(/[\\~^&%$#_{}]/g, (sign) => words[sign] ?? `\\${sign}`).replace(/^\[/, "{[}");
+  const line = (cells) => `${cells.map(cell).join(" & ")} \\\\`;
+  const body = [line(head), "\\midrule", ...rows.map(line)];
+  return [`\\begin{tabular}{${"l".repeat(head.length)}}`, "\\toprule", ...body, "\\bottomrule", "\\end{tabular}", ""].join("\n");
+}
+
+function csv(rows) {
+  const cell = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  return rows.map((cells) => cells.map(cell).join(",")).join("\n") + "\n";
 }

@@ -69,6 +69,26 @@ def test_a_column_sorts_by_its_numbers_both_ways_and_what_failed_stays_last(page
     assert column(page, "beta") == ["1", "2", "4", "8", "64"]
 
 
+def test_a_filter_and_chosen_columns_are_what_is_copied(page: "api.Page") -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    tools, table = page.locator(".tools").nth(1), page.locator("table").nth(1)
+    tools.get_by_role("searchbox", name="Filter").fill("ELBO > -100, completed")
+    assert table.locator("tbody tr:visible").count() == 2
+    assert tools.locator("output").inner_text() == "2 of 5 rows"
+    tools.get_by_text("Columns").click()
+    for box in tools.get_by_role("checkbox").all():
+        if box.evaluate("(box) => box.parentElement.textContent.trim()") not in ("run", "ELBO"):
+            box.uncheck()
+    copied = {}
+    for name in ("Markdown", "LaTeX", "CSV"):
+        tools.get_by_role("button", name=name).click()
+        api.expect(tools.locator("output")).to_have_text(f"{name} is copied")
+        copied[name] = page.evaluate("navigator.clipboard.readText()").splitlines()
+    assert copied["Markdown"] == ["| run | ELBO |", "|---|---|", "| a b#é&' | -99.5 |", "| c | -9.0 |"]
+    assert copied["LaTeX"][4:6] == ["a b\\#é\\&' & -99.5 \\\\", "c & -9.0 \\\\"]
+    assert copied["CSV"] == ["run,ELBO", "a b#é&',-99.5", "c,-9.0"]
+
+
 def test_all_images_are_there(page: "api.Page") -> None:
     images = page.locator("img").all()
     assert len(images) == 7  # four runs' traversals, and what a sweep over one number has
