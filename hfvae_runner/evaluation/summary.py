@@ -17,6 +17,7 @@ _OF_THE_DATA = {
     "supervised_accuracy": "… category k as label k",
     "label_information_gap": "label information gap",
     "mig": "mutual information gap",
+    "dci.disentanglement": "DCI disentanglement",
     "factor_vae_score": "FactorVAE score",
     "beta_vae_score": "BetaVAE score",
     "sap": "SAP",
@@ -51,12 +52,14 @@ def table(metrics: Mapping[str, Any]) -> str:
     splits = {name: max(10, len(name) + 2) for name in ("train", "test", "test_sampled", "holdout") if name in metrics}
     test = metrics["test"]
     lines = [f"{'nats per example':<24}" + "".join(f"{name:>{width}}" for name, width in splits.items())]
-    of_the_data = [(key, title) for key, title in _OF_THE_DATA.items() if test.get(key) is not None]
+    of_the_data = [(key, title) for key, title in _OF_THE_DATA.items() if _value(test, key) is not None]
     lines += [
-        f"{title:<24}" + "".join(f"{_number(metrics[name].get(key)):>{width}}" for name, width in splits.items())
+        f"{title:<24}" + "".join(f"{_number(_value(metrics[name], key)):>{width}}" for name, width in splits.items())
         for key, title in [*_ALWAYS.items(), *of_the_data[:_MOST_OF_THE_DATA]]
-        if test.get(key) is not None
+        if _value(test, key) is not None
     ]
+    if "topics" in metrics:
+        lines.append(f"{'NPMI of the topics':<24}{_number(metrics['topics']['npmi']):>10}")
     information = test["information_per_factor"]
     columns = {"I(x;z)": information}
     if test["kl_per_factor"] is not None:
@@ -70,6 +73,14 @@ def table(metrics: Mapping[str, Any]) -> str:
         lines.append(f"{short:<24}" + "".join(f"{_number(values.get(name)):>10}" for values in columns.values()))
     lines.append("all numbers and factors: metrics.json")
     return "\n".join(lines)
+
+
+def _value(section: Mapping[str, Any], key: str) -> float | None:
+    """Return a number of a section by its dotted key; None where a part of the key is missing."""
+    found: Any = section
+    for part in key.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found if isinstance(found, int | float) else None
 
 
 def _number(value: float | None) -> str:

@@ -1,4 +1,3 @@
-"use strict";
 // A click on a column's head sorts the rows by it, a second one the other way round; what has no value stays last.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
@@ -96,6 +95,7 @@ function addTools(table, heads, rows) {
   const columns = make("details", {}, make("summary", {}, "Columns"), ...choices);
   const tools = make("div", { className: "tools" }, make("label", {}, "Filter ", filter), ...buttons, said, columns);
   table.parentElement.before(tools);
+  addPlot(tools, heads, rows, make);
 }
 
 function markdown([head, ...rows]) {
@@ -113,6 +113,9 @@ function latex([head, ...rows]) {
 }
 
 function csv(rows) {
-  const cell = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  // A spreadsheet would compute a name that begins like a formula.
+  const plain = (text) => (/^[=+@\t\r-]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text);
+  const quoted = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+  const cell = (text) => quoted(plain(text));
   return rows.map((cells) => cells.map(cell).join(",")).join("\n") + "\n";
 }

@@ -52,14 +52,14 @@ def page(
             *_runs(home, runs, settings, comparison),
             *_sweep(pictures),
             *cards(home, runs, settings, comparison),
-            f"<script>{_asset('page.js')}</script>",
+            f"<script>{_script()}</script>",
             "</body>\n</html>\n",
         ]
     )
 
 
 def _head(title: str) -> Iterator[str]:
-    style, script = _asset("page.css"), _asset("page.js")
+    style, script = _asset("page.css"), _script()
     policy = f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}"
     yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
     yield f"<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}; base-uri 'none'; form-action 'none'\">"
@@ -67,6 +67,10 @@ def _head(title: str) -> Iterator[str]:
     # Without an icon, a browser requests one from the server.
     yield '<link rel="icon" href="data:,">'
     yield f"<title>{escape(title)}</title>\n<style>{style}</style>\n</head>"
+
+
+def _script() -> str:
+    return _asset("plot.js") + _asset("page.js")
 
 
 def _asset(name: str) -> str:

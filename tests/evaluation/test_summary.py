@@ -80,3 +80,10 @@ def test_it_is_short_and_fits_a_terminal() -> None:
     assert len(lines) <= 26
     assert "discrete accuracy" in "\n".join(lines)
     assert lines[-1] == "all numbers and factors: metrics.json"
+
+
+def test_nested_numbers_and_topics_are_shown() -> None:
+    with_dci = section(dci={"disentanglement": 0.25, "completeness": None})
+    shown = rows({"train": with_dci, "test": with_dci, "topics": {"npmi": 0.125}})
+    assert shown["DCI disentanglement"] == ["0.250", "0.250"]
+    assert shown["NPMI of the topics"] == ["0.125"]

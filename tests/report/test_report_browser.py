@@ -89,6 +89,34 @@ def test_a_filter_and_chosen_columns_are_what_is_copied(page: "api.Page") -> Non
     assert copied["CSV"] == ["run,ELBO", "a b#é&',-99.5", "c,-9.0"]
 
 
+def test_a_plot_of_any_two_columns_follows_the_filter(page: "api.Page", tmp_path: Path) -> None:
+    tools = page.locator(".tools").nth(1)
+    tools.get_by_text("Plot", exact=True).click()
+    dots = tools.locator(".plot circle")
+    api.expect(dots).to_have_count(len(ELBO))
+    tools.get_by_label("across").select_option(label="beta")
+    tools.get_by_label("up").select_option(label="ELBO")
+    places = {}
+    for dot in dots.all():
+        name = dot.locator("title").text_content().splitlines()[0]
+        places[name] = (float(dot.get_attribute("cx")), float(dot.get_attribute("cy")))
+    assert set(places) == set(ELBO)
+    # From left to right by beta; the larger ELBO is higher, which is a smaller cy.
+    assert sorted(places, key=lambda name: places[name][0]) == list(ELBO)
+    assert sorted(places, key=lambda name: places[name][1]) == sorted(ELBO, key=ELBO.__getitem__, reverse=True)
+    links = tools.locator(".plot a")
+    assert links.count() == len(ELBO)
+    tools.get_by_label("colour").select_option(label="beta")
+    api.expect(tools.locator(".legend li")).to_have_count(5)
+    with page.expect_download() as download:
+        tools.get_by_role("button", name="Save SVG").click()
+    saved = tmp_path / "plot.svg"
+    download.value.save_as(saved)
+    assert saved.read_text().startswith("<svg") and saved.read_text().count("<circle") == len(ELBO)
+    tools.get_by_role("searchbox", name="Filter").fill("beta > 2")
+    api.expect(dots).to_have_count(2)
+
+
 def test_all_images_are_there(page: "api.Page") -> None:
     images = page.locator("img").all()
     assert len(images) == 7  # four runs' traversals, and what a sweep over one number has
