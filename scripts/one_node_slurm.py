@@ -1,8 +1,8 @@
 """Start and stop a Slurm of one node on this machine, for tests: ``python scripts/one_node_slurm.py start FOLDER``.
 
-It needs Debian's packages ``slurm-wlm`` and ``munge``, and neither systemd nor a configured Slurm: munged, slurmctld and
-slurmd run as the user who starts them, listen on the loopback interface only, and keep all of their files in the folder.
-``start`` prints the line that makes ``sbatch`` and the other commands use it, and ``stop FOLDER`` ends what was started.
+It needs Debian's packages ``slurm-wlm`` and ``munge``, and neither systemd nor a configured Slurm: munged, slurmctld
+and slurmd run as the user who starts them, listen on the loopback interface only, and keep all of their files in the
+folder. ``start`` prints the line that makes ``sbatch`` and the other commands use it; ``stop FOLDER`` ends the daemons.
 """
 
 import argparse
@@ -13,9 +13,9 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 COMMANDS = ("munged", "slurmctld", "slurmd", "sinfo")
@@ -96,17 +96,17 @@ def start(folder: Path, cpus: int, kill_wait: int) -> None:
 
 
 def stop(folder: Path) -> None:
-    """End the daemons that run from the folder, and the steps of jobs that are left; the folder's files stay."""
+    """End the daemons that run from the folder. Its files stay, and so do processes of jobs: cancel these before."""
     for name in _DAEMONS:
         path = folder / "munge" / "pid" if name == "munged" else folder / f"{name}.pid"
         try:
             pid = int(path.read_text())
         except (FileNotFoundError, ValueError):
             continue
-        if _name_of(pid) != name:  # it has ended, and its number may be another process's
+        if _has_ended(pid, name):
             continue
         os.kill(pid, signal.SIGTERM)
-        _wait(lambda pid=pid, name=name: _name_of(pid) != name, f"{name} (process {pid}) does not end")
+        _wait(partial(_has_ended, pid, name), f"{name} (process {pid}) does not end")
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -136,11 +136,12 @@ def _node_state(conf: Path) -> str:
     return done.stdout.strip()
 
 
-def _name_of(pid: int) -> str | None:
+def _has_ended(pid: int, name: str) -> bool:
+    """Return whether the daemon is gone; its number may then be that of another program's process."""
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        return Path(f"/proc/{pid}/comm").read_text().strip() != name
     except (FileNotFoundError, ProcessLookupError):
-        return None
+        return True
 
 
 def _wait(done: Callable[[], bool], otherwise: str) -> None:
@@ -176,4 +177,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
