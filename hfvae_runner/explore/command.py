@@ -83,6 +83,8 @@ def explore(
     Raises:
         RunnerError: the run or its data are not usable, the data are not images, or the page cannot be written.
     """
+    if out is not None and Path(out).suffix != ".html":
+        raise ConfigError(f"out={out}: expected a name that ends in .html")
     # torch takes seconds to import, and a mistake in the arguments needs none of it.
     from hfvae_runner.api.loading import load
     from hfvae_runner.explore.content import content_of
@@ -90,8 +92,6 @@ def explore(
 
     run = load(path, device, trust)
     place = run.folder / EXPLORER if out is None else Path(out)
-    if place.suffix != ".html":
-        raise ConfigError(f"out={out}: expected a name that ends in .html")
     write_atomic(place, page(content_of(run, data_root, limit)))
     return place
 

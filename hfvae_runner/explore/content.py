@@ -64,7 +64,7 @@ def content_of(run: Run, data_root: str | None, limit: float) -> Content:
         limit: the largest decoder in the page, in MB.
 
     Raises:
-        RunnerError: the data are not images, or are not at hand.
+        RunnerError: the data are not images, or are not at hand; or the model's codes are not finite.
     """
     if len(run.data.input_shape) != 3 or run.data.values == "counts":
         raise DataError(f"{run.folder}: the data are not images; expected a run on images")
@@ -73,6 +73,8 @@ def content_of(run: Run, data_root: str | None, limit: float) -> Content:
     split = dataset.test.take(chosen)
     images = _pixels(split.x[torch.arange(len(split))])
     codes = run.encode(_given(split.x))
+    if not np.isfinite(codes.mean).all():
+        raise DataError(f"{run.checkpoint}: the codes of its test images are not finite; expected another checkpoint")
     variables = _variables(run.model.latents, codes)
     shown, weights = _decoder(run, codes, limit)
     presets = _presets(split.labels, len(split))
@@ -160,7 +162,7 @@ def _decoder(run: Run, codes: Codes, limit: float) -> tuple[dict[str, object] | 
         "float32",
         layers,
     )  # fmt: skip
-    if _difference(run, chosen, code, expected) > _HALF_A_LEVEL:
+    if not _difference(run, chosen, code, expected) <= _HALF_A_LEVEL:
         raise RunnerError("the decoder's layers do not reproduce its images; please report this with the run's config")
     type_ = "<f2" if kind == "float16" else "<f4"
     weights = b"".join(each.numpy().astype(type_).tobytes() for each in decoder.numbers(chosen))

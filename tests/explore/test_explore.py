@@ -143,12 +143,21 @@ def test_names_stay_text() -> None:
     ],
 )
 def test_refusals(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    if "out=page.png" in arguments:
-        trained("image_size=8")
-        capsys.readouterr()
     assert main(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and message in line
+
+
+def test_a_model_that_is_not_finite(capsys: pytest.CaptureFixture[str]) -> None:
+    trained("image_size=8")
+    checkpoint = torch.load("run/checkpoints/last.pt", weights_only=True)
+    for name, value in checkpoint["model"].items():
+        if name.startswith("encoder"):
+            value.fill_(float("nan"))
+    torch.save(checkpoint, "run/checkpoints/last.pt")
+    capsys.readouterr()
+    assert main(["run"]) == 2
+    assert "the codes of its test images are not finite" in capsys.readouterr().err
 
 
 def test_data_that_are_no_images(capsys: pytest.CaptureFixture[str]) -> None:

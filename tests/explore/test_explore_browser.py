@@ -15,7 +15,7 @@ from hfvae_runner.explore.command import main
 
 SMALL = ("device=cpu", "batch_size=64", "metrics=hoyer", "metrics.figures=false", "train.progress=false", "threads=1")
 RUNS = {
-    "mlp": ("image_size=16", "steps=150", "lr=3e-3"),
+    "mlp": ("image_size=16", "steps=60", "lr=3e-3"),
     "conv": ("model=conv_joint32", "image_size=32", "steps=60", "lr=3e-3", "likelihood=continuous_bernoulli"),
 }
 
