@@ -1,4 +1,6 @@
-"""Writes docs/reference/config.md and its JSON schemas from the config's types, and the schemas' paths into conf/.
+"""Writes docs/reference from the config's types and from conf/: config.md, choices.md, JSON schemas.
+
+The schemas' paths are written into the files of conf/.
 
     python scripts/config_reference.py
 
@@ -23,12 +25,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from hfvae_runner.config import control, schedules
 from hfvae_runner.config.schema import BROUGHT_GROUPS, METRICS_SETTINGS, Config
 from hfvae_runner.config.validation import EXPECTED, Fragment, kind_schema, words
+from hfvae_runner.launch import help
 from hfvae_runner.runs.parts import GROUPS, OF_EVERY_DATASET
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF = ROOT / "conf"
 REFERENCE = ROOT / "docs" / "reference"
 TABLE = REFERENCE / "config.md"
+CHOICES = REFERENCE / "choices.md"
 SCHEMAS = REFERENCE / "schema"
 
 _NAMED = "# yaml-language-server: $schema="
@@ -66,6 +70,7 @@ def outputs() -> dict[Path, str]:
     schemas |= {group: _group(options[group]) for group in _TARGETS if group != "dataset"}
     files = {SCHEMAS / f"{name}.json": _json(schema) for name, schema in schemas.items()}
     files[TABLE] = _table(options)
+    files[CHOICES] = _choices()
     return files | {path: _with_schema(path) for path in conf_files()}
 
 
@@ -314,6 +319,30 @@ def _table(options: Mapping[str, Mapping[str, _Options]]) -> str:
 
 
 _Row = tuple[str, str, object, Fragment]
+
+
+def _choices() -> str:
+    """Return the page of all choices: what the first comment of each file says, and the file below it."""
+    parts = [
+        "# Every choice of conf/",
+        "Written by `python scripts/config_reference.py` from the files of conf/. On the terminal, "
+        "`python -m hfvae_runner --help objective` lists the choices of a group, `--help objective=hfvae` shows one.",
+    ]
+    for group, about in help.GROUPS.items():
+        parts.append(f"## {group}\n\n{about[0].upper()}{about[1:]}.")
+        for name in help.names(group):
+            comments, body = help.file(help.path_of(group, name))
+            parts.append(f"### {group}={name}\n\n{_as_text(' '.join(comments))}")
+            if body:
+                parts.append("\n".join(["```yaml", *body, "```"]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _as_text(words: str) -> str:
+    """Return words in which no sign is read as Markdown, but for code between backticks."""
+    pieces = words.split("`")
+    pieces[::2] = [re.sub(r"([\\*_<>|\[\]])", r"\\\1", piece) for piece in pieces[::2]]
+    return "`".join(pieces)
 
 
 def _run_keys() -> list[_Row]:

@@ -97,11 +97,11 @@ def _topic(topic: str, width: int) -> Iterator[str]:
         )
     if not separator:
         yield f"{group}: {GROUPS[group]}"
-        yield from _entries({each: _first_sentence(_path(group, each)) for each in names(group)}, width)
+        yield from _entries({each: first_sentence(path_of(group, each)) for each in names(group)}, width)
         return
     if name not in names(group):
         raise ConfigError(f"--help {topic}: expected one of {', '.join(names(group))}{nearest(name, names(group))}")
-    comments, body = _file(_path(group, name))
+    comments, body = file(path_of(group, name))
     yield f"{'+' if group == 'experiment' else ''}{group}={name}"
     yield from _wrapped(" ".join(comments), width, "  ")
     if body:
@@ -114,11 +114,12 @@ def names(group: str) -> list[str]:
     return sorted(path.stem for path in (config_folder() / group).glob("*.yaml"))
 
 
-def _path(group: str, name: str) -> Path:
+def path_of(group: str, name: str) -> Path:
+    """Return the file of a choice."""
     return config_folder() / group / f"{name}.yaml"
 
 
-def _file(path: Path) -> tuple[list[str], list[str]]:
+def file(path: Path) -> tuple[list[str], list[str]]:
     """Return the lines of a file's first comment, and the lines below it."""
     lines = path.read_text(encoding="utf-8").splitlines()
     comments = list(takewhile(lambda line: line.startswith("#"), lines))
@@ -126,8 +127,8 @@ def _file(path: Path) -> tuple[list[str], list[str]]:
     return [each[1] for each in found if each], lines[len(comments) :]
 
 
-def _first_sentence(path: Path) -> str:
-    comments, _ = _file(path)
+def first_sentence(path: Path) -> str:
+    comments, _ = file(path)
     return _SENTENCE.split(" ".join(comments))[0].removesuffix(".")
 
 
