@@ -90,7 +90,7 @@ def test_another_example_and_a_step_of_the_traversal(page: Any) -> None:
     assert page.locator("#presets [aria-pressed=true]").count() == 1
     other = picture(page)
     assert other != before
-    page.wait_for_timeout(300)
+    page.wait_for_timeout(1500)  # the traversal follows when the hand rests, and takes several decodings
     page.locator("#traversal button").first.click()
     assert picture(page) != other
     page.locator("#traversed").select_option(label="class")
