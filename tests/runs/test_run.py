@@ -118,6 +118,7 @@ def test_what_was_run(metrics: dict[str, Any]) -> None:
         "examples_seen": 60 * 128,
         "restarts": [],
         "init_from": None,
+        "given_factors": {},
         "parameters": 64 * 400
         + 400
         + 2 * (400 * 200 + 200 + 200 * 10 + 10)
