@@ -1,18 +1,14 @@
 """The command: its arguments, and a folder that appears whole or not at all."""
 
-import argparse
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from hfvae_runner.api.command_line import RunCommand
 from hfvae_runner.config.stored import listed_modules
-from hfvae_runner.console import exit_code_of
-from hfvae_runner.errors import ConfigError, RunnerError, nearest
+from hfvae_runner.errors import ConfigError, nearest
 from hfvae_runner.storage.files import atomic_folder, write_atomic
 
 FORMATS = ("safetensors", "onnx")
-_KEYS = ("out", "format", "device", "trust")
 _DESCRIPTION = """\
 Write a run's model as files that other programs load.
 
@@ -27,32 +23,18 @@ back. onnx: encoder.onnx and decoder.onnx, for batches of any size, compared
 with torch before the folder appears. README.md is a model card."""
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; expected RUN out=FOLDER")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line (``sys.argv`` by default) and return its exit code: 2 where something is not usable."""
-    return exit_code_of(lambda: _run(list(sys.argv[1:] if argv is None else argv)))
-
-
-def _run(arguments: list[str]) -> int:
-    parser = _Parser(
-        prog="python -m hfvae_runner.export",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    return RunCommand("export", _DESCRIPTION, ("out", "format", "device", "trust"), "RUN out=FOLDER", _export).main(
+        argv
     )
-    parser.add_argument("arguments", nargs="+", metavar="RUN or KEY=VALUE")
-    try:
-        run, out, formats, device, trust = _parsed(parser.parse_args(arguments).arguments)
-        print(export(run, out, formats=formats, device=device, trust=trust))
-    except RunnerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except SystemExit as end:  # --help
-        return int(end.code or 0)
-    return 0
+
+
+def _export(run: str, given: dict[str, str]) -> Path:
+    if not given.get("out"):
+        raise ConfigError("out is missing; expected out=FOLDER, a new folder")
+    formats, device = given.get("format", FORMATS[0]).split(","), given.get("device", "auto")
+    return export(run, given["out"], formats=formats, device=device, trust=listed_modules(given.get("trust")))
 
 
 def export(
@@ -101,24 +83,6 @@ def export(
             files |= writers[name](run, temporary)
         write_atomic(temporary / "README.md", card.card(run, files))
     return folder
-
-
-def _parsed(arguments: Sequence[str]) -> tuple[str, str, list[str], str, tuple[str, ...]]:
-    runs, given = [], {}
-    for argument in arguments:
-        key, separator, value = argument.partition("=")
-        if separator and key in _KEYS:
-            given[key] = value
-        elif separator and "/" not in key:
-            raise ConfigError(f"{argument}: expected one of {', '.join(_KEYS)}{nearest(key, _KEYS)}")
-        else:
-            runs.append(argument)
-    if len(runs) != 1:
-        raise ConfigError(f"{' '.join(runs) or 'no run'}: expected one run folder or checkpoint")
-    if not given.get("out"):
-        raise ConfigError("out is missing; expected out=FOLDER, a new folder")
-    formats, device = given.get("format", FORMATS[0]).split(","), given.get("device", "auto")
-    return runs[0], given["out"], formats, device, listed_modules(given.get("trust"))
 
 
 def _check_free(folder: Path) -> None:
