@@ -39,6 +39,39 @@ _HALF_A_LEVEL = 0.5 / 255
 
 
 @dataclass(frozen=True)
+class Variable:
+    """A latent variable on the page: a continuous factor, or a discrete variable or quantised factor.
+
+    Attributes:
+        name: of the variable.
+        column: its first column in the code.
+        low, high: the range of a continuous factor.
+        variance: of a continuous factor's posterior mean over the examples.
+        codes: the code of each category, [K][columns]; None for a continuous factor.
+    """
+
+    name: str
+    column: int
+    low: float = 0.0
+    high: float = 0.0
+    variance: float = 0.0
+    codes: list[list[float]] | None = None
+
+    def values(self) -> Floats:
+        """Return the values that precomputed pictures show: ``_STEPS`` over the range, or all categories."""
+        if self.codes is not None:
+            return np.arange(len(self.codes), dtype=np.float32)
+        return np.linspace(self.low, self.high, _STEPS, dtype=np.float32)
+
+    def to_json(self) -> dict[str, object]:
+        """Return what the script reads of the variable."""
+        own: dict[str, object] = {"name": self.name, "column": self.column}
+        if self.codes is not None:
+            return {**own, "codes": self.codes}
+        return {**own, "low": self.low, "high": self.high, "variance": self.variance}
+
+
+@dataclass(frozen=True)
 class Content:
     """Everything on the page.
 
@@ -71,8 +104,8 @@ def content_of(run: Run, data_root: str | None, limit: float) -> Content:
     dataset = dataset_of_run(run, data_root)
     chosen = _some(dataset.test)
     split = dataset.test.take(chosen)
-    images = _pixels(split.x[torch.arange(len(split))])
-    codes = run.encode(_given(split.x))
+    x = split.x[torch.arange(len(split))]
+    codes = run.encode(x)
     if not np.isfinite(codes.mean).all():
         raise DataError(f"{run.checkpoint}: the codes of its test images are not finite; expected another checkpoint")
     variables = _variables(run.model.latents, codes)
@@ -83,11 +116,10 @@ def content_of(run: Run, data_root: str | None, limit: float) -> Content:
     data: dict[str, object] = {
         "image": list(run.data.input_shape),
         "size": run.model.latents.n_code,
-        "variables": variables,
+        "variables": [variable.to_json() for variable in variables],
         "presets": presets,
         "examples": {
-            "sheet": _sheet(images),
-            "across": _across(len(images)),
+            **_sheet(_pixels(x)),
             "codes": _rows(codes, variables),
             "numbers": chosen.tolist(),
             "marks": _marks(dataset, split),
@@ -105,42 +137,35 @@ def _some(split: Split) -> Tensor:
     return torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:count]
 
 
-def _given(x: object) -> Tensor:
-    images: Tensor = x[torch.arange(len(x))]  # type: ignore[index, arg-type]
-    return images
-
-
-def _variables(latents: Latents, codes: Codes) -> list[dict[str, object]]:
-    """Return each latent variable: its name, its place in the code, and its range or the code of each category.
+def _variables(latents: Latents, codes: Codes) -> list[Variable]:
+    """Return the latent variables, block by block.
 
     A continuous factor's range is three standard deviations of the aggregate posterior on both sides of its mean.
     """
-    found: list[dict[str, object]] = []
-    column = 0
+    found: list[Variable] = []
     for block, columns in zip(latents.blocks, latents.code_slices(), strict=True):
+        if block.discrete:
+            found.append(Variable(block.name, columns.start, codes=np.eye(block.n_code).tolist()))
+            continue
         for place, name in enumerate(block.factor_names):
-            own: dict[str, object] = {"name": name, "column": columns.start + (0 if block.discrete else place)}
-            if block.discrete:
-                own["codes"] = np.eye(block.n_code).tolist()
-            elif isinstance(block, QuantisedBlock):
-                own["codes"] = [[_short(value)] for value in block.codebook[place].detach().cpu().numpy()]
-            else:
-                mean, scale = codes.mean[:, column], codes.scale[:, column]
-                centre, spread = float(mean.mean()), float(np.sqrt(mean.var() + np.square(scale).mean()))
-                own |= {"low": _short(centre - 3 * spread), "high": _short(centre + 3 * spread)}
-                own["variance"] = _short(mean.var())
-                column += 1
-            found.append(own)
+            if isinstance(block, QuantisedBlock):
+                values = [[_short(value)] for value in block.codebook[place].tolist()]
+                found.append(Variable(name, columns.start + place, codes=values))
+                continue
+            d = codes.names.index(name)
+            mean, scale = codes.mean[:, d], codes.scale[:, d]
+            centre, spread = mean.mean(), np.sqrt(mean.var() + np.square(scale).mean())
+            ends = (_short(centre - 3 * spread), _short(centre + 3 * spread))
+            found.append(Variable(name, columns.start + place, *ends, _short(mean.var())))
     return found
 
 
-def _rows(codes: Codes, variables: Sequence[dict[str, object]]) -> list[list[float]]:
+def _rows(codes: Codes, variables: Sequence[Variable]) -> list[list[float]]:
     """Return each example's value of each variable: the posterior mean, or the most probable category."""
-    columns: list[NDArray[np.generic]] = []
-    for variable in variables:
-        name = str(variable["name"])
-        known = name in codes.probabilities
-        columns.append(codes.probabilities[name].argmax(1) if known else codes.mean[:, codes.names.index(name)])
+    columns = [
+        codes.mean[:, codes.names.index(each.name)] if each.codes is None else codes.probabilities[each.name].argmax(1)
+        for each in variables
+    ]
     return [[_short(value) for value in row] for row in np.stack(columns, axis=1)]
 
 
@@ -157,15 +182,12 @@ def _decoder(run: Run, codes: Codes, limit: float) -> tuple[dict[str, object] | 
     sample = sample_of(run.model.latents, codes.mean, categories, run.device)
     code = run.model.latents.code(sample).cpu()
     expected = torch.from_numpy(run.decode(codes))
-    rounded = decoder.halved(layers)
-    kind, chosen = ("float16", rounded) if _difference(run, rounded, code, expected) <= _HALF_A_LEVEL else (
-        "float32",
-        layers,
-    )  # fmt: skip
+    kind, number, chosen = "float16", "<f2", decoder.halved(layers)
     if not _difference(run, chosen, code, expected) <= _HALF_A_LEVEL:
-        raise RunnerError("the decoder's layers do not reproduce its images; please report this with the run's config")
-    type_ = "<f2" if kind == "float16" else "<f4"
-    weights = b"".join(each.numpy().astype(type_).tobytes() for each in decoder.numbers(chosen))
+        kind, number, chosen = "float32", "<f4", layers
+        if not _difference(run, chosen, code, expected) <= _HALF_A_LEVEL:
+            raise RunnerError("the decoder's layers do not reproduce its images; please report this with the config")
+    weights = b"".join(each.numpy().astype(number).tobytes() for each in decoder.numbers(chosen))
     if len(weights) > limit * 1e6:
         return None, None
     return {"numbers": kind, "link": link, "layers": [layer.settings() for layer in chosen]}, weights
@@ -203,31 +225,25 @@ def _marks(dataset: Dataset, split: Split) -> list[dict[str, object]]:
     return found
 
 
-def _decoded(
-    run: Run, codes: Codes, variables: Sequence[dict[str, object]], presets: Sequence[int]
-) -> list[dict[str, object]]:
-    """Return a sheet of each preset: its reconstruction, then each variable at ``_STEPS`` values or its categories."""
+def _decoded(run: Run, codes: Codes, variables: Sequence[Variable], presets: Sequence[int]) -> list[dict[str, object]]:
+    """Return a sheet of each preset: its reconstruction, then each variable at each of its values."""
+    own = {name: probabilities.argmax(1) for name, probabilities in codes.probabilities.items()}
     sheets: list[dict[str, object]] = []
     for preset in presets:
-        mean, categories = [codes.mean[preset]], {n: [int(p[preset].argmax())] for n, p in codes.probabilities.items()}
+        count = 1 + sum(len(variable.values()) for variable in variables)
+        mean = np.repeat(codes.mean[preset : preset + 1], count, axis=0)
+        categories = {name: np.repeat(column[preset : preset + 1], count) for name, column in own.items()}
+        start = 1
         for variable in variables:
-            name = str(variable["name"])
-            own = np.arange(len(variable["codes"])) if "codes" in variable else _steps(variable)  # type: ignore[arg-type]
-            for value in own:
-                row = codes.mean[preset].copy()
-                if name in codes.names:
-                    row[codes.names.index(name)] = value
-                mean.append(row)
-                for other, column in categories.items():
-                    column.append(int(value) if other == name else column[0])
-        images = run.decode(np.stack(mean), {name: np.array(column) for name, column in categories.items()})
-        pixels = np.clip(np.rint(images * 255), 0, 255).astype(np.uint8)
-        sheets.append({"sheet": _sheet(pixels), "across": _across(len(pixels))})
+            values = variable.values()
+            rows = slice(start, start + len(values))
+            if variable.codes is None:
+                mean[rows, codes.names.index(variable.name)] = values
+            else:
+                categories[variable.name][rows] = values
+            start = rows.stop
+        sheets.append(_sheet(_pixels(torch.from_numpy(run.decode(mean, categories)))))
     return sheets
-
-
-def _steps(variable: dict[str, object]) -> Floats:
-    return np.linspace(float(variable["low"]), float(variable["high"]), _STEPS, dtype=np.float32)  # type: ignore[arg-type]
 
 
 def _pixels(x: Tensor) -> Bytes:
@@ -237,15 +253,10 @@ def _pixels(x: Tensor) -> Bytes:
     return pixels
 
 
-def _across(count: int) -> int:
-    """Return the number of images in a row of a sheet."""
-    return math.ceil(math.sqrt(count))
-
-
-def _sheet(images: Bytes) -> str:
-    """Return the images [N, C, H, W], row by row in one PNG, as base64."""
+def _sheet(images: Bytes) -> dict[str, object]:
+    """Return the images [N, C, H, W], row by row in one PNG as base64, and how many stand in a row."""
     count, channels, height, width = images.shape
-    across = _across(count)
+    across = math.ceil(math.sqrt(count))
     down = math.ceil(count / across)
     whole = np.zeros((down * across, channels, height, width), np.uint8)
     whole[:count] = images
@@ -255,7 +266,7 @@ def _sheet(images: Bytes) -> str:
     kept = pixels if channels in (3, 4) else pixels[:, :, 0]
     stream = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(kept)).save(stream, "PNG")
-    return base64.b64encode(stream.getvalue()).decode()
+    return {"sheet": base64.b64encode(stream.getvalue()).decode(), "across": across}
 
 
 def _facts(run: Run, shown: dict[str, object] | None) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from browsing import watched
 from comparing import last
 
 import hfvae_runner
@@ -33,20 +34,9 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def page(browser: Any, run: Run) -> Iterator[Any]:
-    """The page, watched: it must have no error and ask for nothing but itself."""
-    page = browser.new_page()
-    said: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    url = (run.folder / "explore.html").as_uri()
-    page.goto(url)
-    page.wait_for_function("document.body.dataset.ready === 'true'")
-    yield page
-    assert said == []
-    assert [each for each in asked if not each.startswith("data:")] == [url]
-    page.close()
+    with watched(browser, run.folder / "explore.html") as page:
+        page.wait_for_function("document.body.dataset.ready === 'true'")
+        yield page
 
 
 def picture(page: Any, canvas: str = "decoded") -> str:

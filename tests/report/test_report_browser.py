@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from browsing import watched
 from PIL import Image
 from reporting import config, leave, metrics
 
@@ -31,18 +32,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def page(browser: "api.Browser", home: Path) -> Iterator["api.Page"]:
-    """The page, watched: it must have no error and ask for nothing but itself."""
-    page = browser.new_page()
-    said: list[str] = []
-    asked: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto((home / "report.html").as_uri())
-    yield page
-    assert said == []
-    assert [url for url in asked if not url.startswith("data:")] == [(home / "report.html").as_uri()]
-    page.close()
+    with watched(browser, home / "report.html") as page:
+        yield page
 
 
 def column(page: "api.Page", title: str) -> list[str]:
