@@ -16,9 +16,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hfvae_runner.config.schema import Config
 from hfvae_runner.errors import ConfigError, RunnerError
-from hfvae_runner.launch import jobs, lease, plugins, search
+from hfvae_runner.launch import jobs, lease, plugins, search, sweep_lines
 from hfvae_runner.launch.composition import explain, parse_overrides
 from hfvae_runner.launch.jobs import JobEnded, Stopped
+from hfvae_runner.launch.sweep_lines import Tally
 
 
 class Gate(Callback):
@@ -27,6 +28,8 @@ class Gate(Callback):
     Its methods raise Stopped, a SystemExit, with the error as its cause, since Hydra turns an ordinary exception of a
     callback into a warning and starts the training.
     """
+
+    _folders: Sequence[Path] = ()
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check a single run."""
@@ -42,11 +45,11 @@ class Gate(Callback):
         """Check each job of a sweep, first all of them without torch, then all of them with it."""
         try:
             plugins.check(config.hydra)
-            prepared = _prepare_all(config)
+            prepared, self._folders = _prepare_all(config)
             for label, job in prepared:
                 with _Labelled(label):
                     jobs.check(job)
-            _make_ready(config.hydra, len(prepared))
+            _make_ready(config.hydra, len(prepared), len(self._folders))
         except Exception as error:
             raise Stopped from error
 
@@ -57,8 +60,14 @@ class Gate(Callback):
             job_return.return_value = SystemExit(job_return._return_value.exit_code)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Print the result of a search."""
-        if not plugins.is_grid(config.hydra) and (line := search.best(_folder(config, "hydra.sweep.dir"))) is not None:
+        """Print a summary of the grid, or the result of a search."""
+        home = _folder(config, "hydra.sweep.dir")
+        if plugins.is_grid(config.hydra):
+            lines = sweep_lines.summary(self._folders, home)
+        else:
+            best = search.best(home)
+            lines = [] if best is None else [best]
+        for line in lines:
             jobs.tell(line)
 
 
@@ -76,10 +85,13 @@ class _Labelled:
             raise type(error)(f"{self._label}: {error}") from error
 
 
-def _make_ready(hydra: DictConfig, prepared: int) -> None:
-    """Make this process the leader of jobs in other processes, if the launcher starts any."""
+def _make_ready(hydra: DictConfig, prepared: int, jobs_in_all: int) -> None:
+    """Make this process the leader of jobs in other processes, if the launcher starts any; else count its own jobs."""
     leader, place = lease.leader(), plugins.place(hydra)
-    if leader is None or place == "here":
+    if leader is None:
+        return
+    if place == "here":
+        leader.tally = Tally(jobs_in_all) if jobs_in_all else None
         return
     if place == "beside":
         leader.hold(plugins.threads(hydra, prepared if plugins.is_grid(hydra) else hydra.sweeper.get("n_jobs", 1)))
@@ -87,17 +99,20 @@ def _make_ready(hydra: DictConfig, prepared: int) -> None:
     leader.listen()
 
 
-def _prepare_all(master: DictConfig) -> list[tuple[str, Config]]:
-    """Return a label and the config of every job with work left; for a search, of some sample jobs."""
+def _prepare_all(master: DictConfig) -> tuple[list[tuple[str, Config]], Sequence[Path]]:
+    """Return a label and the config of every job with work left, and the folders of all jobs.
+
+    For a search, these are some sample jobs, and no folders.
+    """
     given = [f"{key}={value}" for key, value in (master.hydra.sweeper.get("params") or {}).items()]
     overrides = parse_overrides([*given, *master.hydra.overrides.task])
     try:
-        return _grid(master, overrides) if plugins.is_grid(master.hydra) else _samples(master, overrides)
+        return _grid(master, overrides) if plugins.is_grid(master.hydra) else (_samples(master, overrides), ())
     finally:
         HydraConfig.instance().set_config(master)
 
 
-def _grid(master: DictConfig, overrides: Sequence[Override]) -> list[tuple[str, Config]]:
+def _grid(master: DictConfig, overrides: Sequence[Override]) -> tuple[list[tuple[str, Config]], Sequence[Path]]:
     batch = master.hydra.sweeper.max_batch_size
     if batch is not None:
         raise ConfigError(f"hydra.sweeper.max_batch_size={batch}: a failed job would end the sweep; expected null")
@@ -118,7 +133,7 @@ def _grid(master: DictConfig, overrides: Sequence[Override]) -> list[tuple[str, 
             job = jobs.prepare(config, folder)
         if job is not None:
             prepared.append((label, job.config))
-    return prepared
+    return prepared, list(folders)
 
 
 def _samples(master: DictConfig, overrides: Sequence[Override]) -> list[tuple[str, Config]]:

@@ -16,10 +16,11 @@ from hfvae_runner.config import schema
 from hfvae_runner.config.schema import RESUME_AUTO, Config
 from hfvae_runner.console import spelt_out
 from hfvae_runner.errors import ConfigError, Diverged, FolderInUse, RunnerError
-from hfvae_runner.launch import lease, plugins, resume, search
+from hfvae_runner.launch import lease, plugins, resume, search, sweep_lines
 from hfvae_runner.launch.composition import one_line, resolve
 from hfvae_runner.launch.resume import Job
 from hfvae_runner.storage import run_folder
+from hfvae_runner.storage.run_log import quietly
 
 EXIT_BUG = 1
 
@@ -138,15 +139,31 @@ def task(config: DictConfig) -> float | None:
         except Exception as error:
             raise Stopped from error
         return None
-    with _process_of_the_job(folder) as place:
-        tell(f"job {hydra.job.num}: {folder}")
-        with of_a_sweep(config, folder):
-            job = prepare(config, folder)
-            tell_of_threads(job, config, folder)
-            if job is not None and place is not None:
-                job = replace(job, config=_beside_others(job.config, place))
-            run(job, folder)
-            return optimized(config, folder)
+    ending = _telling_of_its_end(hydra.job.num, folder)
+    with _process_of_the_job(folder) as place, ending, quietly(), of_a_sweep(config, folder):
+        job = prepare(config, folder)
+        tell_of_threads(job, config, folder)
+        if job is not None and place is not None:
+            job = replace(job, config=_beside_others(job.config, place))
+        run(job, folder)
+        return optimized(config, folder)
+
+
+def tell_of_its_end(number: int, folder: Path) -> None:
+    """Print the line of a job of a sweep that has ended."""
+    leader = lease.leader()
+    tell(sweep_lines.ended(number, folder, None if leader is None else leader.tally))
+
+
+@contextmanager
+def _telling_of_its_end(number: int, folder: Path) -> Iterator[None]:
+    """Print the job's line when the block ends, unless a signal has ended it."""
+    try:
+        yield
+    except JobFailed:
+        tell_of_its_end(number, folder)
+        raise
+    tell_of_its_end(number, folder)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from types import FrameType
 
+from hfvae_runner.launch.sweep_lines import Tally
 from hfvae_runner.training.signals import exit_on_sigterm
 
 _FOLDER = "HFVAE_RUNNER_LEASE"
@@ -34,9 +35,11 @@ class Leader:
     Attributes:
         signum: the received signal, which ends jobs in other processes; None if none was received.
         failure: the exit code of the first job that failed; None if none has failed.
+        tally: of the jobs, if all of them run in this process and their number is known.
     """
 
     def __init__(self) -> None:
+        self.tally: Tally | None = None
         self.signum: int | None = None
         self.failure: int | None = None
         self._lease: int | None = None

@@ -22,6 +22,7 @@ from hfvae_runner.errors import RunnerError
 from hfvae_runner.launch import jobs
 from hfvae_runner.launch.jobs import JobFailed
 from hfvae_runner.storage import run_folder
+from hfvae_runner.storage.run_log import quietly
 
 _DIR, _SUBDIR = "hydra.sweep.dir", "hydra.sweep.subdir"
 
@@ -130,12 +131,12 @@ class Launch:
                 outcomes[index] = None
             except JobFailed as failed:
                 outcomes[index] = failed
+            jobs.tell_of_its_end(job.number, job.folder)
 
-        for job in group:
-            jobs.tell(f"job {job.number}: {job.folder}")
         jobs.tell(f"jobs {', '.join(str(job.number) for job in group)} as one program")
         try:
-            run_stacked([(job.prepared, job.folder) for job in group if job.prepared is not None], ended)
+            with quietly():
+                run_stacked([(job.prepared, job.folder) for job in group if job.prepared is not None], ended)
         except Exception as error:
             for index in set(range(len(group))) - outcomes.keys():
                 ended(index, error)

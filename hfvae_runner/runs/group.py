@@ -14,7 +14,7 @@ from torch import nn
 from hfvae_runner.config.schema import Config
 from hfvae_runner.runs.assembly import assemble, use_threads
 from hfvae_runner.runs.single import finish, initial_state, opened
-from hfvae_runner.storage.run_folder import logging_to
+from hfvae_runner.storage.run_log import logging_to
 from hfvae_runner.training.member import Member
 from hfvae_runner.training.memory import explained_exhaustion, free_bytes, step_bytes
 from hfvae_runner.training.restart import train_with_restarts

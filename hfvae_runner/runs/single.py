@@ -19,6 +19,7 @@ from hfvae_runner.runs.assembly import assemble, finished_run, optimizer_of, ref
 from hfvae_runner.storage import run_folder
 from hfvae_runner.storage.provenance import commit
 from hfvae_runner.storage.run_folder import LAST, RunFolder
+from hfvae_runner.storage.run_log import logging_to
 from hfvae_runner.trackers import Trackers
 from hfvae_runner.training.checkpoint import State, initialise, newest_good, point_last_to, restore
 from hfvae_runner.training.member import Member
@@ -64,12 +65,12 @@ def opened(config: Config, folder: Path) -> Iterator[Member]:
     with run_folder.locked(folder):
         checkpoint = _checkpoint(config, folder)
         if checkpoint is not None:
-            with run_folder.logging_to(folder):
+            with logging_to(folder):
                 refuse_other_data(assembled.dataset, folder)
                 _resume_from(assembled, state, checkpoint)
         open_folder = RunFolder.create if checkpoint is None else RunFolder.reopen
         with open_folder(folder, config.resolved) as opened_folder:
-            with run_folder.logging_to(folder):
+            with logging_to(folder):
                 run_folder.write_data(folder, Description.of(assembled.dataset).to_json())
                 opened_folder.discard_after(state.step)
                 _log_start(assembled, state, folder)
@@ -125,7 +126,7 @@ def measure_again(config: Config, folder: Path) -> None:
     with run_folder.locked(folder):
         metrics = run_folder.load_metrics(folder)
         run = finished_run(config, folder)
-        with RunFolder.finished(folder, stored) as opened_folder, run_folder.logging_to(folder):
+        with RunFolder.finished(folder, stored) as opened_folder, logging_to(folder):
             whole = asked.exact_limit != before.exact_limit or asked.figures > before.figures
             for name, found in measured_again(run, opened_folder, whole=whole).items():
                 section = metrics.get(name)

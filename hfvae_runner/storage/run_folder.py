@@ -1,4 +1,4 @@
-"""The run folder: its files, its lock and its log.
+"""The run folder: its files and its lock.
 
 All files are written atomically, except for ``run.log`` and the lines appended to ``history.csv`` and
 ``evaluations.jsonl``. So the files that a killed run leaves always show its state. A process that works in a folder
@@ -7,26 +7,23 @@ before it decides to train.
 """
 
 import json
-import logging
 import re
-import sys
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, ClassVar, Literal, Self, TextIO
+from typing import TYPE_CHECKING, Literal, Self
 
 import yaml
 from filelock import FileLock, Timeout
 
 from hfvae_runner.config import stored
 from hfvae_runner.config.stored import NOTHING, Allowed
-from hfvae_runner.console import spelt_out
 from hfvae_runner.errors import CheckpointError, FolderInUse, RunnerError
 from hfvae_runner.storage.files import atomic, flush_folder, strict_json, write_atomic
 from hfvae_runner.storage.history import Evaluations, History
+from hfvae_runner.storage.run_log import RunLog
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,19 +45,6 @@ _OURS = re.compile(
 )
 
 Standing = Literal["absent", "leftover", "resumable", "finished"]
-
-# The run folder whose lines are being logged, while several are open at once.
-_SPEAKING: ContextVar[Path | None] = ContextVar("logging_to", default=None)
-
-
-@contextmanager
-def logging_to(folder: Path) -> Iterator[None]:
-    """Log only to this folder's run.log if several folders are open."""
-    token = _SPEAKING.set(folder)
-    try:
-        yield
-    finally:
-        _SPEAKING.reset(token)
 
 
 @contextmanager
@@ -235,9 +219,6 @@ class RunFolder:
     and ``run.log`` also gets the error that ends the run. If several folders are open, see ``logging_to``.
     """
 
-    _open: ClassVar[list["RunFolder"]] = []
-    _terminal: ClassVar["_Terminal | None"] = None
-
     def __init__(self, path: Path, config: Mapping[str, object]) -> None:
         """Open the log and the history; called by ``create``, ``reopen`` and ``finished``."""
         self.path = path
@@ -248,16 +229,7 @@ class RunFolder:
         write_config(path, config)
         self.history = History(path / _HISTORY)
         self.evaluations = Evaluations(path / _EVALUATIONS)
-        self._log = _LogFile(path / _LOG, encoding="utf-8")
-        self._log.addFilter(lambda line: _SPEAKING.get() in (None, self.path))
-        logger = logging.getLogger("hfvae_runner")
-        logger.setLevel(logging.INFO)
-        logger.addHandler(self._log)
-        # One handler for all open folders, so that each line is printed once.
-        if not RunFolder._open:
-            RunFolder._terminal = _Terminal()
-            logger.addHandler(RunFolder._terminal)
-        RunFolder._open.append(self)
+        self._log = RunLog(path, _LOG)
 
     @classmethod
     def create(cls, path: Path, config: Mapping[str, object]) -> Self:
@@ -338,15 +310,7 @@ class RunFolder:
     def close(self) -> None:
         """Close the log and the history; a second call has no effect."""
         self.history.close()
-        if self not in RunFolder._open:
-            return
-        logger = logging.getLogger("hfvae_runner")
-        RunFolder._open.remove(self)
-        logger.removeHandler(self._log)
         self._log.close()
-        if not RunFolder._open and RunFolder._terminal is not None:
-            logger.removeHandler(RunFolder._terminal)
-            RunFolder._terminal.close()
 
     def __enter__(self) -> Self:
         return self
@@ -358,33 +322,8 @@ class RunFolder:
             explained = isinstance(error, RunnerError)
             text = f"error: {error}" if explained else "".join(traceback.format_exception(error)).rstrip()
             # To the file only: the command line prints the error after the folder is closed.
-            self._log.handle(logging.makeLogRecord({"msg": text, "levelno": logging.ERROR}))
+            self._log.write(text)
         self.close()
-
-
-class _LogFile(logging.FileHandler):
-    """A log file that stops when the disk is full; the terminal still shows every line."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
-        logging.getLogger("hfvae_runner").removeHandler(self)
-
-    def close(self) -> None:
-        with suppress(OSError):
-            super().close()
-
-
-class _Terminal(logging.StreamHandler[TextIO]):
-    """A log handler that writes plain lines to stderr, above a progress bar if there is one."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return spelt_out(super().format(record))
-
-    def emit(self, record: logging.LogRecord) -> None:
-        from tqdm import tqdm
-
-        self.setStream(sys.stderr)  # may have changed since the first folder was opened
-        with tqdm.external_write_mode(file=self.stream):
-            super().emit(record)
 
 
 def _remove(paths: Iterator[Path] | list[Path]) -> None:

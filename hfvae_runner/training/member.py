@@ -8,7 +8,8 @@ from typing import Protocol
 import yaml
 
 from hfvae_runner.errors import Diverged
-from hfvae_runner.storage.run_folder import RunFolder, logging_to
+from hfvae_runner.storage.run_folder import RunFolder
+from hfvae_runner.storage.run_log import logging_to
 from hfvae_runner.training.checkpoint import State
 from hfvae_runner.training.run import Run, trainable_of
 from hfvae_runner.training.stack import Trainable
