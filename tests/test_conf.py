@@ -36,12 +36,20 @@ def test_a_data_set_brings_its_model_and_the_user_has_the_last_word() -> None:
     assert schema.parse(resolved("dataset=pinwheel", "batch_size=7")).batch_size == 7
 
 
-def test_the_data_set_is_the_last_group() -> None:
+@pytest.mark.parametrize("dataset", ["digits", "xysquares", "shapes3d", "dsprites_rendered"])
+@pytest.mark.parametrize(("objective", "prior"), [("qlae", "quantised"), ("isa_vae", "isa")])
+def test_the_prior_of_an_objective_replaces_the_data_sets(objective: str, prior: str, dataset: str) -> None:
+    choices = (f"objective={objective}", f"dataset={dataset}")
+    assert schema.parse(resolved(*choices)).choices["prior"] == prior
+    assert schema.parse(resolved(*choices, "prior=normal", "latents=3")).choices["prior"] == "normal"
+
+
+def test_the_data_set_and_then_the_objective_are_the_last_groups() -> None:
     defaults = yaml.safe_load((config_folder() / "config.yaml").read_text())["defaults"]
     groups = [next(iter(entry)) for entry in defaults if isinstance(entry, dict)]
     groups = [group for group in groups if not group.startswith("override ")]
     assert defaults[0] == "_self_"
-    assert groups == ["model", "likelihood", "prior", "train", "objective", "metrics", "trackers", "dataset"]
+    assert groups == ["model", "likelihood", "prior", "train", "metrics", "trackers", "dataset", "objective"]
 
 
 def test_data_root_follows_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
