@@ -94,6 +94,11 @@ class Dataset:
         return tuple(self.train.x.shape[1:])
 
     @property
+    def varying_factors(self) -> int | None:
+        """The number of ground-truth factors with two values or more; None without factors."""
+        return None if self.factors is None else sum(size > 1 for size in self.factors.sizes)
+
+    @property
     def n_classes(self) -> int | None:
         """How many classes the labels have; None without labels."""
         return None if self.label_names is None else len(self.label_names)

@@ -9,10 +9,12 @@ import torch
 
 from hfvae_runner.config.names import Values
 from hfvae_runner.data._dataset import Dataset, Split
+from hfvae_runner.data.factors import Factors
 from hfvae_runner.errors import DataError
 
 _STAND_INS = 256
 _LARGEST = 1 << 28
+_MOST_FACTORS = 10_000
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Description:
         label_names: one name a class; None where there are no labels.
         examples: N, the training set's size.
         digest: SHA-256 of a user's own files; None for a published data set.
+        varying_factors: the number of ground-truth factors with two values or more; None if there are none, and in
+            folders of earlier versions.
     """
 
     input_shape: tuple[int, ...]
@@ -32,11 +36,13 @@ class Description:
     label_names: tuple[str, ...] | None
     examples: int
     digest: str | None = None
+    varying_factors: int | None = None
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Description":
         """Describe a data set."""
-        return cls(dataset.input_shape, dataset.values, dataset.label_names, len(dataset.train), dataset.digest)
+        known = (dataset.label_names, len(dataset.train), dataset.digest, dataset.varying_factors or None)
+        return cls(dataset.input_shape, dataset.values, *known)
 
     @classmethod
     def from_json(cls, content: Mapping[str, object], where: str) -> "Description":
@@ -61,7 +67,10 @@ class Description:
         digest = content.get("digest")
         if digest is not None and not isinstance(digest, str):
             raise DataError(f"{where}: digest={digest!r}: expected text, or null")
-        return cls(tuple(shape), values, None if labels is None else tuple(labels), examples, digest)  # type: ignore[arg-type]
+        varying = content.get("varying_factors")
+        if varying is not None and not (isinstance(varying, int) and _is_count(varying) and varying <= _MOST_FACTORS):
+            raise DataError(f"{where}: varying_factors={varying!r}: expected a whole number from 1 on, or null")
+        return cls(tuple(shape), values, None if labels is None else tuple(labels), examples, digest, varying)  # type: ignore[arg-type]
 
     def to_json(self) -> dict[str, object]:
         """Return the content of a file."""
@@ -72,6 +81,7 @@ class Description:
             "labels": labels,
             "examples": self.examples,
             "digest": self.digest,
+            "varying_factors": self.varying_factors,
         }
 
     def refuse_other(self, dataset: Dataset, folder: object) -> None:
@@ -80,7 +90,8 @@ class Description:
         The number of examples may differ: a holdout that the run was not trained with takes some away.
         """
         before, now = self.to_json(), Description.of(dataset).to_json()
-        if changed := [key for key, value in now.items() if key != "examples" and value != before[key]]:
+        free = {"examples"} if self.varying_factors is not None else {"examples", "varying_factors"}
+        if changed := [key for key, value in now.items() if key not in free and value != before[key]]:
             raise DataError(f"{folder} was trained on other data ({', '.join(changed)} changed); expected the same")
 
     def stand_in(self) -> Dataset:
@@ -91,7 +102,9 @@ class Description:
         generator = torch.Generator().manual_seed(0)
         x = torch.rand(_STAND_INS, *self.input_shape, generator=generator)
         split = Split(x)
-        return Dataset(split, split, self.values, self.label_names)
+        n = self.varying_factors
+        factors = None if n is None else Factors(tuple(f"factor {k}" for k in range(n)), (2,) * n)
+        return Dataset(split, split, self.values, self.label_names, factors)
 
 
 def _is_shape(shape: object) -> bool:

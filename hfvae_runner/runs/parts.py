@@ -88,7 +88,7 @@ def _prior(config: Config, dataset: Dataset) -> Latents:
     about_data = {
         "n_classes": dataset.n_classes,
         "examples": dataset.train.x,
-        "n_factors": None if dataset.factors is None else sum(size > 1 for size in dataset.factors.sizes),
+        "n_factors": dataset.varying_factors,
     }
     latents = _called("prior", config.prior, config.choices, Latents, **about_data)
     if config.train.prior_lr is not None and not list(latents.parameters()):

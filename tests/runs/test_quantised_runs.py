@@ -110,3 +110,17 @@ def test_weight_decay_is_adamws_of_the_weights_alone() -> None:
         # Loshchilov & Hutter 2019, Alg. 2: without a gradient a step is a factor of 1 - lr * decay.
         decayed = parameter.ndim > 1 and "codebook" not in name
         torch.testing.assert_close(parameter.detach(), before[name] * (0.95 if decayed else 1.0))
+
+
+def test_a_run_on_data_with_factors_is_loaded_without_them(tmp_path: Path) -> None:
+    """The number of quantised factors, which follows from the data's, is known where the data are not."""
+    generator = np.random.default_rng(0)
+    file, factors = tmp_path / "own.npz", generator.integers(0, 3, (300, 3))
+    factors[:, 1] = 0
+    np.savez(file, images=generator.integers(0, 255, (300, 16, 16), np.uint8), factors=factors)
+    data = ("dataset=arrays", f"dataset.file={file}", "image_size=16", "metrics=[hoyer]", "metrics.figures=false")
+    single.run(
+        schema.parse(resolved("objective=qlae", *data, "device=cpu", "steps=2", "batch_size=64")), tmp_path / "run"
+    )
+    file.unlink()
+    assert len(hfvae_runner.load(tmp_path / "run", device="cpu").model.latents.factor_names) == 4
