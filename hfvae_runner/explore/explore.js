@@ -295,8 +295,10 @@
     return { colour, listed: few ? kinds : [kinds[0], kinds[Math.floor(kinds.length / 2)], kinds.at(-1)] };
   }
 
-  // Categories would lie on top of each other, so their points are spread out, always in the same way.
-  const spread = (example, v) => (isDiscrete(variables[v]) ? ((example * 0.618 + v * 0.37) % 1) * 0.6 - 0.3 : 0);
+  // Points of the same categories would lie on top of each other. They are spread out, evenly and always in the same way,
+  // by a sequence of its own for each axis.
+  const SEQUENCES = [0.7548776662, 0.569840291];
+  const spread = (example, v, axis) => (isDiscrete(variables[v]) ? ((example * SEQUENCES[axis]) % 1) * 0.6 - 0.3 : 0);
   const map = { points: [], focus: -1 };
 
   function drawMap() {
@@ -306,7 +308,7 @@
     canvas.width = Math.round(box.width * ratio);
     canvas.height = Math.round(box.height * ratio);
     const axes = [Number(at("across").value), Number(at("up").value)];
-    const found = examples.codes.map((values, example) => axes.map((v) => values[v] + spread(example, v)));
+    const found = examples.codes.map((values, example) => axes.map((v, axis) => values[v] + spread(example, v, axis)));
     const ends = [0, 1].map((axis) => found.reduce(([low, high], point) => [Math.min(low, point[axis]), Math.max(high, point[axis])], [Infinity, -Infinity]));
     const margin = 18 * ratio;
     const place = (value, [low, high], size) => margin + ((size - 2 * margin) * (value - low)) / (high - low || 1);
