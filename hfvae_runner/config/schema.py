@@ -28,7 +28,7 @@ from hfvae_runner.config.control import parse_weight
 from hfvae_runner.config.names import Average, DiscreteDensity, Distance, Estimator, Kernel, Precision, Statistic
 from hfvae_runner.config.penalties import PenaltySpec, parse_terms
 from hfvae_runner.config.schedules import Schedule
-from hfvae_runner.config.stored import modules
+from hfvae_runner.config.stored import completed, modules
 from hfvae_runner.config.validation import (
     WHOLE,
     Count,
@@ -73,14 +73,6 @@ FIXED = (*SETTINGS, "choices", *GROUPS, "supervision", "train", "runtime", "chec
 RESUME_AUTO = "auto"
 
 METRICS_SETTINGS = ("exact_limit", "batch_size", "figures", "every")
-
-_LATER: Mapping[str, Any] = {
-    "trust": [],
-    "init_from": None,
-    "supervision": {"factor_examples": None, "factor_weight": 64.0, "factors": None},
-    "train": {"weight_decay": 0.0},
-}
-"""Keys that folders of earlier versions lack, with the values that mean the same."""
 
 _LARGEST_EXACT = 2**53  # above it, not every whole number is a float
 _LARGEST_SEED = 2**63 - 1
@@ -376,17 +368,6 @@ def parse(resolved: Mapping[str, object]) -> Config:
     if config.epochs is None and config.steps is None:
         raise ConfigError("epochs and steps are both null; expected one of them as a whole number from 1 on")
     return config
-
-
-def completed(resolved: Mapping[str, object]) -> dict[str, object]:
-    """Return a config of an earlier version with the keys that came later, whose values change nothing."""
-    filled = dict(resolved)
-    for key, value in _LATER.items():
-        if not isinstance(value, Mapping):
-            filled.setdefault(key, value)
-        elif isinstance(own := filled.get(key), Mapping):
-            filled[key] = {**value, **own}
-    return filled
 
 
 def _with_whole_numbers(value: object) -> object:

@@ -29,6 +29,14 @@ _LABELS = ("project", "experiment", "tags")
 
 Place = tuple[object, ...]
 
+_LATER: Mapping[str, object] = {
+    "trust": [],
+    "init_from": None,
+    "supervision": {"factor_examples": None, "factor_weight": 64.0, "factors": None},
+    "train": {"weight_decay": 0.0},
+}
+"""Keys that folders of earlier versions lack, with the values that mean the same."""
+
 
 @dataclass(frozen=True)
 class Allowed:
@@ -114,6 +122,17 @@ def read(path: Path) -> dict[str, object]:
         raise CheckpointError(f"{path} has the key {strange[0]!r}; expected text")
     _check_measure(path, config)
     return config
+
+
+def completed(resolved: Mapping[str, object]) -> dict[str, object]:
+    """Return a config of an earlier version with the keys that came later, whose values change nothing."""
+    filled = dict(resolved)
+    for key, value in _LATER.items():
+        if not isinstance(value, Mapping):
+            filled.setdefault(key, value)
+        elif isinstance(own := filled.get(key), Mapping):
+            filled[key] = {**value, **own}
+    return filled
 
 
 def guarded(config: Mapping[str, object], path: Path, allowed: Allowed) -> dict[str, object]:

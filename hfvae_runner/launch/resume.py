@@ -12,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hfvae_runner.config import schema
 from hfvae_runner.config.schema import ALL_GROUPS, RESUME_AUTO, Config
-from hfvae_runner.config.stored import Allowed, check_destinations, modules
+from hfvae_runner.config.stored import Allowed, check_destinations, completed, modules
 from hfvae_runner.errors import CheckpointError, ConfigError
 from hfvae_runner.launch.composition import composed, config_folder, explain, leaves, unknown_key
 from hfvae_runner.storage import run_folder
@@ -241,7 +241,7 @@ def _plain(override: Override) -> object:
 
 
 def _refuse_changes(stored: Mapping[str, object], asked: Mapping[str, object], folder: Path) -> None:
-    old, new = (dict(leaves(schema.completed(each))) for each in (stored, asked))
+    old, new = (dict(leaves(completed(each))) for each in (stored, asked))
     # A folder of an earlier version also lacks later keys of its choices, such as dataset.pairs; null means the same.
     same = {key for key in {**old, **new} if old.get(key) == new.get(key) and new.get(key, old.get(key)) is None}
     same |= {key for key in old.keys() & new.keys() if old[key] == new[key]}

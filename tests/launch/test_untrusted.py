@@ -4,20 +4,22 @@ The stranger's module leaves one file when it is imported, and another when one 
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
+from strangers import SHORT, SMALL, change, error_lines
 
+from hfvae_runner.encode import main as encode
 from hfvae_runner.evaluate import main as evaluate
+from hfvae_runner.explore.command import main as explore
 from hfvae_runner.launch import main as train
 from hfvae_runner.launch import run_name
 from hfvae_runner.report import main as report
@@ -26,35 +28,6 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of its own and its dependencies' imports
     import optuna  # noqa: F401
 
-SMALL = (
-    *("device=cpu", "image_size=8", "batch_size=128", "latents=2", "dataset.subset=200", "train.progress=false"),
-    *("metrics=[hoyer]", "metrics.figures=false", "metrics.exact_limit=1e5"),
-)
-SHORT = (*SMALL, "steps=2")
-STRANGER = """
-import os
-from pathlib import Path
-
-from hfvae_runner.data import Dataset
-from hfvae_runner.data.digits import digits
-
-HERE = Path(os.environ["MARKS"])
-(HERE / "imported").touch()
-
-
-def data(*, image_size: int | None, subset: int | None = None) -> Dataset:
-    (HERE / "called").touch()
-    return digits(image_size=image_size, subset=subset)
-
-
-def metric(subject):
-    (HERE / "called").touch()
-    return {"mine": 7.0}
-
-
-def undeclared(**given):
-    (HERE / "called").touch()
-"""
 PLACES: dict[str, tuple[str, ...]] = {
     "dataset": ("dataset",),
     "model": ("model",),
@@ -70,57 +43,12 @@ PLACES: dict[str, tuple[str, ...]] = {
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of two steps."""
-    folder = tmp_path_factory.mktemp("original") / "run"
-    assert train([*SHORT, f"hydra.run.dir={folder}"]) == 0
-    return folder
-
-
-@pytest.fixture
-def marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where the stranger's module leaves its marks; it can be imported as ``stranger``."""
-    marks, modules = tmp_path / "marks", tmp_path / "modules"
-    marks.mkdir()
-    modules.mkdir()
-    (modules / "stranger.py").write_text(STRANGER)
-    monkeypatch.syspath_prepend(str(modules))
-    monkeypatch.setenv("MARKS", str(marks))
-    yield marks
-    sys.modules.pop("stranger", None)
-
-
-@pytest.fixture
-def folder(original: Path, workplace: Path, marks: Path) -> Path:
-    """A copy of the finished run, as ``run`` in the current folder."""
-    shutil.copytree(original, workplace / "run")
-    return workplace / "run"
-
-
-def change(folder: Path, place: tuple[str, ...], value: object) -> None:
-    """Puts a value in its place in the folder's config."""
-    path = folder / "config.yaml"
-    config: Any = yaml.safe_load(path.read_text())
-    section = config
-    for key in place[:-1]:
-        section = section.setdefault(key, {})
-    section[place[-1]] = value
-    path.write_text(yaml.safe_dump(config))
-
-
 def name_function(folder: Path, group: str, function: str = "stranger.undeclared") -> None:
     """Has the folder's config name a function in the place of the group's."""
     config: Any = yaml.safe_load((folder / "config.yaml").read_text())
     section = config.get(group)
     options = section if group in ("dataset", "model", "likelihood", "prior") else {}
     change(folder, PLACES[group], {**options, "_target_": function})
-
-
-def error_lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    captured = capsys.readouterr()
-    assert "Traceback" not in captured.err
-    return [line for line in captured.err.splitlines() if line.startswith("error: ")]
 
 
 # Every command that goes by the config of a folder; `original` is one that nobody has changed.
@@ -166,6 +94,8 @@ COMMANDS: dict[str, Command] = {
         *("seed=choice(0)", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=1", "optimized_metric=test.elbo"),
         "hydra.sweeper.sampler.seed=0",
     ),
+    "encode": lambda folder, *_: encode([str(folder), "out=codes.npz"]),
+    "explore": lambda folder, *_: explore([str(folder)]),
     "a typed holdout": typed_holdout,
     "a stored holdout": stored_holdout,
 }
@@ -330,69 +260,6 @@ def test_text_that_steers_a_terminal_is_spelt_out(folder: Path, capsys: pytest.C
     assert train([f"resume={folder}", "steps=3"]) == 0
     shown = capsys.readouterr().err
     assert "\x1b" not in shown and r"digits\x1b]0;x\x07" in shown
-
-
-# Files that are no files of the run's own
-
-
-@pytest.mark.parametrize(
-    "name", ["run.log", "history.csv", "evaluations.jsonl", ".lock", "checkpoints", "figures", "trackers", "trackers/x"]
-)
-@pytest.mark.parametrize("dangling", [False, True])
-def test_nothing_is_written_through_a_link(
-    name: str, dangling: bool, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    outside = folder.parent / "outside"
-    path = folder / name
-    if path.is_dir():
-        shutil.copytree(path, outside)
-        shutil.rmtree(path)
-    elif not dangling:
-        outside.write_text("# mine")
-    path.parent.mkdir(exist_ok=True)
-    path.unlink(missing_ok=True)
-    path.symlink_to(outside)
-    before = _content(outside)
-    # Without its checkpoints no run is there to go on with: it is one to start anew.
-    for command in (train([f"resume={folder}", "steps=8"]), evaluate([str(folder), "metrics=hoyer"])):
-        assert command == 2
-    first, second = error_lines(capsys)
-    assert first == second == f"error: {path} is a link out of the run folder; expected files of its own"
-    assert _content(outside) == before
-
-
-def _content(path: Path) -> dict[str, bytes]:
-    files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
-    return {str(each): each.read_bytes() for each in files}
-
-
-def test_a_link_within_the_folder_is_one_of_its_files(folder: Path) -> None:
-    last = folder / "checkpoints" / "last.pt"
-    last.unlink()
-    last.symlink_to("step_00000002.pt")
-    assert evaluate([str(folder), "metrics=hoyer"]) == 0
-    (folder.parent / "named").symlink_to(folder)
-    assert train(["resume=named", "steps=3"]) == 0
-
-
-@pytest.mark.parametrize("name", [".metrics.json.tmp", ".config.yaml.tmp", "checkpoints/.step_00000003.pt.tmp"])
-def test_a_temporary_file_is_the_program_s_own(name: str, folder: Path) -> None:
-    inside = folder / "run.log"
-    before = inside.read_text()
-    (folder / name).symlink_to(inside)
-    assert train([f"resume={folder}", "steps=3"]) == 0
-    assert inside.read_text().startswith(before)
-    (folder / name).unlink(missing_ok=True)
-    (folder / name).symlink_to(inside)
-    assert evaluate([str(folder), "metrics=hoyer"]) == 0
-    assert inside.read_text().startswith(before)
-
-
-def test_a_pipe_is_not_waited_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "history.csv").unlink()
-    os.mkfifo(folder / "history.csv")
-    assert train([f"resume={folder}", "steps=8"]) == 2
-    assert error_lines(capsys) == [f"error: {folder}/history.csv is neither a file nor a folder; expected one of them"]
 
 
 # Where a stored tracker sends
