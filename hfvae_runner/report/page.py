@@ -22,7 +22,7 @@ from hfvae_runner.report.table import Setting, Spread, are_words, as_texts, colu
 _PHONE = 600
 _MOST_ROWS = 1000
 """The largest number of rows of a table; more would make the page slow. The CSV files have all rows."""
-_SETTINGS = "Settings: mean, and [least, most] over the runs of a setting"
+_SETTINGS = "Settings: mean (bold the best, underlined the second best), and [least, most] over the runs of a setting"
 _RUNS = "Runs: a row each"
 _CHOICES = "Choices: the run with the largest criterion, its metric, and the metric over all runs of the setting"
 _PAIRS = "Metrics of the test split as it is, and drawn by the weights of dataset.sampling: mean [least, most]"
@@ -98,7 +98,8 @@ def _overview(runs: Sequence[Run], settings: Sequence[Setting], comparison: Comp
         measured = columns(best)
         heads = {key: are_words([each.values[key] for each in best]) for key in comparison.varying}
         heads |= dict.fromkeys((count_title(settings), *measured), False)
-        rows = (_setting(row, each, measured) for row, each in enumerate(best))
+        marks = {title: _marks(best, title) for title in measured}
+        rows = (_setting(row, each, measured, marks) for row, each in enumerate(best))
         yield from table(f"{_SETTINGS}; {_SPLIT}.{rule}", heads, rows)
 
 
@@ -115,19 +116,36 @@ def _best(number: int, settings: Sequence[Setting]) -> str:
     return f"the {number:,} best by mean {headline(settings).title}"
 
 
-def _setting(row: int, own: Setting, measured: Mapping[str, Sequence[Spread | None]]) -> list[Cell]:
+def _setting(
+    row: int, own: Setting, measured: Mapping[str, Sequence[Spread | None]], marks: Mapping[str, Mapping[int, str]]
+) -> list[Cell]:
     cells = [setting(value) for value in own.values.values()]
     cells.append(Cell(own.count, len(own.completed)))
     for title, column in measured.items():
         cell = column[row]
-        metric = _BY_TITLE[title]
-        numbers = [value for run in own.completed if (value := metric.of(run)) is not None]
         if cell is None:
             cells.append(Cell(MISSING))
         else:
             bounds = f"[{cell.least}, {cell.most}]" if cell.n > 1 else ""
-            cells.append(Cell(cell.mean, sum(numbers) / len(numbers), bounds))
+            cells.append(Cell(cell.mean, _mean(own, title), bounds, kind=marks[title].get(row, "")))
     return cells
+
+
+def _mean(own: Setting, title: str) -> float | None:
+    """Return the mean of a metric over a setting's completed runs; None where none of them has it."""
+    numbers = [value for run in own.completed if (value := _BY_TITLE[title].of(run)) is not None]
+    return sum(numbers) / len(numbers) if numbers else None
+
+
+def _marks(settings: Sequence[Setting], title: str) -> dict[int, str]:
+    """Return the rows with the best and the second best mean, as CSS classes; none for a metric without a direction."""
+    better = _BY_TITLE[title].better
+    means = {row: mean for row, own in enumerate(settings) if (mean := _mean(own, title)) is not None}
+    values = sorted(set(means.values()), reverse=better == "higher")
+    if not better or len(values) < 2:
+        return {}
+    kinds = dict(zip(values, ("first", "second"), strict=False))
+    return {row: kinds[mean] for row, mean in means.items() if mean in kinds}
 
 
 _BY_TITLE = {metric.title: metric for metric in (*METRICS, WALL)}

@@ -218,3 +218,16 @@ def test_a_run_with_an_explorer_links_to_it(tmp_path: Path) -> None:
     assert main([str(tmp_path)]) == 0
     page = Page(tmp_path)
     assert [link for link in page.links if link.endswith("explore.html")] == ["b/explore.html"]
+
+
+def test_the_best_and_the_second_best_means_are_marked(tmp_path: Path) -> None:
+    """ELBO: larger is better; total correlation: smaller; KL has no direction."""
+    for beta, elbo in ((1, -30.0), (2, -10.0), (3, -20.0)):
+        for seed in (0, 1):
+            values = metrics(elbo=elbo - seed, total_correlation=float(beta), kl=float(beta))
+            leave(tmp_path / f"{beta}-{seed}", config(beta=beta, seed=seed), values)
+    assert main([str(tmp_path)]) == 0
+    text = (tmp_path / "report.html").read_text()
+    body = text[text.index("<tbody>") : text.index("</tbody>")]
+    marked = [re.findall(r'<td class="(first|second)"', row) for row in body.split("<tr>")[1:]]
+    assert marked == [["first"], ["first", "second"], ["second"]]
