@@ -22,7 +22,7 @@ from hfvae_runner.report.table import Setting, Spread, are_words, as_texts, colu
 _PHONE = 600
 _MOST_ROWS = 1000
 """The largest number of rows of a table; more would make the page slow. The CSV files have all rows."""
-_SETTINGS = "Settings: mean (bold the best, underlined the second best), and [least, most] over the runs of a setting"
+_SETTINGS = "Settings: mean (bold the best, italic the second best), and [least, most] over the runs of a setting"
 _RUNS = "Runs: a row each"
 _CHOICES = "Choices: the run with the largest criterion, its metric, and the metric over all runs of the setting"
 _PAIRS = "Metrics of the test split as it is, and drawn by the weights of dataset.sampling: mean [least, most]"
