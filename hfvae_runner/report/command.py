@@ -14,8 +14,8 @@ from hfvae_runner.console import exit_code_of
 from hfvae_runner.errors import ConfigError, DataError, RunnerError
 from hfvae_runner.report import cache
 from hfvae_runner.report.cache import Found
+from hfvae_runner.report.cells import count
 from hfvae_runner.report.collect import collect, look
-from hfvae_runner.report.html import count
 from hfvae_runner.report.listing import listing
 from hfvae_runner.report.results import results_csv, settings_csv
 from hfvae_runner.report.runs import Run, is_run, shown

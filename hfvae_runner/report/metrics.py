@@ -12,14 +12,19 @@ _DEEPEST = 2
 class Metric(NamedTuple):
     """A number of a completed run.
 
-    Its fields are the title, the function that returns the number (None if undefined), the unit, and for trade-offs the
-    better direction.
+    Attributes:
+        title: its name in tables and figures.
+        of: returns the number; None if it is undefined.
+        unit: ``nats``, ``share`` or ``seconds``.
+        better: ``higher`` or ``lower``; empty if neither direction is better.
+        about: one line on what it says, with its source.
     """
 
     title: str
     of: Callable[[Run], float | None]
     unit: str
     better: str = ""
+    about: str = ""
 
     @property
     def axis(self) -> str:
@@ -67,53 +72,123 @@ def discrete_information(run: Run) -> float | None:
     return max((value for value in values if value is not None), default=None)
 
 
-ELBO = Metric("ELBO", _test("elbo"), "nats", "higher")
-RECONSTRUCTION = Metric("reconstruction", _test("reconstruction"), "nats", "higher")
-INFORMATION = Metric("mutual information", _test("mutual_information"), "nats", "higher")
-CORRELATION = Metric("total correlation", _test("total_correlation"), "nats", "lower")
-GAPS = tuple(
-    Metric(title, _test(key), "share", "higher")
-    for title, key in {"MIG": "mig", "MIG, exact": "mig_exact", "MIG, binned": "mig_binned"}.items()
-)
+ELBO = Metric(
+    "ELBO", _test("elbo"), "nats", "higher",
+    "Evidence lower bound on log p(x): the reconstruction less the KL (Kingma & Welling 2014).",
+)  # fmt: skip
+RECONSTRUCTION = Metric(
+    "reconstruction", _test("reconstruction"), "nats", "higher",
+    "Mean of log p(x|z) over reparameterised samples z of the posterior.",
+)  # fmt: skip
+INFORMATION = Metric(
+    "mutual information", _test("mutual_information"), "nats", "higher",
+    "I(x; z), index-code mutual information: what the code tells about which example it is (Hoffman & Johnson 2016).",
+)  # fmt: skip
+CORRELATION = Metric(
+    "total correlation", _test("total_correlation"), "nats", "lower",
+    "KL between the aggregate posterior q(z) and the product of its factors' marginals: 0 if the factors are "
+    "independent (Watanabe 1960; Chen et al. 2018).",
+)  # fmt: skip
+_GAP = "Mutual information gap (Chen et al. 2018): how much more one latent variable knows about a factor "
+GAPS = (
+    Metric("MIG", _test("mig"), "share", "higher", f"{_GAP}than any other; the authors' sampled estimator."),
+    Metric("MIG, exact", _test("mig_exact"), "share", "higher", f"{_GAP}than any other; by quadrature."),
+    Metric(
+        "MIG, binned", _test("mig_binned"), "share", "higher",
+        f"{_GAP}than any other; of means in 20 bins (Locatello et al. 2019).",
+    ),
+)  # fmt: skip
 """The versions of the mutual information gap, of which the first measured one is used."""
-_SHARES = {
-    "discrete accuracy": ("discrete_accuracy",),
-    "majority accuracy": ("discrete_accuracy_majority",),
-    "FactorVAE score": ("factor_vae_score",),
-    "BetaVAE score": ("beta_vae_score",),
-    "DCI disentanglement": ("dci", "disentanglement"),
-    "DCI completeness": ("dci", "completeness"),
-    "DCI informativeness": ("dci", "informativeness"),
-    "SAP": ("sap",),
-    "modularity": ("modularity",),
-    "explicitness": ("explicitness",),
-    "IRS": ("irs",),
-    "MCC": ("mcc_pearson",),
-    "InfoM": ("infom",),
-    "InfoC": ("infoc",),
-    "InfoE": ("infoe",),
-}
-UDR = Metric("UDR", _test("udr"), "share", "higher")
-ACCURACY = Metric("discrete accuracy", _test("discrete_accuracy"), "share", "higher")
+_SHARES = (
+    (
+        "discrete accuracy", ("discrete_accuracy",),
+        "Accuracy of the discrete variable as a label, its categories assigned to classes one-to-one.",
+    ),
+    (
+        "majority accuracy", ("discrete_accuracy_majority",),
+        "Accuracy of the discrete variable as a label, each category assigned to its most frequent class.",
+    ),
+    (
+        "FactorVAE score", ("factor_vae_score",),
+        "Majority vote on which factor is fixed, from the latent variable that varies least (Kim & Mnih 2018).",
+    ),
+    (
+        "BetaVAE score", ("beta_vae_score",),
+        "Accuracy of a linear classifier that tells which factor two codes have in common (Higgins et al. 2017).",
+    ),
+    (
+        "DCI disentanglement", ("dci", "disentanglement"),
+        "Whether each latent variable is important for one factor (Eastwood & Williams 2018).",
+    ),
+    (
+        "DCI completeness", ("dci", "completeness"),
+        "Whether each factor needs one latent variable (Eastwood & Williams 2018).",
+    ),
+    (
+        "DCI informativeness", ("dci", "informativeness"),
+        "How well the factors are predicted from the code (Eastwood & Williams 2018).",
+    ),
+    ("SAP", ("sap",), "Separated attribute predictability: MIG's gap, of linear predictors (Kumar et al. 2018)."),
+    (
+        "modularity", ("modularity",),
+        "Whether each latent variable has information about one factor (Ridgeway & Mozer 2018).",
+    ),
+    (
+        "explicitness", ("explicitness",),
+        "How well a linear classifier reads the factors' values from the code (Ridgeway & Mozer 2018).",
+    ),
+    ("IRS", ("irs",), "Whether a latent variable stays while other factors change (Suter et al. 2019)."),
+    (
+        "MCC", ("mcc_pearson",),
+        "Mean Pearson correlation of factors and latent variables assigned one-to-one (Hyvärinen & Morioka 2016).",
+    ),
+    ("InfoM", ("infom",), "Modularity as information (Hsu et al. 2023)."),
+    ("InfoC", ("infoc",), "Compactness as information (Hsu et al. 2023)."),
+    ("InfoE", ("infoe",), "Explicitness as information (Hsu et al. 2023)."),
+)  # fmt: skip
+UDR = Metric(
+    "UDR", _test("udr"), "share", "higher",
+    "Unsupervised disentanglement ranking: agreement of the latents with those of other seeds (Duan et al. 2020).",
+)  # fmt: skip
+ACCURACY = Metric("discrete accuracy", _test("discrete_accuracy"), "share", "higher", _SHARES[0][2])
 CRITERIA = (ELBO, UDR)
 """Numbers that choose among runs without labels; the last one is the reason for a table of choices."""
 QUALITIES = (*GAPS, ACCURACY)
 """Metrics that show what a choice is worth."""
 METRICS = (
     ELBO,
-    Metric("log p(x), bound", _test("importance_bound"), "nats"),
+    Metric(
+        "log p(x), bound", _test("importance_bound"), "nats", "",
+        "Importance-weighted lower bound on log p(x) (Burda et al. 2016).",
+    ),
     RECONSTRUCTION,
-    Metric("KL", _test("kl"), "nats"),
+    Metric("KL", _test("kl"), "nats", "", "KL(q(z|x) ‖ p(z)), mean over the examples."),
     INFORMATION,
     CORRELATION,
-    Metric("KL(p ‖ q)", _test("inclusive_kl"), "nats", "lower"),
-    Metric("I(y; c)", discrete_information, "nats"),
-    Metric("I(y; c) gap", _test("label_information_gap"), "nats"),
+    Metric(
+        "KL(p ‖ q)", _test("inclusive_kl"), "nats", "lower",
+        "KL from the prior to the aggregate posterior: large where a part of the prior has no codes "
+        "(Mathieu et al. 2019).",
+    ),
+    Metric(
+        "I(y; c)", discrete_information, "nats", "",
+        "Information of the discrete variable about the label (Esmaeili et al. 2019).",
+    ),
+    Metric(
+        "I(y; c) gap", _test("label_information_gap"), "nats", "",
+        "I(y; c) less the largest information of a continuous latent variable about the label "
+        "(Esmaeili et al. 2019, Fig. 8).",
+    ),
     *GAPS,
     UDR,
-    Metric("MCC between seeds", _test("mcc_between_seeds"), "share"),
-    *(Metric(title, _test(*path), "share") for title, path in _SHARES.items()),
-)
+    Metric(
+        "MCC between seeds", _test("mcc_between_seeds"), "share", "",
+        "Mean correlation of this run's latent variables with another seed's, assigned one-to-one.",
+    ),
+    *(Metric(title, _test(*path), "share", "higher", about) for title, path, about in _SHARES),
+)  # fmt: skip
 """The metrics of the test split in short tables and figures. `settings.csv` has all metrics."""
 
-WALL = Metric("wall time / s", lambda run: as_number(run.section("run").get("wall_seconds")), "seconds")
+WALL = Metric(
+    "wall time / s", lambda run: as_number(run.section("run").get("wall_seconds")), "seconds", "", "Time of training."
+)

@@ -1,16 +1,20 @@
-"""``report.html``: one page without external resources."""
+"""``report.html``: one page without external resources, from a template."""
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from html import escape
+import json
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from hfvae_runner.report.cards import cards
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from hfvae_runner.report.cards import cards, with_a_card
+from hfvae_runner.report.cells import Cell, Head, Table, address, count, heads, setting, short_text
 from hfvae_runner.report.choice import HEADS, chosen
-from hfvae_runner.report.html import Cell, address, count, description, setting, short_text, table
+from hfvae_runner.report.data import content
 from hfvae_runner.report.metrics import METRICS, WALL, Metric
 from hfvae_runner.report.runs import COMPLETED, Run, shown
 from hfvae_runner.report.sampled import HEADS as SAMPLED_HEADS
@@ -22,11 +26,13 @@ from hfvae_runner.report.table import Setting, Spread, are_words, as_texts, colu
 _PHONE = 600
 _MOST_ROWS = 1000
 """The largest number of rows of a table; more would make the page slow. The CSV files have all rows."""
-_SETTINGS = "Settings: mean (bold the best, italic the second best), and [least, most] over the runs of a setting"
-_RUNS = "Runs: a row each"
-_CHOICES = "Choices: the run with the largest criterion, its metric, and the metric over all runs of the setting"
+_LIBRARIES = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
+_SCRIPTS = (*_LIBRARIES, "dom.js", "tables.js", "plots.js", "curves.js", "differences.js")
+_SETTINGS = "Mean (bold the best, italic the second best), and [least, most] over the runs of a setting"
+_CHOICES = "The run with the largest criterion, its metric, and the metric over all runs of the setting"
 _PAIRS = "Metrics of the test split as it is, and drawn by the weights of dataset.sampling: mean [least, most]"
 _SPLIT = "test split, information in nats per example"
+_BY_TITLE = {metric.title: metric for metric in (*METRICS, WALL)}
 
 
 class Picture(NamedTuple):
@@ -36,71 +42,81 @@ class Picture(NamedTuple):
     png: bytes
     width: int
 
+    @property
+    def source(self) -> str:
+        """The picture as a data URL."""
+        return f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
+
+    @property
+    def broad(self) -> bool:
+        """Whether it keeps its size and scrolls on a phone; a narrow one shrinks to fit."""
+        return self.width > _PHONE
+
 
 def page(
     home: Path, runs: Sequence[Run], settings: Sequence[Setting], comparison: Comparison, pictures: Sequence[Picture]
 ) -> str:
     """Return the whole page, with links relative to the folder ``home``, whose path contains no symbolic links."""
-    title = f"{shown(home.name) or 'All'}: {count(len(runs), 'run')}"
-    return "\n".join(
-        [
-            *_head(title),
-            f"<body>\n<h1>{escape(title)}</h1>",
-            *_overview(runs, settings, comparison),
-            *_choices(settings),
-            *_sampled(settings),
-            *_runs(home, runs, settings, comparison),
-            *_sweep(pictures),
-            *cards(home, runs, settings, comparison),
-            f"<script>{_script()}</script>",
-            "</body>\n</html>\n",
-        ]
+    near = with_a_card(runs, settings)
+    style, script = _asset("page.css"), "\n".join(map(_asset, _SCRIPTS))
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(_asset("report.html.j2")).render(
+        title=f"{shown(home.name) or 'All'}: {count(len(runs), 'run')}",
+        states=_states(runs),
+        comparison=comparison,
+        tables={
+            "settings": [*_settings(settings, comparison), *_choices(settings), *_sampled(settings)],
+            "runs": [_runs(home, runs, settings, comparison)],
+        },
+        pictures=pictures,
+        cards=cards(home, runs, settings, comparison),
+        curves_rule="" if len(near) == len(runs) else f"Of the runs that have a card below, {len(near)}.",
+        about=[each for each in (*METRICS, WALL) if any(each.of(run) is not None for run in runs)],
+        data=Markup(_json(content(home, settings, comparison, near))),
+        style=Markup(style),
+        script=Markup(script),
+        style_hash=_hash(style),
+        script_hash=_hash(script),
     )
 
 
-def _head(title: str) -> Iterator[str]:
-    style, script = _asset("page.css"), _script()
-    policy = f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}"
-    yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
-    yield f"<meta http-equiv=\"Content-Security-Policy\" content=\"{policy}; base-uri 'none'; form-action 'none'\">"
-    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    # Without an icon, a browser requests one from the server.
-    yield '<link rel="icon" href="data:,">'
-    yield f"<title>{escape(title)}</title>\n<style>{style}</style>\n</head>"
-
-
-def _script() -> str:
-    return _asset("plot.js") + _asset("page.js")
-
-
 def _asset(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 def _hash(content: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
 
 
-def _overview(runs: Sequence[Run], settings: Sequence[Setting], comparison: Comparison) -> Iterator[str]:
+def _json(value: object) -> str:
+    """Return JSON that cannot end the element that it stands in."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _states(runs: Sequence[Run]) -> str:
+    """Return how many runs have each status, as in ``2 completed, 1 failed``."""
     states: dict[str, int] = {}
     for run in runs:
         states[run.status] = states.get(run.status, 0) + 1
-    yield f"<p>{escape(', '.join(f'{number} {status}' for status, number in states.items()))}.</p>"
-    yield '<p>As tables: <a href="results.csv">results.csv</a>, every value of every run; '
-    yield '<a href="settings.csv">settings.csv</a>, mean, standard deviation over the runs and count of every number '
-    yield "of the test split, a row per setting.</p>\n<h2>Settings</h2>"
-    if comparison.shared:
-        yield f'<p class="quiet">The same for all:</p>\n{description(comparison.shared)}'
-    if comparison.where_defined:
-        yield f'<p class="quiet">The same where it is defined:</p>\n{description(comparison.where_defined)}'
-    if settings:
-        best, rule = _settings_with_a_row(settings)
-        measured = columns(best)
-        heads = {key: are_words([each.values[key] for each in best]) for key in comparison.varying}
-        heads |= dict.fromkeys((count_title(settings), *measured), False)
-        marks = {title: _marks(best, title) for title in measured}
-        rows = (_setting(row, each, measured, marks) for row, each in enumerate(best))
-        yield from table(f"{_SETTINGS}; {_SPLIT}.{rule}", heads, rows)
+    return ", ".join(f"{number} {status}" for status, number in states.items())
+
+
+def _settings(settings: Sequence[Setting], comparison: Comparison) -> list[Table]:
+    """Return the table of settings; none if no run has a config."""
+    if not settings:
+        return []
+    best, rule = _settings_with_a_row(settings)
+    measured = columns(best)
+    titles = {key: are_words([each.values[key] for each in best]) for key in comparison.varying}
+    own = [*heads(titles), Head(count_title(settings), False), *map(_head, measured)]
+    marks = {title: _marks(best, title) for title in measured}
+    rows = [_setting(row, each, measured, marks) for row, each in enumerate(best)]
+    return [Table("", "Settings", f"{_SETTINGS}; {_SPLIT}.{rule}", own, rows)]
+
+
+def _head(title: str) -> Head:
+    return Head(title, False, _BY_TITLE[title].about)
 
 
 def _settings_with_a_row(settings: Sequence[Setting]) -> tuple[Sequence[Setting], str]:
@@ -148,45 +164,37 @@ def _marks(settings: Sequence[Setting], title: str) -> dict[int, str]:
     return {row: kinds[mean] for row, mean in means.items() if mean in kinds}
 
 
-_BY_TITLE = {metric.title: metric for metric in (*METRICS, WALL)}
-
-
-def _runs(home: Path, all_runs: Sequence[Run], settings: Sequence[Setting], comparison: Comparison) -> Iterator[str]:
+def _runs(home: Path, all_runs: Sequence[Run], settings: Sequence[Setting], comparison: Comparison) -> Table:
     runs, rule = _with_a_row(all_runs, settings)
     measured = {metric: _texts(metric, runs) for metric in (*METRICS, WALL)}
     measured = {metric: texts for metric, texts in measured.items() if any(text != MISSING for text in texts)}
     given = {key: [run.texts.get(key, MISSING) for run in runs] for key in comparison.varying}
     given["seed"] = [as_text(run.config["seed"]) if "seed" in run.config else MISSING for run in runs]
-    heads = {"run": True, "status": True} | {key: are_words(texts) for key, texts in given.items()}
-    heads |= {metric.title: False for metric in measured}
+    titles = {"run": True, "status": True} | {key: are_words(texts) for key, texts in given.items()}
+    own = [*heads(titles), *(_head(metric.title) for metric in measured)]
     rows = []
     for index, run in enumerate(runs):
         kind = "words" if run.status == COMPLETED else "words long failed"
-        row = [Cell(short_text(run.name), link=address(run.path, home) + "/", title=run.name, kind="words name")]
+        link = f"{address(run.path, home)}/"
+        row = [Cell(short_text(run.name), link=link, title=run.name, kind="words name")]
         row += [Cell(run.status, small=run.reason, kind=kind)]
         row += [setting(texts[index]) for texts in given.values()]
         row += [Cell(texts[index], metric.of(run)) for metric, texts in measured.items()]
         rows.append(row)
-    yield "<h2>Runs</h2>"
-    yield from table(f"{_RUNS}, with a link to its folder; {_SPLIT}.{rule}", heads, rows)
+    return Table("Runs", "Runs", f"A row each, with a link to its folder; {_SPLIT}.{rule}", own, rows)
 
 
-def _choices(settings: Sequence[Setting]) -> Iterator[str]:
+def _choices(settings: Sequence[Setting]) -> list[Table]:
     rows = [[setting(text) for text in each] for each in chosen(settings)]
-    if rows:
-        yield "<h2>Choosing among seeds</h2>"
-        words = {"setting", "criterion", "metric"}
-        heads = {title: title in words for title in HEADS}
-        yield from table(f"{_CHOICES}; {_SPLIT}.", heads, rows)
+    words = {"setting", "criterion", "metric"}
+    own = heads({title: title in words for title in HEADS})
+    return [Table("Choosing among seeds", "Choices", f"{_CHOICES}; {_SPLIT}.", own, rows)] if rows else []
 
 
-def _sampled(settings: Sequence[Setting]) -> Iterator[str]:
+def _sampled(settings: Sequence[Setting]) -> list[Table]:
     rows = [[setting(text) for text in each] for each in pairs(settings)]
-    if rows:
-        yield "<h2>Sampled and as it is</h2>"
-        yield from table(
-            f"{_PAIRS}; {_SPLIT}.", {title: title in ("setting", "metric") for title in SAMPLED_HEADS}, rows
-        )
+    own = heads({title: title in ("setting", "metric") for title in SAMPLED_HEADS})
+    return [Table("Sampled and as it is", "Sampled", f"{_PAIRS}; {_SPLIT}.", own, rows)] if rows else []
 
 
 def _with_a_row(runs: Sequence[Run], settings: Sequence[Setting]) -> tuple[Sequence[Run], str]:
@@ -207,16 +215,3 @@ def _texts(metric: Metric, runs: Sequence[Run]) -> list[str]:
     present = [value for value in values if value is not None]
     texts = iter(as_texts(present, metric) if present else ())
     return [MISSING if value is None else next(texts) for value in values]
-
-
-def _sweep(pictures: Sequence[Picture]) -> Iterator[str]:
-    if pictures:
-        yield "<h2>Figures</h2>"
-    for picture in pictures:
-        source = f"data:image/png;base64,{base64.b64encode(picture.png).decode()}"
-        caption = escape(picture.caption)
-        # A wide figure keeps its size and scrolls on a phone; a narrow one shrinks to fit.
-        kind = ' class="broad"' if picture.width > _PHONE else ""
-        image = f'<img src="{source}" alt="{caption}" width="{picture.width}"{kind}>'
-        frame = '<div class="wide whole" role="region" aria-label="Figure" tabindex="0">'
-        yield f"<figure>{frame}{image}</div>\n<figcaption>{caption}</figcaption></figure>"

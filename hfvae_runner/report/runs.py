@@ -13,12 +13,13 @@ from hfvae_runner.config.schema import GROUPS
 from hfvae_runner.console import spelt_out
 from hfvae_runner.errors import CheckpointError, DataError
 from hfvae_runner.report.settings import as_text, settings_of
-from hfvae_runner.storage.run_folder import read_config
+from hfvae_runner.storage.run_folder import EXPLORER, read_config
 
 COMPLETED, UNFINISHED, UNREADABLE = "completed", "unfinished", "unreadable"
 _FAILURES = ("failed", "diverged")
 STATUSES = (COMPLETED, *_FAILURES, UNFINISHED, UNREADABLE)
 _CONFIG, _METRICS, _STATUS = "config.yaml", "metrics.json", "status.json"
+HISTORY = "history.csv"
 _SCHEMA = 1
 _SECTIONS = ("run", "train", "test")
 _MOST_BYTES = {_METRICS: 1 << 25, _STATUS: 1 << 20}
@@ -114,7 +115,7 @@ def _search(folder: Path, seen: set[Path]) -> Iterator[Path]:
 
 def signature_of(path: Path) -> str:
     """Return a digest of inode, size and times of the files of a run that a report reads, figures included."""
-    stats = [(name, file_stat(path / name)) for name in (_CONFIG, _METRICS, _STATUS)]
+    stats = [(name, file_stat(path / name)) for name in (_CONFIG, _METRICS, _STATUS, HISTORY, EXPLORER)]
     try:
         with os.scandir(path / "figures") as entries:
             stats += sorted((entry.name, file_stat(entry.path)) for entry in entries)

@@ -4,18 +4,17 @@ All intervals are of 95 % and by the percentile bootstrap. Shapes: n values, one
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from hfvae_runner.report import intervals
 from hfvae_runner.report.correlations import spearman
+from hfvae_runner.report.intervals import CONFIDENCE
 
-_CONFIDENCE = 0.95
 _RESAMPLES = 9999
-_FEWEST = 3
-"""Runs for an interval of a mean; of two, every resample's mean is one of three numbers."""
 FEWEST_TO_COMPARE = 4
 """Runs on each side for an interval of the probability of improvement. Of three and three, one order in twenty
 separates the sides by chance, and every resample of it does."""
@@ -33,7 +32,11 @@ class Estimate(NamedTuple):
 
 def mean(values: Sequence[float]) -> Estimate:
     """Estimate the mean of n values, at least one."""
-    return _estimate(values, np.mean)
+    own = np.asarray(values, float)
+    if len(own) < intervals.FEWEST:
+        return Estimate(float(own.mean()), None, None)
+    low, high = intervals.of_means(own[None], _RESAMPLES)[0]
+    return Estimate(float(own.mean()), float(low), float(high))
 
 
 def probability_of_improvement(method: Sequence[float], than: Sequence[float]) -> Estimate:
@@ -52,7 +55,7 @@ def probability_of_improvement(method: Sequence[float], than: Sequence[float]) -
     if min(len(x), len(y)) < FEWEST_TO_COMPARE:
         return Estimate(value, None, None)
     found = stats.bootstrap(
-        (x, y), statistic, vectorized=True, n_resamples=_RESAMPLES, confidence_level=_CONFIDENCE, method="percentile",
+        (x, y), statistic, vectorized=True, n_resamples=_RESAMPLES, confidence_level=CONFIDENCE, method="percentile",
         rng=np.random.default_rng(0), batch=1000,
     )  # fmt: skip
     return Estimate(value, float(found.confidence_interval.low), float(found.confidence_interval.high))
@@ -70,7 +73,7 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> Estimate:
         return Estimate(value, None, None)
     chosen = np.random.default_rng(0).integers(len(pairs), size=(_RESAMPLES, len(pairs)))
     drawn = spearman(pairs[chosen])
-    low, high = np.quantile(drawn[~np.isnan(drawn)], [(1 - _CONFIDENCE) / 2, (1 + _CONFIDENCE) / 2])
+    low, high = np.quantile(drawn[~np.isnan(drawn)], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Estimate(value, float(low), float(high))
 
 
@@ -94,17 +97,5 @@ def interval_of_published(value: float, deviation: float | None, runs: int | Non
     """Estimate a paper's mean from its standard deviation over runs, by Student's t distribution."""
     if deviation is None or runs is None or runs < 2:
         return Estimate(value, None, None)
-    half = float(stats.t.ppf((1 + _CONFIDENCE) / 2, runs - 1)) * deviation / runs**0.5
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, runs - 1)) * deviation / runs**0.5
     return Estimate(value, value - half, value + half)
-
-
-def _estimate(values: Sequence[float], statistic: Any) -> Estimate:
-    own = np.asarray(values, float)
-    value = float(statistic(own))
-    if len(own) < _FEWEST:
-        return Estimate(value, None, None)
-    found = stats.bootstrap(
-        (own,), statistic, n_resamples=_RESAMPLES, confidence_level=_CONFIDENCE, method="percentile",
-        rng=np.random.default_rng(0),
-    )  # fmt: skip
-    return Estimate(value, float(found.confidence_interval.low), float(found.confidence_interval.high))

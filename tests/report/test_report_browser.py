@@ -1,6 +1,7 @@
 """The page in a real browser: it sorts, shows all its images, asks for nothing, and fits a phone."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -24,6 +25,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for beta, (name, elbo) in enumerate(ELBO.items()):
         run = leave(home / name, config(beta=2.0**beta, seed=9 + beta), metrics(elbo=elbo), figures=["kl_history"])
         Image.effect_noise((1600, 1200), 50).convert("RGB").save(run / "figures" / "traversals.png")
+        if beta < 2:
+            (run / "history.csv").write_text(
+                "step,epoch,elbo,term/kl,kl/z[0]\n" + "".join(f"{i},1,{-i},{i * beta},1\n" for i in range(1, 300))
+            )
     reason = "group_tc is not finite at step 1200; " + "/a/very/long/path" * 12
     leave(home / "0", config(beta=64), status={"status": "diverged", "reason": reason})
     assert main([str(home)]) == 0
@@ -80,32 +85,80 @@ def test_a_filter_and_chosen_columns_are_what_is_copied(page: "api.Page") -> Non
     assert copied["CSV"] == ["run,ELBO", "a b#é&',-99.5", "c,-9.0"]
 
 
+def dots(page: "api.Page") -> dict[str, tuple[float, float]]:
+    """The place of each run's dot, in pixels from the left and from the top."""
+    links = page.locator("#plots svg.plot a")
+    return {
+        unquote(link.get_attribute("href")).rstrip("/"): tuple(
+            float(link.locator("circle").get_attribute(name)) for name in ("cx", "cy")
+        )
+        for link in links.all()
+    }
+
+
 def test_a_plot_of_any_two_columns_follows_the_filter(page: "api.Page", tmp_path: Path) -> None:
-    tools = page.locator(".tools").nth(1)
-    tools.get_by_text("Plot", exact=True).click()
-    dots = tools.locator(".plot circle")
-    api.expect(dots).to_have_count(len(ELBO))
-    tools.get_by_label("across").select_option(label="beta")
-    tools.get_by_label("up").select_option(label="ELBO")
-    places = {}
-    for dot in dots.all():
-        name = dot.locator("title").text_content().splitlines()[0]
-        places[name] = (float(dot.get_attribute("cx")), float(dot.get_attribute("cy")))
+    section = page.locator("#plots")
+    section.get_by_label("across", exact=True).select_option(label="beta")
+    section.get_by_label("up", exact=True).select_option(label="ELBO")
+    places = dots(page)
     assert set(places) == set(ELBO)
     # From left to right by beta; the larger ELBO is higher, which is a smaller cy.
     assert sorted(places, key=lambda name: places[name][0]) == list(ELBO)
     assert sorted(places, key=lambda name: places[name][1]) == sorted(ELBO, key=ELBO.__getitem__, reverse=True)
-    links = tools.locator(".plot a")
-    assert links.count() == len(ELBO)
-    tools.get_by_label("colour").select_option(label="beta")
-    api.expect(tools.locator(".legend li")).to_have_count(5)
+    section.get_by_label("log across").check()
+    across = [place for place, _ in dots(page).values()]
+    steps = [right - left for left, right in pairwise(sorted(across))]
+    assert max(steps) - min(steps) < 0.1  # powers of two
+    section.get_by_label("colour", exact=True).select_option(label="beta")
+    assert section.locator(".plot-legend-swatches > span").all_inner_texts() == ["1", "2", "4", "8"]
     with page.expect_download() as download:
-        tools.get_by_role("button", name="Save SVG").click()
+        section.get_by_role("button", name="Save SVG").click()
     saved = tmp_path / "plot.svg"
     download.value.save_as(saved)
-    assert saved.read_text().startswith("<svg") and saved.read_text().count("<circle") == len(ELBO)
-    tools.get_by_role("searchbox", name="Filter").fill("beta > 2")
-    api.expect(dots).to_have_count(2)
+    assert saved.read_text().startswith("<svg")
+    assert saved.read_text().count("<a ") == len(ELBO)
+    section.get_by_role("searchbox", name="Filter").fill("beta > 2")
+    assert set(dots(page)) == {"c", "d"}
+
+
+def test_a_dot_says_which_run_it_is_and_opens_it(page: "api.Page", home: Path) -> None:
+    section = page.locator("#plots")
+    section.scroll_into_view_if_needed()
+    dot = section.locator("svg.plot a circle").first
+    dot.hover()
+    tip = section.locator("[aria-label=tip]")
+    api.expect(tip).to_contain_text("ELBO: -99.5")
+    api.expect(tip).to_contain_text("a b#é&'")
+    assert section.locator("a").first.get_attribute("href") == "a%20b%23%C3%A9%26%27/"
+
+
+def test_parallel_coordinates_have_a_line_per_run_and_the_chosen_axes(page: "api.Page") -> None:
+    section = page.locator("#plots")
+    section.get_by_label("as", exact=True).select_option(label="parallel coordinates")
+    assert section.locator("svg.plot a path").count() == len(ELBO)
+    section.get_by_text("Axes", exact=True).click()
+    section.get_by_role("checkbox", name="seed", exact=True).check()
+    axes = section.locator("svg.plot [aria-label='x-axis tick label'] text").all_text_contents()
+    assert axes == ["beta", "seed", "ELBO"]
+
+
+def test_training_curves_are_those_of_the_history(page: "api.Page") -> None:
+    section = page.locator("#curves")
+    assert section.get_by_label("column", exact=True).locator("option").all_inner_texts() == ["elbo", "term/kl"]
+    assert section.locator("svg.plot a path").count() == 2
+    assert section.locator(".plot-legend-swatches > span").all_inner_texts() == ["1", "2"]
+    section.get_by_label("column", exact=True).select_option(label="term/kl")
+    api.expect(section.locator("svg.plot")).to_have_attribute("aria-label", "term/kl over training, 2 runs")
+
+
+def test_two_runs_are_compared(page: "api.Page") -> None:
+    section = page.locator("#differences")
+    section.get_by_label("first", exact=True).select_option(label="b")
+    section.get_by_label("second", exact=True).select_option(label="d")
+    cells = section.locator("tbody tr td").all_inner_texts()
+    assert cells == ["beta", "2", "8"]
+    section.get_by_label("second", exact=True).select_option(label="b")
+    api.expect(section).to_contain_text("The same settings.")
 
 
 def test_all_images_are_there(page: "api.Page") -> None:
@@ -118,7 +171,9 @@ def test_all_images_are_there(page: "api.Page") -> None:
 
 
 def test_links_lead_to_what_exists(page: "api.Page", home: Path) -> None:
-    links = page.locator("a").evaluate_all("(links) => links.map((link) => link.href)")
+    links = page.locator("a").evaluate_all(
+        "(links) => links.map((link) => new URL(link.getAttribute('href'), document.baseURI).href)"
+    )
     paths = [Path(unquote(urlsplit(link).path)) for link in links]
     assert all(path.exists() for path in paths)
     assert {home / name for name in ELBO} <= {path for path in paths if path.is_dir()}

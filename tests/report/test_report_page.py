@@ -3,10 +3,12 @@
 import base64
 import hashlib
 import io
+import json
 import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -14,6 +16,7 @@ from PIL import Image
 from reporting import config, leave, metrics, rows
 
 from hfvae_runner.report import main, plots
+from hfvae_runner.report import page as page_module
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +35,8 @@ class Page(HTMLParser):
         self.images: list[str] = []
         self.tables: list[list[list[str]]] = []
         self.policy = ""
+        self.is_data = False
+        self.data: dict[str, Any] = {}
         self.inside: dict[str, str] = {"style": "", "script": ""}
         self.text = (home / "report.html").read_text(encoding="utf-8")
         self.feed(self.text)
@@ -39,6 +44,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {key: value or "" for key, value in attrs}
+        self.is_data = tag == "script" and given.get("type") == "application/json"
         assert "style" not in given
         assert not any(key.startswith("on") for key in given)
         if "href" in given and tag == "a":
@@ -57,8 +63,10 @@ class Page(HTMLParser):
             self.open.append(tag)
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] in self.inside:
+        if self.open and self.open[-1] in self.inside and not self.is_data:
             self.inside[self.open[-1]] += data
+        if self.open and self.open[-1] == "script" and self.is_data:
+            self.data = json.loads(data)
         if {"td", "th"} & set(self.open):
             self.tables[-1][-1][-1] += data + " "
 
@@ -95,7 +103,8 @@ def test_nothing_but_its_own_script_and_style_may_run(tmp_path: Path) -> None:
     for kind, content in page.inside.items():
         digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
         assert rules[f"{kind}-src"] == f"'sha256-{digest}'"
-    assert "fetch(" not in page.inside["script"]
+    own = page.inside["script"].partition("\n// What the page's parts share")[2]
+    assert own and not any(word in own for word in ("fetch(", "innerHTML", "eval(", "Function("))
     assert "url(" not in page.inside["style"]
 
 
@@ -133,9 +142,9 @@ def test_text_from_the_runs_is_escaped(tmp_path: Path) -> None:
     (tmp_path / "a<b" / "figures" / "<u>.png").write_bytes(b"<u>")
     main([str(tmp_path)])
     page = Page(tmp_path)
-    assert page.text.count("<script") == 1
+    assert page.text.count("<script") == 2  # the data and the program
     assert "a&lt;b" in page.text
-    assert page.text.count("&lt;script&gt;alert(&#x27;&amp;&quot;&#x27;)&lt;/script&gt;") >= 4
+    assert page.text.count("&lt;script&gt;alert(&#39;&amp;&#34;&#39;)&lt;/script&gt;") >= 4
     assert "<u>" not in page.text
     assert "<i>" not in page.text
 
@@ -159,7 +168,7 @@ def test_traversals_are_the_thumbnail_and_it_is_small(tmp_path: Path) -> None:
 
 
 def test_of_many_runs_the_best_of_each_setting_have_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hfvae_runner.report.cards._MOST_CARDS", 3)
+    monkeypatch.setattr("hfvae_runner.report.cards.MOST_CARDS", 3)
     for beta, gap in {1: 0.2, 4: 0.4, 16: 0.3}.items():
         for seed in range(2):
             leave(tmp_path / f"{beta},{seed}", config(seed=seed, beta=beta), metrics(mig=gap + seed), figures=["x"])
@@ -231,3 +240,49 @@ def test_the_best_and_the_second_best_means_are_marked(tmp_path: Path) -> None:
     body = text[text.index("<tbody>") : text.index("</tbody>")]
     marked = [re.findall(r'<td class="(first|second)"', row) for row in body.split("<tr>")[1:]]
     assert marked == [["first"], ["first", "second"], ["second"]]
+
+
+def test_the_libraries_in_the_page_are_those_that_their_table_names() -> None:
+    vendor = Path(page_module.__file__).parent / "vendor"
+    sums = dict(
+        re.findall(r"^\| `([\w.]+\.js)` .*`([0-9a-f]{64})` \|$", (vendor / "README.md").read_text(), re.MULTILINE)
+    )
+    assert sums == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in vendor.glob("*.js")}
+
+
+def test_the_data_of_the_plots_are_those_of_the_runs(tmp_path: Path) -> None:
+    for beta, seed in ((1, 0), (1, 1), (1, 2), (4, 0)):
+        leave(tmp_path / f"b{beta}s{seed}", config(beta=beta, seed=seed), metrics(elbo=-100.0 - beta - seed))
+    leave(tmp_path / "x", config(beta=4, seed=1), status={"status": "failed", "reason": "no"})
+    main([str(tmp_path)])
+    data = Page(tmp_path).data
+    titles = [column["title"] for column in data["columns"]]
+    by_title = dict(zip(titles, data["values"], strict=True))
+    assert by_title["beta"] == [1, 1, 1, 4] and by_title["seed"] == [0, 1, 2, 0]
+    assert by_title["ELBO"] == [-101, -102, -103, -104]
+    assert data["runs"] == ["b1s0", "b1s1", "b1s2", "b4s0"] and data["setting"] == [0, 0, 0, 1]
+    mean, low, high = data["means"]["ELBO"][0]
+    assert mean == -102 and -103 <= low < mean < high <= -101
+    assert data["means"]["ELBO"][1] == [-104, None, None]
+    assert next(column for column in data["columns"] if column["title"] == "ELBO")["better"] == "higher"
+
+
+def test_a_malformed_history_is_named_and_the_others_are_drawn(tmp_path: Path) -> None:
+    for name, text in {
+        "a": "step,elbo\n" + "".join(f"{step},{-1 / step}\n" for step in range(1, 1001)),
+        "b": "step,elbo\n1,2,3\n",
+        "c": "step,elbo\nx,1\n",
+        "d": "step,elbo\n1,nan\n2,-3\n3,-2",  # killed within a line
+        "e": "elbo\n1\n",
+        "f": "step\n",
+    }.items():
+        leave(tmp_path / name, config(), metrics())
+        (tmp_path / name / "history.csv").write_text(text)
+    main([str(tmp_path)])
+    data = Page(tmp_path).data
+    assert [line.partition(":")[0] for line in data["broken"]] == ["b", "c", "e"]
+    curves = {each["run"]: each for each in data["curves"]}
+    assert set(curves) == {"a", "d"}
+    assert len(curves["a"]["step"]) == 100 and curves["a"]["step"][0] == 1 and curves["a"]["step"][-1] == 1000
+    assert curves["a"]["values"]["elbo"][-1] == -0.001
+    assert curves["d"] == {"run": "d", "step": [1, 2], "values": {"elbo": [None, -3]}}

@@ -1,4 +1,4 @@
-// A click on a column's head sorts the rows by it, a second one the other way round; what has no value stays last.
+// Tables: a click on a column's head sorts the rows by it, a second one the other way round; what has no value stays last.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   const rows = [...body.rows];
@@ -25,9 +25,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   };
 
   heads.forEach((head, column) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.append(...head.childNodes);
+    const button = make("button", { type: "button" }, ...head.childNodes);
     button.addEventListener("click", () => sort(column));
     head.append(button);
   });
@@ -38,40 +36,25 @@ for (const table of document.querySelectorAll("table.sortable")) {
 // Above each table: a filter, a choice of columns, and what is shown as text to copy.
 function addTools(table, heads, rows) {
   const titles = heads.map((head) => head.textContent.trim());
-  const make = (tag, properties, ...children) => {
-    const element = Object.assign(document.createElement(tag), properties);
-    element.append(...children);
-    return element;
-  };
-
-  // "text", or "ELBO > -100" of a column's number; all parts, between commas, must hold.
-  const tests = { "<": (a, b) => a < b, "<=": (a, b) => a <= b, ">": (a, b) => a > b, ">=": (a, b) => a >= b, "=": (a, b) => a === b };
-  const condition = (part) => {
-    const found = /^(.*?)\s*(<=|>=|<|>|=)\s*(\S+)$/.exec(part);
-    const column = found ? titles.indexOf(found[1]) : -1;
-    if (column < 0) return (row) => row.textContent.toLowerCase().includes(part.toLowerCase());
-    const number = Number(found[3]);
-    return (row) => {
-      const cell = row.cells[column];
-      if ("number" in cell.dataset) return tests[found[2]](Number(cell.dataset.number), number);
-      return found[2] === "=" && cell.textContent.trim() === found[3];
-    };
-  };
+  const asRow = (row) => ({
+    number: (column) => ("number" in row.cells[column].dataset ? Number(row.cells[column].dataset.number) : null),
+    text: (column) => row.cells[column].textContent.trim(),
+    all: () => row.textContent,
+  });
   const filter = make("input", { type: "search", placeholder: "text, ELBO > -100" });
   const said = make("output", {});
   filter.addEventListener("input", () => {
-    const conditions = filter.value.split(",").map((part) => part.trim()).filter(Boolean).map(condition);
-    for (const row of rows) row.hidden = !conditions.every((holds) => holds(row));
+    const all = conditions(filter.value, titles);
+    for (const row of rows) row.hidden = !all.every((holds) => holds(asRow(row)));
     said.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
   });
 
   const choices = titles.map((title, column) => {
-    const box = make("input", { type: "checkbox", checked: true });
-    box.addEventListener("change", () => {
+    const [box, label] = tick(title, true, () => {
       heads[column].hidden = !box.checked;
       for (const row of rows) row.cells[column].hidden = !box.checked;
     });
-    return make("label", {}, box, ` ${title}`);
+    return label;
   });
 
   const textOf = (cell) => [...cell.childNodes].map((node) => node.textContent.trim()).filter(Boolean).join(" ");
@@ -93,9 +76,7 @@ function addTools(table, heads, rows) {
     return button;
   });
   const columns = make("details", {}, make("summary", {}, "Columns"), ...choices);
-  const tools = make("div", { className: "tools" }, make("label", {}, "Filter ", filter), ...buttons, said, columns);
-  table.parentElement.before(tools);
-  addPlot(tools, heads, rows, make);
+  table.parentElement.before(make("div", { className: "tools" }, make("label", {}, "Filter ", filter), ...buttons, said, columns));
 }
 
 function markdown([head, ...rows]) {

@@ -1,0 +1,25 @@
+// The settings in which two runs differ.
+(function differences() {
+  const section = document.getElementById("differences");
+  if (DATA.configs.length < 2) return;
+  section.hidden = false;
+  const [controls, frame] = section.querySelectorAll(".controls, .wide");
+  const names = DATA.configs.map(({ run }, place) => [place, run]);
+  const differ = (one, other) => Object.keys({ ...one, ...other }).filter((key) => one[key] !== other[key]);
+  const [first, ...rest] = DATA.configs.map(({ settings }) => settings);
+  const [left, leftLabel] = selection("first", names, 0, draw);
+  const [right, rightLabel] = selection("second", names, Math.max(0, rest.findIndex((own) => differ(first, own).length)) + 1, draw);
+  controls.append(leftLabel, rightLabel);
+
+  function draw() {
+    const [one, other] = [left, right].map((box) => DATA.configs[Number(box.value)]);
+    const differing = differ(one.settings, other.settings);
+    const cell = (text) => make("td", { className: "words long" }, text ?? MISSING);
+    const rows = differing.map((key) => make("tr", {}, make("td", { className: "words" }, key), cell(one.settings[key]), cell(other.settings[key])));
+    const heads = ["setting", one.run, other.run].map((text) => make("th", { scope: "col", className: "words long" }, text));
+    const table = make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows));
+    frame.replaceChildren(differing.length ? table : make("p", {}, "The same settings."));
+  }
+
+  draw();
+})();
