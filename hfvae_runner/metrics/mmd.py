@@ -13,6 +13,8 @@ from hfvae_runner.config.validation import Count
 from hfvae_runner.metrics._subject import NO_PRIOR, NO_SAMPLE, Result, Subject, undefined
 
 SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+_CACHED = 1 << 15
+"""Entries of a block of the table: 256 kB in float64, of which a few are in use at the same time."""
 _KERNELS: Mapping[str, Kernel] = {"mmd_imq": "imq", "mmd_imq_per_dimension": "imq_per_dimension"}
 
 
@@ -43,7 +45,8 @@ def mmd_squared(x: Tensor, y: Tensor, *, kernel: Kernel, statistic: Statistic) -
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1] or min(len(x), len(y)) < least:
         shapes = f"{tuple(x.shape)} and {tuple(y.shape)}"
         raise ValueError(f"expected [n, D] and [m, D] with at least {least} points each, got shapes {shapes}")
-    return _within(x, kernel, statistic) + _within(y, kernel, statistic) - 2 * _table(x, y, kernel).mean()
+    between = _sum(x, y, kernel) / (len(x) * len(y))
+    return _within(x, kernel, statistic) + _within(y, kernel, statistic) - 2 * between
 
 
 def mmd(subject: Subject, *, draws: Count) -> Result:
@@ -69,10 +72,19 @@ def mmd(subject: Subject, *, draws: Count) -> Result:
 
 def _within(x: Tensor, kernel: Kernel, statistic: Statistic) -> Tensor:
     """Return E k(x, x') over the pairs that the statistic includes."""
-    table = _table(x, x, kernel)
+    total = _sum(x, x, kernel)
     if statistic == "v":
-        return table.mean()
-    return (table.sum() - table.diagonal().sum()) / (len(x) * (len(x) - 1))
+        return total / len(x) ** 2
+    # The distance of a point to itself is exactly 0, for all points alike.
+    own = len(x) * _table(x[:1], x[:1], kernel).sum()
+    return (total - own) / (len(x) * (len(x) - 1))
+
+
+def _sum(x: Tensor, y: Tensor, kernel: Kernel) -> Tensor:
+    """Return Σ_ij k(x_i, y_j); where no gradient is asked for, over blocks of rows that stay in the processor's cache."""
+    if torch.is_grad_enabled() and (x.requires_grad or y.requires_grad):
+        return _table(x, y, kernel).sum()
+    return _total(_table(part, y, kernel).sum() for part in x.split(max(1, _CACHED // len(y))))
 
 
 def _table(x: Tensor, y: Tensor, kernel: Kernel) -> Tensor:
