@@ -104,8 +104,11 @@ def _table(x: Tensor, y: Tensor, kernel: Kernel) -> Tensor:
 
 def _multiquadric(distance: Tensor, dimensions: int) -> Tensor:
     """Return Σ_s C/(C + distance), C = 2·dimensions·s, elementwise."""
-    scales = [2 * dimensions * s for s in SCALES]
-    return _total(c / (c + distance) for c in scales)
+    one, total = distance.new_ones(()), torch.zeros_like(distance)
+    for s in SCALES:
+        c = 2 * dimensions * s
+        total = torch.addcdiv(total, one, distance + c, value=c)
+    return total
 
 
 def _total(parts: Iterator[Tensor]) -> Tensor:
