@@ -24,6 +24,10 @@ lint: ## linter, layout and type checker
 check: lint ## lint, then the layers, every YAML and all tests that are not marked slow
 	$(PYTHON) -m pytest
 
+.PHONY: docs
+docs: ## build the documentation into site/; a warning is an error
+	$(PYTHON) -m sphinx -W --keep-going -q -b html docs site
+
 .PHONY: dist
 dist: ## build a wheel and a source archive into dist/
 	$(PYTHON) -m hatchling build

@@ -53,6 +53,7 @@ def test_its_metadata(wheel: Path) -> None:
         "ray",
         "optuna",
         "export",
+        "docs",
         "parquet",
         "tensorboard",
         "wandb",

@@ -127,7 +127,7 @@ class Run:
         use: Literal["mean", "sample"] = "mean",
         batch_size: int = _BATCH,
     ) -> Floats:
-        """Decode codes to E[x|z], [B, *].
+        """Decode codes to E[x|z], ``[B, *]``.
 
         Args:
             codes: of ``encode``, or the continuous factors' values alone, [B, D].
@@ -147,7 +147,7 @@ class Run:
         return self._decoded(sample_of(self.model.latents, values, chosen, self.device), batch_size)
 
     def sample(self, n: int, *, seed: int = 0, batch_size: int = _BATCH) -> Floats:
-        """Decode n draws from the prior to E[x|z], [n, *].
+        """Decode n draws from the prior to E[x|z], ``[n, *]``.
 
         Quantised factors are drawn uniformly from their codebooks.
         """
@@ -157,7 +157,7 @@ class Run:
             return self._decoded(latents.prior_sample(noise, hard=True), batch_size)
 
     def traverse(self, example: Given, name: str, values: Sequence[float] | None = None) -> Floats:
-        """Decode one example's code with one latent variable at several values, [T, *].
+        """Decode one example's code with one latent variable at several values, ``[T, *]``.
 
         Args:
             example: a single one.

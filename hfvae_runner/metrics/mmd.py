@@ -81,7 +81,7 @@ def _within(x: Tensor, kernel: Kernel, statistic: Statistic) -> Tensor:
 
 
 def _sum(x: Tensor, y: Tensor, kernel: Kernel) -> Tensor:
-    """Return Σ_ij k(x_i, y_j); where no gradient is asked for, over blocks of rows that stay in the processor's cache."""
+    """Return Σ_ij k(x_i, y_j); where no gradient is asked for, over blocks of rows that stay in cache."""
     if torch.is_grad_enabled() and (x.requires_grad or y.requires_grad):
         return _table(x, y, kernel).sum()
     return _total(_table(part, y, kernel).sum() for part in x.split(max(1, _CACHED // len(y))))

@@ -11,7 +11,7 @@ from nbclient import NotebookClient
 import hfvae_runner
 
 ROOT = Path(hfvae_runner.__file__).parents[1]
-NOTEBOOK = ROOT / "docs" / "first_steps.ipynb"
+NOTEBOOK = ROOT / "docs" / "tutorial" / "first_steps.ipynb"
 
 
 def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
