@@ -186,7 +186,7 @@ def test_an_unknown_variant_is_refused(root: Path) -> None:
 @pytest.mark.usefixtures("workplace", "one_thread")
 def test_a_run_stopped_and_resumed_sees_the_same_pictures(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = ("dataset=dsprites", "dataset.variant=noisy", f"data_root={root}", "model=conv_standard64", "prior=normal")
-    settings = ("batch_size=32", "device=cpu", "train.progress=false", "objective=beta_tcvae")
+    settings = ("batch_size=32", "device=cpu", "train.progress=false", "objective=beta_tcvae", "metrics=hoyer")
     assert main([*data, *settings, "steps=4", "hydra.run.dir=whole"]) == 0, capsys.readouterr().err
     assert main([*data, *settings, "steps=2", "hydra.run.dir=parts"]) == 0
     assert main(["resume=parts", "steps=4"]) == 0, capsys.readouterr().err

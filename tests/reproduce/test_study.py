@@ -9,7 +9,7 @@ import yaml
 from hfvae_runner.config import schema
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.launch.composition import composed, parse_overrides
-from hfvae_runner.reproduce.study import SIZES, load, names
+from hfvae_runner.reproduce.study import Size, load, names
 from hfvae_runner.runs.parts import check_before_reading
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -36,14 +36,14 @@ def ends(overrides: tuple[str, ...]) -> Iterator[list[str]]:
     yield from jobs
 
 
+@pytest.mark.parametrize("size", [pytest.param("smoke", marks=pytest.mark.slow), "cpu", "paper"])
 @pytest.mark.parametrize("name", names())
-def test_every_sweep_of_every_size_is_accepted(name: str) -> None:
+def test_every_sweep_is_accepted(name: str, size: Size) -> None:
     _, study = load(name)
     assert {"smoke", "paper"} <= set(study.sizes())
-    for size in SIZES:
-        for sweep in study.sweeps_of(size).values():
-            for job in ends(sweep.overrides(size)):
-                check_before_reading(schema.parse(composed(job)))
+    for sweep in study.sweeps_of(size).values():
+        for job in ends(sweep.overrides(size)):
+            check_before_reading(schema.parse(composed(job)))
 
 
 @pytest.mark.parametrize("name", names())

@@ -199,7 +199,7 @@ def command(*arguments: str, cwd: Path) -> "subprocess.Popen[str]":
 
 
 def test_a_terminated_command_goes_on_to_the_bit(tmp_path: Path) -> None:
-    overrides = ("objective=vae", "batch_size=64", "threads=1", "steps=300", "train.log_every=10")
+    overrides = ("objective=vae", "batch_size=64", "threads=1", "steps=300", "train.log_every=10", "metrics=hoyer")
     folder = tmp_path / "run"
     with command(*SMALL, *overrides, "hydra.run.dir=run", cwd=tmp_path) as process:
         while process.poll() is None and not (folder / "history.csv").exists():

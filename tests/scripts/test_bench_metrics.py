@@ -20,6 +20,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return importlib.import_module("bench_metrics")
 
 
+@pytest.mark.slow
 def test_the_table_has_a_line_for_each_metric_and_size(
     bench: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,6 +22,7 @@ def template(tmp_path: Path) -> Path:
     return leave(tmp_path / "template", config(), metrics(), figures=["traversals"])
 
 
+@pytest.mark.slow
 def test_the_table_has_a_line_for_each_number_of_runs(
     bench: ModuleType, template: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

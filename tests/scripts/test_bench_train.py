@@ -211,6 +211,7 @@ def test_the_lines_of_pairs(
     assert alone.split(":")[1] == " 0.50 of the rate with the last number of turns"
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_are_measured(bench: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
     taken = bench.pairs.measured(
         ["steps=4", "threads=1", "train.log_every=1", "metrics=hoyer", "metrics.figures=false"], None, 2

@@ -42,6 +42,7 @@ def test_a_failure_stops_no_other_check(
     assert "| works | ok |" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_on_this_machine_s_cpu(script: ModuleType, tmp_path: Path) -> None:
     assert script.main(["--device", "cpu", "--only", "stacked", "--out", str(tmp_path / "out")]) == 0
     assert "| stacked | ok |" in (tmp_path / "out" / "summary.md").read_text()

@@ -73,6 +73,7 @@ def test_a_set_that_is_made_on_the_spot(quick: ModuleType, capsys: pytest.Captur
     assert captured.err == "digits: cold\ndigits: warm\n"
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own(script: ModuleType, tmp_path: Path) -> None:
     cost = script.in_fresh_process("pinwheel", tmp_path, cache=tmp_path / "cache")
     # 800 points of two numbers; the process has imported torch before.
