@@ -23,9 +23,12 @@ def represented(encoded: Encoded, dataset: Dataset) -> Representation:
 
     A quantised factor is a discrete variable, whose category is the value's place in the codebook.
     """
-    latents = encoded.latents
+    latents, n = encoded.latents, len(encoded)
+    columns = sum(len(block.factor_names) for block in latents.blocks if isinstance(block, NormalBlock))
     names: list[str] = []
-    mean, scale, sample, blocks, discrete = [], [], [], {}, []
+    # Filled in place: joining float64 parts of a million examples would take the memory of the result once more.
+    mean, scale, sample = (torch.empty(n, columns, dtype=torch.float64) for _ in range(3))
+    blocks, discrete = {}, []
     for block, parameters, z in zip(latents.blocks, encoded.posterior, encoded.sample, strict=True):
         if block.discrete:
             probabilities = torch.softmax(parameters.double(), dim=1)
@@ -35,21 +38,21 @@ def represented(encoded: Encoded, dataset: Dataset) -> Representation:
             places = block.index(parameters).cpu().numpy()
             eye = np.eye(block.n_values)
             discrete += [
-                Categories(name, eye[own], own) for name, own in zip(block.factor_names, places.T, strict=True)
+                Categories(name, eye[each], each) for name, each in zip(block.factor_names, places.T, strict=True)
             ]
             continue
-        of_mean, log_scale = parameters.double().chunk(2, dim=1)
-        blocks[block.name] = slice(len(names), len(names) + len(block.factor_names))
+        of_mean, log_scale = parameters.chunk(2, dim=1)
+        own = slice(len(names), len(names) + len(block.factor_names))
+        blocks[block.name] = own
         names += block.factor_names
-        mean.append(of_mean)
-        scale.append(log_scale.exp())
-        sample.append(z.double())
+        mean[:, own], sample[:, own], scale[:, own] = of_mean, z, log_scale
+        scale[:, own].exp_()
     label = _label(encoded, dataset)
     return Representation(
         names=tuple(names),
-        mean=_columns(mean, len(encoded)),
-        scale=_columns(scale, len(encoded)),
-        sample=_columns(sample, len(encoded)),
+        mean=mean.numpy(),
+        scale=scale.numpy(),
+        sample=sample.numpy(),
         blocks=blocks,
         discrete=tuple(discrete),
         truth=_truth(encoded, dataset) or (() if label is None else (label,)),

@@ -1,6 +1,7 @@
 """InfoMEC: modularity, explicitness and compactness as information (Hsu et al. 2023, arXiv 2305.18378, Sec. 4).
 
-Legend: N examples; F factors that vary (the paper's sources); A active latent variables; C columns of the code.
+Legend: N examples; F factors that vary (the paper's sources); A active latent variables; C columns of the code;
+B random halves of the examples.
 
 The authors' code and its copies call scikit-learn with arguments that versions from 1.8 on do not have
 (``multi_class``), and divide zero by zero for an active variable without information on any factor.
@@ -14,13 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hfvae_runner.config.validation import Count, Rate
+from hfvae_runner.metrics._neighbour_information import neighbour_information
 from hfvae_runner.metrics._subject import UNKNOWN, Floats, Integers, Representation, Result, Subject, Truth, undefined
 from hfvae_runner.metrics.explicitness import standardised
 
-_INFORMATION = ("infom", "infoc", "infomec_information", "infom_per_variable", "infoc_per_factor")
-_SEEDS = 1 << 32
-"""scikit-learn takes no larger ones."""
-_EXPLICITNESS = ("infoe", "infoe_per_factor")
+_MODULARITY = ("infom", "infom_se", "infom_per_variable")
+_COMPACTNESS = ("infoc", "infoc_se", "infoc_per_factor")
+_INFORMATION = (*_MODULARITY, *_COMPACTNESS, "infomec_information")
+_EXPLICITNESS = ("infoe", "infoe_se", "infoe_per_factor")
+_ALL_NUISANCE = "all factors that vary are of nuisance"
+_HALVES = 20
+"""Random halves of the examples, over which two of the standard errors are computed."""
+_TIES = 1e-10
+"""Of the noise that separates equal values, for a deviation of 1."""
 
 
 class Variable(NamedTuple):
@@ -43,22 +50,22 @@ def normalised_information(variable: Variable, factor: Integers, *, neighbours: 
     By counting for a discrete variable; else by the nearest-neighbour estimator of Ross 2014, of the standardised
     values, which needs more than ``neighbours`` examples of a value to count them.
     """
-    # Imported here because it takes a second.
-    from sklearn.feature_selection import mutual_info_classif
-    from sklearn.metrics import mutual_info_score
-
-    entropy = float(mutual_info_score(factor, factor))
+    frequencies = np.unique(factor, return_counts=True)[1] / len(factor)
+    entropy = -float((frequencies * np.log(frequencies)).sum())
     if variable.discrete:
+        # Imported here because it takes a second.
+        from sklearn.metrics import mutual_info_score
+
         return float(mutual_info_score(factor, variable.values)) / entropy
-    column = _standardised(np.asarray(variable.values, float))[:, None]
-    (found,) = mutual_info_classif(column, factor, discrete_features=False, n_neighbors=neighbours, random_state=seed)
-    return float(found) / entropy
+    column = _standardised(np.asarray(variable.values, float))
+    column += _TIES * np.random.default_rng(seed).standard_normal(len(column))
+    return neighbour_information(column, factor, neighbours) / entropy
 
 
 def largest_shares(table: Floats) -> Floats:
-    """Return (max/sum − 1/n)/(1 − 1/n) of each row of n ≥ 2 numbers, [R, n] -> [R]; 0 for a row of zeros."""
-    n, totals = table.shape[1], table.sum(axis=1)
-    shares = np.divide(table.max(axis=1), totals, out=np.full(len(table), 1 / n), where=totals > 0)
+    """Return (max/sum − 1/n)/(1 − 1/n) of each row of n ≥ 2 numbers, [*, n] -> [*]; 0 for a row of zeros."""
+    n, totals = table.shape[-1], table.sum(axis=-1)
+    shares = np.divide(table.max(axis=-1), totals, out=np.full(totals.shape, 1 / n), where=totals > 0)
     return np.asarray((shares - 1 / n) / (1 - 1 / n))
 
 
@@ -66,12 +73,17 @@ class Prediction(NamedTuple):
     """How well a linear classifier predicts a factor from the code.
 
     Attributes:
-        explained: (H₀ − H)/H₀ of its log-loss H and that of a constant, H₀; at most 1.
+        shares: (H₀ − H)/H₀ of every example's log-loss H and that of a constant, H₀, [N]; at most 1.
         converged: whether the regression converged within its iterations.
     """
 
-    explained: float
+    shares: Floats
     converged: bool
+
+    @property
+    def explained(self) -> float:
+        """The mean over the examples."""
+        return float(self.shares.mean())
 
 
 def explained_by_code(code: Floats, factor: Integers, *, iterations: int) -> Prediction:
@@ -83,22 +95,24 @@ def explained_by_code(code: Floats, factor: Integers, *, iterations: int) -> Pre
     # Imported here because it takes a second.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import log_loss
 
     if code.shape[1] == 0:
-        return Prediction(0.0, True)
+        return Prediction(np.zeros(len(factor)), True)
     regression = LogisticRegression(C=np.inf, class_weight="balanced", max_iter=iterations)
     with warnings.catch_warnings():
         # The result reports it instead.
         warnings.simplefilter("ignore", ConvergenceWarning)
         regression.fit(code, factor)
     constant = np.log(len(regression.classes_))
-    loss = float(log_loss(factor, regression.predict_proba(code), labels=regression.classes_))
-    return Prediction(float((constant - loss) / constant), bool(regression.n_iter_[0] < iterations))
+    of_own_value = np.searchsorted(regression.classes_, factor)
+    probabilities = regression.predict_proba(code)[np.arange(len(code)), of_own_value]
+    # A regression that has not converged may give a value the probability 0.
+    losses = -np.log(np.maximum(probabilities, np.finfo(float).eps))
+    return Prediction((constant - losses) / constant, bool(regression.n_iter_[0] < iterations))
 
 
 def infomec(subject: Subject, *, rows: Count, neighbours: Count, active: Rate, iterations: Count) -> Result:
-    """Return `infom`, `infoc` and `infoe`: modularity, compactness and explicitness, 1 at best.
+    """Return `infom`, `infoc` and `infoe`: modularity, compactness and explicitness, 1 at best, and errors `…_se`.
 
     With NMI_ij = I(s_i; z_j)/H(s_i) of factor i and active latent variable j (`infomec_information`):
 
@@ -110,6 +124,13 @@ def infomec(subject: Subject, *, rows: Count, neighbours: Count, active: Rate, i
     needs two factors, InfoC two active variables. A row or column without information counts as 0. Rows where a factor
     is unknown are left out of its numbers. Examples that repeat, as those of ``test_sampled`` do, raise the information
     of continuous variables, since they are their own neighbours.
+
+    A standard error is over draws of the examples, of the same code:
+
+    - `infom_se` and `infoc_se` are the deviation over 20 random halves of the examples, with the variables that are
+      active in all of them. They are null if a factor does not take two values, one of them twice, in each half.
+    - `infoe_se` is the error of a mean over the examples, whose log-losses InfoE averages. It takes the
+      regression as given; to first order this changes nothing if a factor's values are equally frequent.
 
     Args:
         rows: the number of examples, the first ones.
@@ -134,36 +155,56 @@ def _information(
     variables = list(_active(encoded, active))
     if not variables:
         return undefined(_INFORMATION, "no latent variable is active")
-    seed = int(subject.generator().integers(_SEEDS))
-    pairs = [(factor, variable) for factor in factors for variable in variables]
-    found = [
-        _of_known(variable, factor, neighbours, seed)
-        for factor, variable in subject.progress(pairs, "InfoMEC", len(pairs))
-    ]
-    table = np.array(found).reshape(len(factors), len(variables))
-    names = [variable.name for variable in variables]
+    generator = subject.generator()
+    seed = int(generator.integers(1 << 32))
+    parts = [np.arange(len(encoded)), *_halves(generator, factors)]
+    steps = [(factor, variable, part) for part in parts for factor in factors for variable in variables]
+    found = [_of_known(*step, neighbours, seed) for step in subject.progress(steps, "InfoMEC", len(steps))]
+    tables = np.array(found).reshape(len(parts), len(factors), len(variables))
+    of_factors, of_variables = [factor.name for factor in factors], [variable.name for variable in variables]
+    rows = zip(of_factors, tables[0].tolist(), strict=True)
     result: dict[str, object] = {
-        "infomec_information": {
-            factor.name: dict(zip(names, row, strict=True)) for factor, row in zip(factors, table.tolist(), strict=True)
-        }
+        "infomec_information": {name: dict(zip(of_variables, row, strict=True)) for name, row in rows}
     }
     if len(factors) > 1:
-        per_variable = largest_shares(table.T)
-        each = dict(zip(names, per_variable.tolist(), strict=True))
-        result |= {"infom": float(per_variable.mean()), "infom_per_variable": each}
+        shares = largest_shares(tables.swapaxes(1, 2))
+        per_variable = dict(zip(of_variables, shares[0].tolist(), strict=True))
+        result |= {**_of_parts("infom", shares), "infom_per_variable": per_variable}
     else:
-        result |= undefined(("infom", "infom_per_variable"), "it compares factors, and there is one that varies")
+        result |= undefined(_MODULARITY, "it compares factors, and there is one that varies")
     if len(variables) > 1:
-        per_factor = dict(zip([factor.name for factor in factors], largest_shares(table).tolist(), strict=True))
-        result |= {**_mean("infoc", per_factor, factors), "infoc_per_factor": per_factor}
+        shares = largest_shares(tables)
+        per_factor = dict(zip(of_factors, shares[0].tolist(), strict=True))
+        counted = shares[:, [not factor.nuisance for factor in factors]]
+        result |= {**_of_parts("infoc", counted), "infoc_per_factor": per_factor}
     else:
-        result |= undefined(("infoc", "infoc_per_factor"), "it compares latent variables, and one is active")
+        result |= undefined(_COMPACTNESS, "it compares latent variables, and one is active")
     return result
+
+
+def _halves(generator: np.random.Generator, factors: Sequence[Truth]) -> list[Integers]:
+    """Return the examples of each of the halves, or none if a factor is not estimable in one of them."""
+    n = len(factors[0].values)
+    halves = [generator.permutation(n)[: n // 2] for _ in range(_HALVES)]
+    known = (values[values != UNKNOWN] for factor in factors for values in (factor.values[half] for half in halves))
+    return halves if all(map(_is_estimable, known)) else []
+
+
+def _of_parts(key: str, shares: Floats) -> dict[str, object]:
+    """Return the mean share and its error, from the shares of all examples and of B halves of them, [1 + B, n]."""
+    if shares.shape[1] == 0:
+        return undefined((key, f"{key}_se"), _ALL_NUISANCE)
+    mean, *halves = shares.mean(axis=1).tolist()
+    if not halves:
+        return {key: mean, **undefined((f"{key}_se",), "a factor has too few values in a random half of the examples")}
+    # Given all examples, a mean over a half of them deviates as much as the mean over all does over draws of these.
+    return {key: mean, f"{key}_se": float(np.std(halves, ddof=1))}
 
 
 def _explicitness(subject: Subject, encoded: Representation, factors: Sequence[Truth], iterations: int) -> Result:
     code = np.hstack([encoded.mean, *(_one_hot(each.probabilities) for each in encoded.discrete)])
     per_factor: dict[str, float] = {}
+    deviations: list[Floats] = []
     unfinished = 0
     for factor in subject.progress(factors, "InfoE", len(factors)):
         at = factor.values != UNKNOWN
@@ -171,7 +212,18 @@ def _explicitness(subject: Subject, encoded: Representation, factors: Sequence[T
         found = explained_by_code(own, factor.values[at], iterations=iterations)
         per_factor[factor.name] = found.explained
         unfinished += not found.converged
-    result: dict[str, object] = {**_mean("infoe", per_factor, factors), "infoe_per_factor": per_factor}
+        if not factor.nuisance:
+            deviation = np.zeros(len(code))
+            # Divided by the part that is known, whose mean it is.
+            deviation[at] = (found.shares - found.explained) / at.mean()
+            deviations.append(deviation)
+    result: dict[str, object] = {"infoe_per_factor": per_factor}
+    if deviations:
+        mean = np.mean([per_factor[factor.name] for factor in factors if not factor.nuisance])
+        error = np.mean(deviations, axis=0).std(ddof=1) / np.sqrt(len(code))
+        result |= {"infoe": float(mean), "infoe_se": float(error)}
+    else:
+        result |= undefined(("infoe", "infoe_se"), _ALL_NUISANCE)
     if unfinished:
         result["infoe_note"] = f"{unfinished} of {len(factors)} regressions did not converge in {iterations} iterations"
     return result
@@ -189,10 +241,10 @@ def _active(encoded: Representation, share: float) -> Iterator[Variable]:
             yield Variable(each.name, categories, True)
 
 
-def _of_known(variable: Variable, factor: Truth, neighbours: int, seed: int) -> float:
-    at = factor.values != UNKNOWN
-    known = variable._replace(values=variable.values[at])
-    return normalised_information(known, factor.values[at], neighbours=neighbours, seed=seed)
+def _of_known(factor: Truth, variable: Variable, part: Integers, neighbours: int, seed: int) -> float:
+    known = part[factor.values[part] != UNKNOWN]
+    own = variable._replace(values=variable.values[known])
+    return normalised_information(own, factor.values[known], neighbours=neighbours, seed=seed)
 
 
 def _is_estimable(values: Integers) -> bool:
@@ -210,9 +262,3 @@ def _standardised(values: Floats) -> Floats:
 def _one_hot(probabilities: Floats) -> Floats:
     """Return the most probable category as columns, [N, K]."""
     return np.asarray(np.eye(probabilities.shape[1])[probabilities.argmax(axis=1)])
-
-
-def _mean(key: str, per_factor: dict[str, float], factors: Sequence[Truth]) -> dict[str, object]:
-    """Return the mean over the factors but those of nuisance, or null and the reason."""
-    counted = [per_factor[factor.name] for factor in factors if not factor.nuisance]
-    return {key: float(np.mean(counted))} if counted else undefined((key,), "all factors that vary are of nuisance")

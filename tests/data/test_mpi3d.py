@@ -1,6 +1,7 @@
 """MPI3D's files, on small ones written here (github.com/rr-learning/disentanglement_dataset)."""
 
 import json
+import weakref
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +14,7 @@ from published import mpi3d_images, write_mpi3d
 
 from hfvae_runner.data import Dataset
 from hfvae_runner.data import mpi3d as module
-from hfvae_runner.data._examples import Rows
+from hfvae_runner.data._examples import ArrayFile, Rows
 from hfvae_runner.data.mpi3d import mpi3d
 from hfvae_runner.errors import ConfigError, DataError
 from hfvae_runner.launch import main
@@ -140,3 +141,41 @@ def test_a_whole_run(shrunk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     metrics = json.loads(Path("run/metrics.json").read_text())
     assert (metrics["run"]["model"], metrics["run"]["prior"]) == ("conv_standard64", "normal")
     assert metrics["test"]["examples"] == 192
+
+
+@pytest.mark.usefixtures("workplace", "one_thread")
+def test_a_run_never_holds_more_images_than_a_batch(
+    shrunk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_mpi3d(shrunk)
+    original, read_at_once, held, most_held = ArrayFile.read, [0], 0, [0]
+
+    def release(rows: int) -> None:
+        nonlocal held
+        held -= rows
+
+    def read(self: ArrayFile, rows: torch.Tensor) -> torch.Tensor:
+        nonlocal held
+        # Of an array one knows when the last tensor that shares its memory is gone.
+        found = original(self, rows).numpy().copy()
+        weakref.finalize(found, release, len(rows))
+        held += len(rows)
+        read_at_once.append(len(rows))
+        most_held.append(held)
+        return torch.from_numpy(found)
+
+    monkeypatch.setattr(ArrayFile, "read", read)
+    chosen = ("dataset=mpi3d", f"data_root={shrunk}", "model=mlp_mnist", "metrics=[mig,importance_bound]")
+    few = (
+        "objective=beta_vae",
+        "metrics.importance_bound.samples=2",
+        "metrics.importance_bound.rows=48",
+        "metrics.batch_size=24",
+    )
+    settings = ("steps=2", "batch_size=16", "device=cpu", "train.progress=false", "hydra.run.dir=run")
+    assert main([*chosen, *few, *settings]) == 0, capsys.readouterr().err
+    # Training, encoding twice all 192, the bound and the figures.
+    assert sum(read_at_once) > 2 * 192
+    assert max(read_at_once) <= 24
+    # While a batch is read, the one before may not be gone yet.
+    assert max(most_held) <= 3 * 24

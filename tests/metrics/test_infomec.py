@@ -1,5 +1,6 @@
 """InfoMEC: constructed answers, and a plain computation of its definition."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from hfvae_runner.metrics.infomec import Variable, explained_by_code, infomec, l
 OPTIONS = {"rows": 10_000, "neighbours": 10, "active": 0.05, "iterations": 200}
 
 
-def measured(encoded: Representation, **options: Any) -> dict[str, Any]:
-    return dict(infomec(subject(encoded), **{**OPTIONS, **options}))
+def measured(encoded: Representation, seed: int = 0, **options: Any) -> dict[str, Any]:
+    return dict(infomec(subject(encoded, seed=seed), **{**OPTIONS, **options}))
 
 
 def noisy(values: Any, scale: float = 0.02, seed: int = 0) -> Any:
@@ -65,7 +66,7 @@ def test_narrow_latents_are_not_active_and_say_nothing_of_the_others() -> None:
     result = measured(represented(np.hstack([noisy(values), narrow]), truth=truths(values)))
     assert set(result["infom_per_variable"]) == {"z[0]", "z[1]"}
     assert result == {**measured(represented(noisy(values), truth=truths(values))), **{
-        key: result[key] for key in ("infoe", "infoe_per_factor")
+        key: result[key] for key in ("infoe", "infoe_se", "infoe_per_factor")
     }}  # fmt: skip
 
 
@@ -106,7 +107,8 @@ def test_the_constant_s_loss_is_log_k_whatever_the_frequencies() -> None:
     fitted = LogisticRegression(C=np.inf, class_weight="balanced").fit(np.zeros((100, 1)), s)
     np.testing.assert_allclose(fitted.predict_proba(np.zeros((1, 1))), 1 / 3, atol=1e-4)
     assert explained_by_code(np.zeros((100, 1)), s, iterations=100).explained == pytest.approx(0, abs=1e-4)
-    assert explained_by_code(np.zeros((100, 0)), s, iterations=100) == (0.0, True)
+    empty = explained_by_code(np.zeros((100, 0)), s, iterations=100)
+    assert empty.explained == 0 and empty.converged
 
 
 @given(arrays(float, (3, 4), elements=st.floats(0, 1)))
@@ -125,6 +127,7 @@ def test_nuisance_is_in_the_table_and_not_in_the_means() -> None:
         per_factor = result[f"{name}_per_factor"]
         assert result[name] == pytest.approx((per_factor["size"] + per_factor["x"]) / 2)
     every = measured(represented(noisy(values), truth=truths(values, nuisance=["shape", "size", "x"])))
+    assert every["infoc_se"] is None and every["infoe_se"] is None
     assert every["infoc"] is None and every["infoe_why"] == "all factors that vary are of nuisance"
 
 
@@ -138,6 +141,46 @@ def test_unknown_values_are_left_out() -> None:
     seed = int(np.random.default_rng(0).integers(1 << 32))
     expected = normalised_information(shape, hidden[hidden[:, 0] != UNKNOWN, 0], neighbours=10, seed=seed)
     assert measured(known)["infomec_information"]["shape"]["z[0]"] == pytest.approx(expected)
+
+
+def mixed(seed: int, n: int = 400) -> Representation:
+    """n independent examples of three factors, in three latents that mix them and one without information."""
+    generator = np.random.default_rng(seed)
+    values = generator.integers((4, 5, 5), size=(n, 3))
+    mixing = np.array([[1.0, 0.3, 0.0], [0.0, 1.0, 0.5], [0.4, 0.0, 1.0]])
+    code = np.hstack([values @ mixing + 0.7 * generator.standard_normal((n, 3)), generator.standard_normal((n, 1))])
+    return represented(code, truth=truths(values))
+
+
+def test_the_standard_errors_are_the_spread_over_draws_of_the_examples() -> None:
+    draws = [measured(mixed(seed), seed=seed) for seed in range(20)]
+    for name in ("infom", "infoc", "infoe"):
+        spread = np.std([draw[name] for draw in draws], ddof=1)
+        stated = np.sqrt(np.mean(np.square([draw[f"{name}_se"] for draw in draws])))
+        assert 0.5 < stated / spread < 2, name
+
+
+def test_the_standard_errors_fall_with_the_square_root_of_the_examples() -> None:
+    few, many = (measured(mixed(0, n)) for n in (250, 4000))
+    for name in ("infoc_se", "infoe_se"):
+        assert few[name] / many[name] == pytest.approx(4, rel=0.5)
+
+
+def test_rows_of_unknown_factors_have_no_part_in_the_error_of_the_explicitness() -> None:
+    encoded = mixed(0)
+    first = encoded.truth[0]
+    twice = encoded.of_rows(np.tile(np.arange(len(encoded)), 2))
+    half_known = np.hstack([first.values, np.full(len(encoded), UNKNOWN)])
+    twice = replace(twice, truth=(replace(first, values=half_known),))
+    once = measured(replace(encoded, truth=(first,)))
+    assert measured(twice)["infoe_se"] == pytest.approx(once["infoe_se"], rel=0.01)
+
+
+def test_no_error_where_a_half_of_the_examples_may_lack_a_value() -> None:
+    values = np.array([[0, 0], [0, 0], [1, 1], [0, 1], [1, 0], [0, 0]])
+    result = measured(represented(noisy(values), truth=truths(values)))
+    assert result["infom"] is not None and result["infom_se"] is None
+    assert result["infoc_se_why"] == "a factor has too few values in a random half of the examples"
 
 
 def test_what_is_not_defined_says_why() -> None:
@@ -158,9 +201,7 @@ def test_the_seed_decides_the_estimator_s_noise_and_rows_are_the_first() -> None
     values = factors(4, 4, repeats=20)
     encoded = represented(noisy(values), truth=truths(values))
     assert measured(encoded) == measured(encoded)
-    assert infomec(subject(encoded, seed=1 << 63), **OPTIONS)["infom"] == pytest.approx(
-        measured(encoded)["infom"], abs=0.01
-    )
+    assert measured(encoded, seed=1 << 63)["infom"] == pytest.approx(measured(encoded)["infom"], abs=0.01)
     first = represented(noisy(values)[:160], truth=truths(values[:160]))
     assert measured(encoded, rows=160)["infom"] == pytest.approx(measured(first)["infom"])
 
