@@ -48,5 +48,5 @@ const FITTED_FROM = 0.05;
     show(frame, ...(colour.value ? [chart.legend("color", { className: "plot-legend", label: colour.value })] : []), chart);
   }
 
-  draw();
+  whenNear(section, draw);
 })();

@@ -54,6 +54,16 @@ function show(frame, ...drawings) {
   frame.replaceChildren(...drawings);
 }
 
+/** Call a function once, when a section is near what the window shows: plots of thousands of runs take a second. */
+function whenNear(section, draw) {
+  const observer = new IntersectionObserver(([entry]) => {
+    if (!entry.isIntersecting) return;
+    observer.disconnect();
+    draw();
+  }, { rootMargin: "400px" });
+  observer.observe(section);
+}
+
 /** A button that saves the largest drawing of a frame as an SVG file. */
 function saver(frame, name) {
   const button = make("button", { type: "button" }, "Save SVG");

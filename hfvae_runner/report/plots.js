@@ -142,5 +142,5 @@ const COLUMNS = DATA.columns.map((column, place) => {
     });
   }
 
-  draw();
+  whenNear(section, draw);
 })();

@@ -85,6 +85,14 @@ def test_a_filter_and_chosen_columns_are_what_is_copied(page: "api.Page") -> Non
     assert copied["CSV"] == ["run,ELBO", "a b#é&',-99.5", "c,-9.0"]
 
 
+def near(page: "api.Page", name: str) -> "api.Locator":
+    """A section, which draws when it is near what the window shows."""
+    section = page.locator(name)
+    section.scroll_into_view_if_needed()
+    api.expect(section.locator("svg.plot")).to_be_attached()
+    return section
+
+
 def dots(page: "api.Page") -> dict[str, tuple[float, float]]:
     """The place of each run's dot, in pixels from the left and from the top."""
     links = page.locator("#plots svg.plot a")
@@ -97,7 +105,7 @@ def dots(page: "api.Page") -> dict[str, tuple[float, float]]:
 
 
 def test_a_plot_of_any_two_columns_follows_the_filter(page: "api.Page", tmp_path: Path) -> None:
-    section = page.locator("#plots")
+    section = near(page, "#plots")
     section.get_by_label("across", exact=True).select_option(label="beta")
     section.get_by_label("up", exact=True).select_option(label="ELBO")
     places = dots(page)
@@ -122,8 +130,7 @@ def test_a_plot_of_any_two_columns_follows_the_filter(page: "api.Page", tmp_path
 
 
 def test_a_dot_says_which_run_it_is_and_opens_it(page: "api.Page", home: Path) -> None:
-    section = page.locator("#plots")
-    section.scroll_into_view_if_needed()
+    section = near(page, "#plots")
     dot = section.locator("svg.plot a circle").first
     dot.hover()
     tip = section.locator("[aria-label=tip]")
@@ -133,7 +140,7 @@ def test_a_dot_says_which_run_it_is_and_opens_it(page: "api.Page", home: Path) -
 
 
 def test_parallel_coordinates_have_a_line_per_run_and_the_chosen_axes(page: "api.Page") -> None:
-    section = page.locator("#plots")
+    section = near(page, "#plots")
     section.get_by_label("as", exact=True).select_option(label="parallel coordinates")
     assert section.locator("svg.plot a path").count() == len(ELBO)
     section.get_by_text("Axes", exact=True).click()
@@ -143,7 +150,7 @@ def test_parallel_coordinates_have_a_line_per_run_and_the_chosen_axes(page: "api
 
 
 def test_training_curves_are_those_of_the_history(page: "api.Page") -> None:
-    section = page.locator("#curves")
+    section = near(page, "#curves")
     assert section.get_by_label("column", exact=True).locator("option").all_inner_texts() == ["elbo", "term/kl"]
     assert section.locator("svg.plot a path").count() == 2
     assert section.locator(".plot-legend-swatches > span").all_inner_texts() == ["1", "2"]
