@@ -16,6 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from _reference import objectives
 from omegaconf import OmegaConf
 from pydantic import TypeAdapter
 
@@ -330,10 +331,14 @@ def _choices() -> str:
     ]
     for group, about in help.GROUPS.items():
         parts.append(f"## {group}\n\n{about[0].upper()}{about[1:]}.")
+        if group == "objective":
+            parts += [objectives.ABOUT, objectives.term_table(_as_text)]
         for name in help.names(group):
             comments, body = help.file(help.path_of(group, name))
             parts.append(f"### {group}={name}\n\n{_as_text(' '.join(comments))}")
-            if body:
+            if group == "objective":
+                parts += objectives.section(help.path_of(group, name), body, _as_text)
+            elif body:
                 parts.append("\n".join(["```yaml", *body, "```"]))
     return "\n\n".join(parts) + "\n"
 

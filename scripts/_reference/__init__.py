@@ -1,0 +1,1 @@
+"""What docs/reference says of objectives: their equations, knobs and terms."""
