@@ -344,10 +344,10 @@ def _choices() -> str:
 
 
 def _as_text(words: str) -> str:
-    """Return words in which no sign is read as Markdown, but for code between backticks."""
+    """Return words in which no sign is read as Markdown, but for code between backticks; an arXiv number is a link."""
     pieces = words.split("`")
     pieces[::2] = [re.sub(r"([\\*_<>|\[\]])", r"\\\1", piece) for piece in pieces[::2]]
-    return "`".join(pieces)
+    return re.sub(r"\barXiv (\d{4}\.\d{5})\b", r"[arXiv \1](https://arxiv.org/abs/\1)", "`".join(pieces))
 
 
 def _run_keys() -> list[_Row]:

@@ -59,9 +59,9 @@ def section(path: Path, body: Sequence[str], as_text: Callable[[str], str]) -> l
 
 def _terms(path: Path) -> Mapping[str, Any]:
     """Return an objective's terms, with those of the group that its defaults list adds."""
-    content = OmegaConf.load(path)
+    content: Any = OmegaConf.load(path)
     for entry in content.get("defaults", []):
-        if isinstance(entry, Mapping) or OmegaConf.is_dict(entry):
+        if OmegaConf.is_dict(entry):
             ((group, name),) = entry.items()
             if str(group).startswith("/"):
                 content = OmegaConf.merge(content, OmegaConf.load(path.parents[1] / f"{str(group)[1:]}/{name}.yaml"))
