@@ -13,24 +13,26 @@ FORMULAS: Mapping[str, str] = {
     "diagonal_covariance": r"\sum_{i} (\mathrm{Cov}_{ii} - 1)^{2}",
     "dimension_kl": r"\sum_{d} \mathrm{KL}(q(z_{d}) \Vert p(z_{d}))",
     "factor_cross_entropy": r"\sum_{k} \mathrm{H}(v_{k}, \sigma(\mu_{k}))",
-    "group_tc": r"\mathrm{E}[\log \frac{q(z)}{\prod_{g} q(z_{g})} - \log \frac{p(z)}{\prod_{g} p(z_{g})}]",
+    "group_tc": r"\mathbb{E}[\log \frac{q(z)}{\prod_{g} q(z_{g})} - \log \frac{p(z)}{\prod_{g} p(z_{g})}]",
     "inclusive_kl": r"\mathrm{KL}(p(z) \Vert q(z))",
     "kl": r"\mathrm{KL}(q(z \mid x) \Vert p(z))",
-    "label_likelihood": r"\mathrm{E}[\log q(y \mid x)]",
+    "label_likelihood": r"\mathbb{E}[\log q(y \mid x)]",
     "marginal_kl": r"\mathrm{KL}(q(z) \Vert p(z))",
     "mmd": r"\mathrm{MMD}^{2}(q(z), p(z))",
     "mutual_information": r"I(x; z)",
     "off_diagonal_covariance": r"\sum_{i \neq j} \mathrm{Cov}_{ij}^{2}",
     "quantisation": r"\frac{P}{D} \sum_{d} (\mathrm{sg}(e_{d}) - c_{d})^{2}",
-    "reconstruction": r"\mathrm{E}[\log p(x \mid z)]",
+    "reconstruction": r"\mathbb{E}[\log p(x \mid z)]",
     "total_correlation": r"\mathrm{KL}(q(z) \Vert \prod_{d} q(z_{d}))",
-    "within_tc": r"\sum_{g} \mathrm{E}[\log \frac{q(z_{g})}{\prod_{d} q(z_{gd})} - \log \frac{p(z_{g})}{\prod_{d} "
+    "within_tc": r"\sum_{g} \mathbb{E}[\log \frac{q(z_{g})}{\prod_{d} q(z_{gd})} - \log \frac{p(z_{g})}{\prod_{d} "
     r"p(z_{gd})}]",
 }
 """Each term, before its weight."""
 
 _REWARDS = ("reconstruction", "label_likelihood")
 _NAMES: Mapping[str, str] = {
+    "critic_total_correlation": r"\mathrm{TC}",
+    "total_correlation": r"\mathrm{TC}",
     "group_tc": r"\mathrm{TC}_{\mathrm{between}}",
     "within_tc": r"\mathrm{TC}_{\mathrm{within}}",
 }

@@ -2,13 +2,20 @@
 
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import hfvae_runner
+from hfvae_runner import evaluate
 from hfvae_runner.config import schema
+from hfvae_runner.explore import command as explore
+from hfvae_runner.export import command as export
+from hfvae_runner.launch import help
 from hfvae_runner.launch.composition import composed, parse_overrides
+from hfvae_runner.report import command as report
+from hfvae_runner.reproduce import command as reproduce
 from hfvae_runner.reproduce.study import load
 
 ROOT = Path(hfvae_runner.__file__).parents[1]
@@ -67,6 +74,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_there_are_commands() -> None:
     assert len(COMMANDS) > 30
+    for name in ("report", "reproduce", "score", "evaluate", "explore", "export"):
+        assert shown(f"{_TRAINS}.{name}"), name
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
@@ -82,3 +91,63 @@ def test_studies_exist() -> None:
     assert named
     for name in named:
         load(name)
+
+
+@pytest.mark.parametrize("topics", [each for each in shown(_TRAINS) if "--help" in each], ids=" ".join)
+def test_help_knows_what_it_is_asked(topics: list[str]) -> None:
+    assert help.text([each for each in topics if each != "--help"])
+
+
+@pytest.mark.parametrize("arguments", shown(f"{_TRAINS}.reproduce"), ids=" ".join)
+def test_studies_are_asked_for_as_they_can_be(arguments: list[str]) -> None:
+    if arguments != ["--list"]:
+        assert reproduce._asked(arguments, run=True).studies
+
+
+@pytest.mark.parametrize("arguments", shown(f"{_TRAINS}.score"), ids=" ".join)
+def test_scores_are_asked_for_as_they_can_be(arguments: list[str]) -> None:
+    command = import_module("hfvae_runner.score")  # the package's attribute of this name is the function
+    assert command._asked(arguments).specs
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [each for each in shown(f"{_TRAINS}.evaluate") if not any("_target_=" in a for a in each)],
+    ids=" ".join,
+)
+def test_evaluations_are_asked_for_as_they_can_be(arguments: list[str]) -> None:
+    udr = evaluate._udr(arguments)
+    overrides = [each for each in arguments if "=" in each and not each.startswith(evaluate._UDR)]
+    assert udr or overrides
+    schema.parse(composed(overrides))
+
+
+@pytest.mark.parametrize(
+    ("module", "does", "arguments"),
+    [
+        (module, does, arguments)
+        for module, does in ((explore, "_explore"), (export, "_export"))
+        for arguments in shown(f"{_TRAINS}.{does[1:]}")
+    ],
+)
+def test_commands_on_a_run_are_accepted(
+    module: object, does: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, does, lambda run, given: Path(run))
+    assert module.main(arguments) == 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("arguments", shown(f"{_TRAINS}.report"), ids=" ".join)
+def test_reports_are_asked_for_as_they_can_be(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    monkeypatch.setattr(report, "report", read.extend)
+    assert report.main(arguments) == 0
+    assert read
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_scripts_have_the_options_that_pages_show(page: Path) -> None:
+    for script, rest in re.findall(r"python (scripts/\w+\.py)([^`#&\n]*)", page.read_text(encoding="utf-8")):
+        source = (ROOT / script).read_text(encoding="utf-8")
+        for option in re.findall(r"(?<= )--[a-z-]+", rest):
+            assert f'"{option}"' in source, f"{page.name}: {script} {option}"
