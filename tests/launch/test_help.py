@@ -58,7 +58,7 @@ def test_each_choice_says_what_it_is(
 def test_a_choice_shows_its_file(capsys: pytest.CaptureFixture[str]) -> None:
     out = said(capsys, "objective=hfvae", "+experiment=hfvae_mnist")
     assert "objective=hfvae\n" in out and "+experiment=hfvae_mnist\n" in out
-    assert "HFVAE (Esmaeili et al. 2018, Eq. 4)" in " ".join(out.split())
+    assert "HFVAE (Esmaeili et al. 2018, arXiv 1804.02086, Eq. 4)" in " ".join(out.split())
     assert "gamma: 4.0            # total correlation within groups" in out
     assert "@package" not in out
 
