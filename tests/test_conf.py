@@ -1,10 +1,12 @@
 """Every file of conf/ composes, resolves and parses, and the order of the groups holds."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 from launching import resolved
 
-from hfvae_runner.config import schema
+from hfvae_runner.config import schema, stored
 from hfvae_runner.launch.composition import config_folder
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -20,8 +22,11 @@ def test_every_choice_parses(choice: str) -> None:
     group, name = choice.lstrip("+").split("=")
     # The objective that brings such a group along.
     needed = ["objective=alpha_beta"] if group == "divergence" else []
-    config = schema.parse(resolved(*needed, choice))
+    typed = resolved(*needed, choice)
+    config = schema.parse(typed)
     assert config.choices.get(group, name) == name
+    # A folder with this config is opened: it names functions of ours only.
+    assert stored.guarded(typed, Path("."), stored.NOTHING) == {k: v for k, v in typed.items() if k != "trust"}
 
 
 def test_there_are_choices() -> None:

@@ -21,7 +21,7 @@ from hfvae_runner.launch import Gate, main, plugins, run_name
 from hfvae_runner.launch.jobs import JobEnded
 
 SECONDS = 240  # for what takes some ten of them where nothing else runs
-SMALL = ("-m", "image_size=8", "metrics.figures=false", "threads=1")
+SMALL = ("-m", "image_size=8", "metrics=hoyer", "metrics.figures=false", "threads=1")
 # The second job diverges.
 GRID = (*SMALL, "steps=20", "lr=1e-3,1e9,1e-2")
 LAUNCHERS = {

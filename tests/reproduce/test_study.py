@@ -36,7 +36,7 @@ def ends(overrides: tuple[str, ...]) -> Iterator[list[str]]:
     yield from jobs
 
 
-@pytest.mark.parametrize("size", [pytest.param("smoke", marks=pytest.mark.slow), "cpu", "paper"])
+@pytest.mark.parametrize("size", ["cpu", *(pytest.param(each, marks=pytest.mark.slow) for each in ("smoke", "paper"))])
 @pytest.mark.parametrize("name", names())
 def test_every_sweep_is_accepted(name: str, size: Size) -> None:
     _, study = load(name)
