@@ -81,7 +81,14 @@ def run_until(cut: int, folder: Path, *overrides: str, signum: signal.Signals = 
     return folder
 
 
-@pytest.fixture(scope="module", params=OBJECTIVES)
+# The rest by name: each of these adds a state of its own.
+QUICK = ("hfvae", "factor_vae", "alpha_beta", "dynamic_vae", "qlae", "ada_gvae")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in OBJECTIVES],
+)
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[str, ...]]:
     """A run that was never stopped, and its overrides."""
     overrides = ("threads=1", *EVERY, *OBJECTIVES[request.param])
