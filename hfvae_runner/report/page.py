@@ -28,6 +28,8 @@ _MOST_ROWS = 1000
 """The largest number of rows of a table; more would make the page slow. The CSV files have all rows."""
 _LIBRARIES = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
 _SCRIPTS = (*_LIBRARIES, "dom.js", "tables.js", "plots.js", "curves.js", "differences.js")
+_ROWS_AT_FIRST = 100
+"""The number of rows that a table shows until it is sorted, filtered, copied or asked for the rest."""
 _SETTINGS = "Mean (bold the best, italic the second best), and [least, most] over the runs of a setting"
 _CHOICES = "The run with the largest criterion, its metric, and the metric over all runs of the setting"
 _PAIRS = "Metrics of the test split as it is, and drawn by the weights of dataset.sampling: mean [least, most]"
@@ -64,6 +66,7 @@ def page(
         title=f"{shown(home.name) or 'All'}: {count(len(runs), 'run')}",
         states=_states(runs),
         comparison=comparison,
+        at_first=_ROWS_AT_FIRST,
         tables={
             "settings": [*_settings(settings, comparison), *_choices(settings), *_sampled(settings)],
             "runs": [_runs(home, runs, settings, comparison)],

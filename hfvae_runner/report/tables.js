@@ -1,7 +1,9 @@
 // Tables: a click on a column's head sorts the rows by it, a second one the other way round; what has no value stays last.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
-  const rows = [...body.rows];
+  const rest = table.querySelector("template");
+  const rows = [...body.rows, ...(rest?.content.querySelectorAll("tr") ?? [])];
+  const showAll = addRest(table, body, rest, rows.length);
   const heads = [...table.tHead.rows[0].cells];
   const words = new Intl.Collator("en", { numeric: true });
 
@@ -15,6 +17,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
     return typeof a === "number" ? a - b : words.compare(a, b);
   };
   const sort = (column) => {
+    showAll();
     const descending = heads[column].getAttribute("aria-sort") === "ascending";
     for (const head of heads) head.removeAttribute("aria-sort");
     heads[column].setAttribute("aria-sort", descending ? "descending" : "ascending");
@@ -30,11 +33,24 @@ for (const table of document.querySelectorAll("table.sortable")) {
     head.append(button);
   });
 
-  addTools(table, heads, rows);
+  addTools(table, heads, rows, showAll);
+}
+
+/** Below a table that shows its first rows only: a button for all of them. Returns what shows them. */
+function addRest(table, body, rest, count) {
+  if (!rest) return () => {};
+  const button = make("button", { type: "button" }, `Show all ${count.toLocaleString("en")} rows`);
+  const showAll = () => {
+    body.append(rest.content);
+    button.remove();
+  };
+  button.addEventListener("click", showAll);
+  table.parentElement.after(button);
+  return showAll;
 }
 
 // Above each table: a filter, a choice of columns, and what is shown as text to copy.
-function addTools(table, heads, rows) {
+function addTools(table, heads, rows, showAll) {
   const titles = heads.map((head) => head.textContent.trim());
   const asRow = (row) => ({
     number: (column) => ("number" in row.cells[column].dataset ? Number(row.cells[column].dataset.number) : null),
@@ -44,6 +60,7 @@ function addTools(table, heads, rows) {
   const filter = make("input", { type: "search", placeholder: "text, ELBO > -100" });
   const said = make("output", {});
   filter.addEventListener("input", () => {
+    showAll();
     const all = conditions(filter.value, titles);
     for (const row of rows) row.hidden = !all.every((holds) => holds(asRow(row)));
     said.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
@@ -66,6 +83,7 @@ function addTools(table, heads, rows) {
   const buttons = Object.entries(copies).map(([name, format]) => {
     const button = make("button", { type: "button" }, `Copy ${name}`);
     button.addEventListener("click", async () => {
+      showAll();
       try {
         await navigator.clipboard.writeText(format(shown()));
         said.textContent = `${name} is copied`;

@@ -10,7 +10,7 @@ from browsing import watched
 from PIL import Image
 from reporting import config, leave, metrics
 
-from hfvae_runner.report import main
+from hfvae_runner.report import main, plots
 
 api = pytest.importorskip("playwright.sync_api", reason="no playwright; pip install playwright")
 
@@ -208,3 +208,24 @@ def test_the_page_reads_without_its_script(browser: "api.Browser", home: Path) -
     assert column(page, "status")[0].startswith("diverged")
     assert page.locator("button").count() == 0
     context.close()
+
+
+def test_a_long_table_shows_its_first_rows_until_it_is_asked(browser: "api.Browser", tmp_path: Path) -> None:
+    for seed in range(103):
+        leave(tmp_path / f"{seed:03}", config(seed=seed), metrics(elbo=-float(seed)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "plots", lambda settings: iter(()))
+        assert main([str(tmp_path)]) == 0
+    shown = "table >> nth=1 >> tbody tr:visible"
+    with watched(browser, tmp_path / "report.html") as page:
+        assert page.locator(shown).count() == 100
+        page.locator("table").nth(1).get_by_role("button", name="ELBO").click()
+        assert page.locator(shown).count() == 103
+        assert page.locator(shown).first.locator("td").first.inner_text() == "102"
+        assert page.get_by_role("button", name="Show all").count() == 0
+    with watched(browser, tmp_path / "report.html") as page:
+        page.get_by_role("button", name="Show all 103 rows").click()
+        assert page.locator(shown).count() == 103
+    with watched(browser, tmp_path / "report.html") as page:
+        page.locator(".tools").nth(1).get_by_role("searchbox").fill("ELBO < -100")
+        assert page.locator(shown).count() == 2
