@@ -229,3 +229,26 @@ def test_a_long_table_shows_its_first_rows_until_it_is_asked(browser: "api.Brows
     with watched(browser, tmp_path / "report.html") as page:
         page.locator(".tools").nth(1).get_by_role("searchbox").fill("ELBO < -100")
         assert page.locator(shown).count() == 2
+
+
+def test_names_stay_text_in_tables_plots_and_tips(browser: "api.Browser", tmp_path: Path) -> None:
+    evil = "<img src=x onerror=\"document.title='taken'\">"
+    for number, objective in enumerate((evil, "hfvae")):
+        run = leave(
+            tmp_path / f"{number}{evil.replace('/', '')}", config(objective=objective), metrics(elbo=-1.0 - number)
+        )
+        (run / "history.csv").write_text(f'step,elbo,"{evil.replace(chr(34), chr(34) * 2)}"\n1,-2,3\n2,-1,{number}\n')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "plots", lambda settings: iter(()))
+        assert main([str(tmp_path)]) == 0
+    with watched(browser, tmp_path / "report.html") as page:
+        section = near(page, "#plots")
+        section.get_by_label("colour", exact=True).select_option(label="objective")
+        assert evil in section.locator(".plot-legend-swatches > span").all_text_contents()
+        section.locator("svg.plot a circle").first.hover()
+        # Its lines are wrapped at spaces.
+        api.expect(section.locator("[aria-label=tip]")).to_contain_text("<img src=x")
+        assert evil in near(page, "#curves").get_by_label("column", exact=True).locator("option").all_text_contents()
+        assert evil in page.locator("#differences td").all_text_contents()
+        assert page.locator("img").count() == 0
+        assert "taken" not in page.title()
