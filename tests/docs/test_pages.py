@@ -19,7 +19,7 @@ from hfvae_runner.reproduce import command as reproduce
 from hfvae_runner.reproduce.study import load
 
 ROOT = Path(hfvae_runner.__file__).parents[1]
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "conf/hydra/README.md")]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")]
 PAGES += sorted((ROOT / "docs").rglob("*.md"))
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
