@@ -4,14 +4,14 @@ const FITTED_FROM = 0.05;
 
 (function curves() {
   const section = document.getElementById("curves");
+  section.hidden = !DATA.curves.length && !DATA.broken.length;
   if (DATA.broken.length) section.querySelector(".quiet").append(` ${DATA.broken.join("; ")}.`);
   if (!DATA.curves.length) return;
-  section.hidden = false;
   const [controls, frame] = section.querySelectorAll(".controls, .plot");
   const names = [...new Set(DATA.curves.flatMap(({ values }) => Object.keys(values)))];
   const varies = (name) => DATA.curves.some(({ values }) => new Set(values[name] ?? []).size > 1);
   const shown = names.filter(varies);
-  if (!shown.length) return void (section.hidden = true);
+  if (!shown.length) return void (section.hidden = !DATA.broken.length);
   const configs = new Map(DATA.configs.map(({ run, settings }) => [run, settings]));
   const links = new Map(DATA.runs.map((run, place) => [run, DATA.links[place]]));
   const valueOf = (run, key) => configs.get(run)?.[key] ?? MISSING;

@@ -16,7 +16,7 @@ from hfvae_runner.report.histories import curves
 from hfvae_runner.report.metrics import METRICS, WALL, Metric
 from hfvae_runner.report.runs import Run, shown
 from hfvae_runner.report.settings import MISSING, Comparison, as_number, as_text
-from hfvae_runner.report.table import Setting, choices
+from hfvae_runner.report.table import Setting
 
 _RESAMPLES = 999
 _DIGITS = 6
@@ -35,11 +35,11 @@ def content(home: Path, settings: Sequence[Setting], comparison: Comparison, nea
     Returns:
         A dict for JSON. R is the number of completed runs, in the order of the settings.
 
-        - ``columns``: title, unit, better direction and whether it is a metric, of each knob and metric.
+        - ``columns``: title, unit and whether it is a metric, of each knob and metric.
         - ``values``: R values of each column, numbers or words or null.
         - ``runs``: R names; ``links``: R addresses; ``setting``: R numbers of settings.
-        - ``means``: by metric and setting, [mean, low, high] with the 95 % bootstrap interval over the seeds, null for
-          fewer than three runs.
+        - ``means``: by metric and setting, [mean, low, high] with the 95 % bootstrap interval over the seeds. The bounds
+          are null for fewer than three runs, and the whole is null if no run has the metric.
         - ``curves``: of each run in ``near`` that has a history; ``broken``: a line on each history that is malformed.
         - ``configs``: name and settings as text of each run in ``near``.
     """
@@ -47,8 +47,8 @@ def content(home: Path, settings: Sequence[Setting], comparison: Comparison, nea
     runs = [run for _, run in numbered]
     knobs = [*comparison.varying, _SEED] if any(_SEED in run.config for run in runs) else list(comparison.varying)
     measured = [metric for metric in (*METRICS, WALL) if any(metric.of(run) is not None for run in runs)]
-    columns = [{"title": key, "unit": "", "better": "", "metric": False} for key in knobs]
-    columns += [{"title": each.title, "unit": each.unit, "better": each.better, "metric": True} for each in measured]
+    columns = [{"title": key, "unit": "", "metric": False} for key in knobs]
+    columns += [{"title": each.title, "unit": each.unit, "metric": True} for each in measured]
     values: list[list[object]] = [[_knob(run, key) for run in runs] for key in knobs]
     values += [[_rounded(metric.of(run)) for run in runs] for metric in measured]
     lines, broken = _curves(near)
@@ -58,7 +58,6 @@ def content(home: Path, settings: Sequence[Setting], comparison: Comparison, nea
         "runs": [run.name for run in runs],
         "links": [f"{address(run.path, home)}/" for run in runs],
         "setting": [number for number, _ in numbered],
-        "settings": [choices(setting.values) for setting in settings],
         "means": {metric.title: _means(settings, metric) for metric in measured},
         "curves": lines,
         "broken": broken,

@@ -1,15 +1,10 @@
 """``report.html``: one page without external resources, from a template."""
 
 import base64
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
-
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from hfvae_runner.report.cards import cards, with_a_card
 from hfvae_runner.report.cells import Cell, Head, Table, address, count, heads, setting, short_text
@@ -22,6 +17,7 @@ from hfvae_runner.report.sampled import pairs
 from hfvae_runner.report.selection import best_first, headline, ranked
 from hfvae_runner.report.settings import MISSING, Comparison, as_text
 from hfvae_runner.report.table import Setting, Spread, are_words, as_texts, columns, count_title
+from hfvae_runner.report.template import rendered
 
 _PHONE = 600
 _MOST_ROWS = 1000
@@ -60,9 +56,11 @@ def page(
 ) -> str:
     """Return the whole page, with links relative to the folder ``home``, whose path contains no symbolic links."""
     near = with_a_card(runs, settings)
-    style, script = _asset("page.css"), "\n".join(map(_asset, _SCRIPTS))
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(_asset("report.html.j2")).render(
+    return rendered(
+        _asset("report.html.j2"),
+        style=_asset("page.css"),
+        script="\n".join(map(_asset, _SCRIPTS)),
+        data=content(home, settings, comparison, near),
         title=f"{shown(home.name) or 'All'}: {count(len(runs), 'run')}",
         states=_states(runs),
         comparison=comparison,
@@ -73,28 +71,13 @@ def page(
         },
         pictures=pictures,
         cards=cards(home, runs, settings, comparison),
-        curves_rule="" if len(near) == len(runs) else f"Of the runs that have a card below, {len(near)}.",
+        curves_rule="" if len(near) == len(runs) else f"Of the {len(near)} runs that have a card below.",
         about=[each for each in (*METRICS, WALL) if any(each.of(run) is not None for run in runs)],
-        data=Markup(_json(content(home, settings, comparison, near))),
-        style=Markup(style),
-        script=Markup(script),
-        style_hash=_hash(style),
-        script_hash=_hash(script),
     )
 
 
 def _asset(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
-
-
-def _hash(content: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
-
-
-def _json(value: object) -> str:
-    """Return JSON that cannot end the element that it stands in."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _states(runs: Sequence[Run]) -> str:

@@ -264,7 +264,7 @@ def test_the_data_of_the_plots_are_those_of_the_runs(tmp_path: Path) -> None:
     mean, low, high = data["means"]["ELBO"][0]
     assert mean == -102 and -103 <= low < mean < high <= -101
     assert data["means"]["ELBO"][1] == [-104, None, None]
-    assert next(column for column in data["columns"] if column["title"] == "ELBO")["better"] == "higher"
+    assert next(column for column in data["columns"] if column["title"] == "ELBO")["unit"] == "nats"
 
 
 def test_a_malformed_history_is_named_and_the_others_are_drawn(tmp_path: Path) -> None:
