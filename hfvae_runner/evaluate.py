@@ -1,4 +1,4 @@
-"""``python -m hfvae_runner.evaluate RUN_FOLDER … metrics=…``: measures finished runs without training them.
+"""Measure finished runs without training them: python -m hfvae_runner.evaluate RUN … metrics=NAME.
 
 Adds the results to each run's metrics.json. They equal the values that the run would have measured at its end.
 """
@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure every named run; return 0, or the exit code of the first run that fails."""
     description, _, details = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
-        prog="hfvae_runner.evaluate",
+        prog="python -m hfvae_runner.evaluate",
         description=description,
         epilog=details,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -1,4 +1,4 @@
-"""``python -m hfvae_runner.score FILE … [metrics=NAME]``: the metrics of representations from anywhere.
+"""Measure codes from any program: python -m hfvae_runner.score FILE … metrics=NAME.
 
 A file is an .npz with mean [N, D] and, where they are known, scale or log_variance [N, D], sample [N, D],
 class_probabilities [N, K] or class_probabilities/NAME, label [N], factors [N, F], factor_names, factor_nuisance and
@@ -39,10 +39,10 @@ class _Asked(NamedTuple):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Scores every named file; exit code 2 where one cannot be used, and then nothing is measured or written."""
+    """Score every named file; return 2 if one cannot be used, and then measure and write nothing."""
     description, _, details = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
-        prog="hfvae_runner.score",
+        prog="python -m hfvae_runner.score",
         description=description,
         epilog=details,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -38,8 +38,8 @@ def content(home: Path, settings: Sequence[Setting], comparison: Comparison, nea
         - ``columns``: title, unit and whether it is a metric, of each knob and metric.
         - ``values``: R values of each column, numbers or words or null.
         - ``runs``: R names; ``links``: R addresses; ``setting``: R numbers of settings.
-        - ``means``: by metric and setting, [mean, low, high] with the 95 % bootstrap interval over the seeds. The bounds
-          are null for fewer than three runs, and the whole is null if no run has the metric.
+        - ``means``: by metric and setting, [mean, low, high] with the 95 % bootstrap interval over the seeds. The
+          bounds are null for fewer than three runs, and the whole is null if no run has the metric.
         - ``curves``: of each run in ``near`` that has a history; ``broken``: a line on each history that is malformed.
         - ``configs``: name and settings as text of each run in ``near``.
     """

@@ -1,23 +1,16 @@
 """scripts/cuda_check.py: a failure stops no other check, and the script itself runs where there is no GPU."""
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "cuda_check.py"
+from scripting import SCRIPTS, loaded
 
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("cuda_check", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "cuda_check", module)
-    spec.loader.exec_module(module)
-    return module
+    return loaded("cuda_check", monkeypatch)
 
 
 def test_a_failure_stops_no_other_check(
@@ -49,7 +42,7 @@ def test_a_run_on_this_machine_s_cpu(script: ModuleType, tmp_path: Path) -> None
 
 
 def test_the_loss_is_the_cpu_s_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(SCRIPT.parent)
+    monkeypatch.syspath_prepend(SCRIPTS)
     from _bench.same_numbers import main
 
     assert main(["cpu", "vae", "factor_vae"]) == 0

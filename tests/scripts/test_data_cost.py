@@ -1,7 +1,5 @@
 """scripts/data_cost.py, as a person calls it, and on small sets in the published formats."""
 
-import importlib.util
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -13,13 +11,13 @@ from typing import Never
 import pytest
 import torch
 from hydra.core.hydra_config import HydraConfig
+from scripting import loaded
 
 from hfvae_runner.data import Dataset, SparseCounts, Split, _newsgroups, cars3d, celeba, chairs, dsprites, faces3d
 from hfvae_runner.data import mpi3d as mpi3d_module
 from hfvae_runner.data import newsgroups20 as newsgroups
 from hfvae_runner.data import shapes3d as shapes3d_module
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "data_cost.py"
 # No smaller than the data sets' batches, but for the cars, of which a file cannot be smaller.
 SIZES = {
     dsprites: (2, 3, 2, 14, 15),
@@ -34,12 +32,7 @@ SIZES = {
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ModuleType]:
     """The script, whose scratch folders are in ``scratch``, and which writes small sets."""
-    monkeypatch.syspath_prepend(SCRIPT.parent)  # so that the processes that it starts find it, too
-    spec = importlib.util.spec_from_file_location("data_cost", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "data_cost", module)
-    spec.loader.exec_module(module)
+    module = loaded("data_cost", monkeypatch)
     monkeypatch.setattr(module.data_files, "IDX", {"train": 600, "t10k": 100})
     monkeypatch.setattr(module, "BATCHES_FOR", 0.0)
     (tmp_path / "scratch").mkdir()

@@ -1,23 +1,17 @@
 """scripts/estimator_bias.py: what its table says is what the definitions say."""
 
-import importlib.util
 import math
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+from scripting import loaded
 from torch.distributions import Normal
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "estimator_bias.py"
 
 
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("estimator_bias", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = loaded("estimator_bias", monkeypatch)
     monkeypatch.setattr(module, "EXAMPLES", 200)
     monkeypatch.setattr(module, "REPEATS", 3)
     monkeypatch.setattr(module, "SHIFT", torch.tensor([math.log(200), 4 * math.log(200)]))

@@ -1,28 +1,22 @@
 """scripts/fetch_data.py, as a person calls it."""
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from publisher import publishing
+from scripting import loaded
 
 import hfvae_runner.data.mnist
 import hfvae_runner.data.mpi3d
 from hfvae_runner.data._fetch import RemoteFile
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "fetch_data.py"
 Main = Callable[[Sequence[str]], int]
 
 
 @pytest.fixture
 def main(monkeypatch: pytest.MonkeyPatch) -> Main:
-    monkeypatch.syspath_prepend(SCRIPT.parent)  # so that what the script adds to the path is taken back
-    spec = importlib.util.spec_from_file_location("fetch_data", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main  # type: ignore[no-any-return]
+    return loaded("fetch_data", monkeypatch).main  # type: ignore[no-any-return]
 
 
 def test_the_files_are_fetched_and_named(
