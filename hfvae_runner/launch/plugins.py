@@ -56,6 +56,7 @@ _PLUGINS = {
 }
 _JOBLIB, _SUBMITIT_LOCAL, _RAY = "JoblibLauncher", "LocalLauncher", "RayLauncher"
 _STACKED = "StackedLauncher"
+_GRID = "GridSweeper"
 _OBJECT_STORE = 75 * 2**20  # bytes, Ray's minimum
 _HOST_AND_PORT = re.compile(r"([^/:]+):(\d+)")
 _SECONDS_TO_CONNECT = 5
@@ -85,7 +86,7 @@ def is_grid(hydra: DictConfig | HydraConf) -> bool:
     Args:
         hydra: Hydra's own node of the config.
     """
-    return _class(hydra.sweeper) == BasicSweeper.__name__
+    return _class(hydra.sweeper) in (_GRID, BasicSweeper.__name__)
 
 
 def place(hydra: DictConfig) -> Literal["here", "beside", "elsewhere"]:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from launching import FakeBuild, fails, refused
+from omegaconf import DictConfig
 
 from hfvae_runner.config.schema import Config
 from hfvae_runner.errors import CheckpointError, DataError, Diverged
@@ -24,6 +26,23 @@ def test_a_sweep_runs_every_job_in_a_folder_of_its_own(build: FakeBuild, workpla
     assert [folder for _, folder in build.ran] == expected
     assert [config.knobs["beta"] for config, _ in build.ran] == [1, 1, 4, 4]
     assert len(build.checked) == 4
+
+
+@pytest.mark.parametrize("sweeper", [(), ("hydra/sweeper=basic",)])
+def test_a_job_is_composed_to_be_checked_and_to_be_run(
+    sweeper: tuple[str, ...], build: FakeBuild, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hydra's own sweeper composes each job once more."""
+    compose, composed = ConfigLoaderImpl.load_sweep_config, []
+
+    def load_sweep_config(self: ConfigLoaderImpl, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        composed.append(tuple(sweep_overrides))
+        return compose(self, master_config, sweep_overrides)
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", load_sweep_config)
+    assert main(["-m", "seed=0,1", "hydra.sweep.dir=sweep", *sweeper]) == 0
+    assert len(composed) == (6 if sweeper else 4)
+    assert len(build.ran) == 2
 
 
 def test_a_value_that_only_the_swept_objectives_know(build: FakeBuild) -> None:
