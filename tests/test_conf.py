@@ -1,5 +1,7 @@
 """Every file of conf/ composes, resolves and parses, and the order of the groups holds."""
 
+from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -17,19 +19,30 @@ CHOICES = sorted(
 )
 
 
-@pytest.mark.parametrize("choice", CHOICES)
-def test_every_choice_parses(choice: str) -> None:
-    group, name = choice.lstrip("+").split("=")
+def together() -> Iterator[tuple[str, ...]]:
+    """Every choice once: those of a preset and of a divergence alone, the others beside one of each other group."""
+    groups: dict[str, list[str]] = {}
+    for choice in CHOICES:
+        groups.setdefault(choice.partition("=")[0], []).append(choice)
+    yield from ((choice,) for choice in groups.pop("+experiment"))
     # The objective that brings such a group along.
-    needed = ["objective=alpha_beta"] if group == "divergence" else []
-    typed = resolved(*needed, choice)
+    yield from (("objective=alpha_beta", choice) for choice in groups.pop("divergence"))
+    yield from (tuple(filter(None, choices)) for choices in zip_longest(*groups.values()))
+
+
+@pytest.mark.parametrize("choices", list(together()), ids=" ".join)
+def test_every_choice_parses(choices: tuple[str, ...]) -> None:
+    typed = resolved(*choices)
     config = schema.parse(typed)
-    assert config.choices.get(group, name) == name
+    for choice in choices:
+        group, name = choice.lstrip("+").split("=")
+        assert config.choices.get(group, name) == name
     # A folder with this config is opened: it names functions of ours only.
     assert stored.guarded(typed, Path("."), stored.NOTHING) == {k: v for k, v in typed.items() if k != "trust"}
 
 
 def test_there_are_choices() -> None:
+    assert {choice for choices in together() for choice in choices} == set(CHOICES)
     assert {"dataset=digits", "model=mlp_mnist", "objective=hfvae", "prior=normal_concrete"} <= set(CHOICES)
 
 

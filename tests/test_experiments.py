@@ -31,6 +31,14 @@ from hfvae_runner.runs import single
 pytestmark = pytest.mark.usefixtures("one_thread", "workplace")
 
 EXPERIMENTS = sorted(path.stem for path in (config_folder() / "experiment").glob("*.yaml"))
+# Different data sets, networks, priors and likelihoods; the rest by name.
+QUICK = (
+    "alpha_beta_pinwheel",
+    "hfvae_mnist_supervised",
+    "hfvae_news_prodlda",
+    "isa_vae_cars3d_learned",
+    "joint_vae_chairs",
+)
 STEPS = 3
 SMALL = (
     *("device=cpu", "threads=1", f"steps={STEPS}", "batch_size=4"),
@@ -100,7 +108,10 @@ def published(experiment: str) -> Config:
     return schema.parse(resolved(f"+experiment={experiment}"))
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize(
+    "experiment",
+    [each if each in QUICK else pytest.param(each, marks=pytest.mark.slow) for each in EXPERIMENTS],
+)
 def test_a_preset_trains(experiment: str, small: Path, tmp_path: Path) -> None:
     config = schema.parse(resolved(f"+experiment={experiment}", *SMALL, f"data_root={small}"))
     options = OPTIONS.get(config.choices["dataset"], {})

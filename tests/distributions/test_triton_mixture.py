@@ -28,6 +28,7 @@ LEVELS: tuple[Level, ...] = ("joint", "block", "factor")
 WEIGHTS = Weights(rest=-1.0, own=-2.5, following=0.5)
 
 
+@pytest.mark.slow
 @needs_triton
 @old_interpreter
 def test_interpreted_kernels_give_what_tables_give() -> None:

@@ -14,6 +14,7 @@ ROOT = Path(hfvae_runner.__file__).parents[1]
 NOTEBOOK = ROOT / "docs" / "tutorial" / "first_steps.ipynb"
 
 
+@pytest.mark.slow
 def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))

@@ -137,12 +137,6 @@ def stopped(sweep: Path) -> int:
     return len(folders)
 
 
-def test_a_signal_to_the_sweep_reaches_its_processes(tmp_path: Path) -> None:
-    exit_code, sweep = killed_in_training(tmp_path, signal.SIGTERM, LAUNCHERS["joblib"], jobs=2)
-    assert exit_code == 143
-    assert stopped(sweep) == 2
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 @pytest.mark.parametrize("launcher", LAUNCHERS)

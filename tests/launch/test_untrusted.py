@@ -9,6 +9,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -101,8 +102,14 @@ COMMANDS: dict[str, Command] = {
 }
 
 
-@pytest.mark.parametrize("group", PLACES)
-@pytest.mark.parametrize("command", COMMANDS)
+# Every command, and every place, in some pair; all pairs by name.
+QUICK = {*product(COMMANDS, ("model", "metrics")), *product(("resume", "evaluate"), PLACES)}
+
+
+@pytest.mark.parametrize(
+    ("command", "group"),
+    [pair if pair in QUICK else pytest.param(*pair, marks=pytest.mark.slow) for pair in product(COMMANDS, PLACES)],
+)
 def test_nothing_that_a_folder_names_is_imported_or_called(
     command: str,
     group: str,

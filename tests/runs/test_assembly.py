@@ -248,7 +248,7 @@ PAIRINGS = [
 def test_a_pairing_runs(dataset: str, objective: str, more: tuple[str, ...], data_root: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     choices = (f"dataset={dataset}", f"objective={objective}", f"data_root={data_root}")
-    limits = ("steps=2", "batch_size=16", "metrics.exact_limit=1e6", "metrics.batch_size=128")
+    limits = ("steps=2", "batch_size=16", "metrics=[clustering]", "metrics.exact_limit=1e6", "metrics.batch_size=128")
     metrics = single.run(config(*choices, *limits, *more), folder)
     assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == {
         "config.yaml",

@@ -79,6 +79,7 @@ def test_a_restart_takes_the_controller_back(tmp_path: Path, monkeypatch: pytest
     assert_controlled(tmp_path, 9)
 
 
+@pytest.mark.slow
 def test_the_kl_reaches_its_set_point(tmp_path: Path) -> None:
     """On the digits, above and below what the plain bound has, whose weight is 1."""
     divergence, weight = {}, {}

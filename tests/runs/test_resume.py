@@ -46,7 +46,7 @@ OBJECTIVES = {
 SMALL = ("device=cpu", "image_size=8", "batch_size=128", "train.progress=false", "metrics.figures=false")
 # Eleven steps an epoch. A run is cut within the second one, where neither a row nor a checkpoint is due.
 STEPS, CUT, LOG_EVERY, CHECKPOINT_EVERY = 23, 13, 4, 6
-EVERY = (f"train.log_every={LOG_EVERY}", f"checkpoints.every={CHECKPOINT_EVERY}")
+EVERY = (f"train.log_every={LOG_EVERY}", f"checkpoints.every={CHECKPOINT_EVERY}", "metrics=hoyer")
 FIXED = ("exponents.root",)
 
 
@@ -161,7 +161,7 @@ def test_what_is_measured_at_the_last_step_is_what_the_run_ends_with(tmp_path: P
 
 def test_rows_after_the_checkpoint_are_written_anew(tmp_path: Path) -> None:
     """A run that was killed may have logged past its last checkpoint."""
-    overrides = ("threads=1", "steps=12", "train.log_every=1")
+    overrides = ("threads=1", "steps=12", "train.log_every=1", "metrics=hoyer")
     folder = run_until(5, tmp_path / "run", *overrides)
     killed = History(folder / "history.csv")
     row = {str(column): value for column, value in killed.read().iloc[-1].items()}
@@ -206,7 +206,8 @@ def command(*arguments: str, cwd: Path) -> "subprocess.Popen[str]":
 
 
 def test_a_terminated_command_goes_on_to_the_bit(tmp_path: Path) -> None:
-    overrides = ("objective=vae", "batch_size=64", "threads=1", "steps=300", "train.log_every=10", "metrics=hoyer")
+    overrides = ("objective=vae", "batch_size=64", "threads=1", "steps=300", "train.log_every=10", "metrics=hoyer",
+                 "metrics.exact_limit=1e5")  # fmt: skip
     folder = tmp_path / "run"
     with command(*SMALL, *overrides, "hydra.run.dir=run", cwd=tmp_path) as process:
         while process.poll() is None and not (folder / "history.csv").exists():

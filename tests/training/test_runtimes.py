@@ -39,9 +39,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 OBJECTIVES = sorted(path.stem for path in (config_folder() / "objective").glob("*.yaml"))
 CASES = [f"objective={name}" for name in OBJECTIVES]
 CASES += ["discrete_density=enumerate", "discrete_density=concrete", "supervision.fraction=0.1", "model=conv_joint32"]
-# With compiled code of a fused kernel, and a critic; all others by name.
-QUICK = {"objective=hfvae", "objective=factor_vae"}
-COMPILED = [case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
+# With compiled code of a fused kernel; all others by name.
+COMPILED = [case if case == "objective=hfvae" else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
 
 
 @pytest.fixture(scope="module", autouse=True)
