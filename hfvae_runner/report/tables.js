@@ -6,6 +6,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   const showAll = addRest(table, body, rest, rows.length);
   const heads = [...table.tHead.rows[0].cells];
   const words = new Intl.Collator("en", { numeric: true });
+  let order = rows;
 
   const valueOf = (row, column) => {
     const cell = row.cells[column];
@@ -16,6 +17,15 @@ for (const table of document.querySelectorAll("table.sortable")) {
     if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
     return typeof a === "number" ? a - b : words.compare(a, b);
   };
+  // Only rows that are out of place move, since the browser lays those out anew.
+  const place = () => {
+    const shown = order.filter((row) => row.parentElement === body);
+    let next = body.firstElementChild;
+    for (const row of [...shown.filter(pins.isPinned), ...shown.filter((row) => !pins.isPinned(row))]) {
+      if (row === next) next = next.nextElementSibling;
+      else body.insertBefore(row, next);
+    }
+  };
   const sort = (column) => {
     showAll();
     const descending = heads[column].getAttribute("aria-sort") === "ascending";
@@ -24,7 +34,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
     const valued = rows.map((row) => [valueOf(row, column), row]);
     const sorted = valued.filter(([value]) => value !== null);
     sorted.sort(([a], [b]) => (descending ? compare(b, a) : compare(a, b)));
-    body.append(...[...sorted, ...valued.filter(([value]) => value === null)].map(([, row]) => row));
+    order = [...sorted, ...valued.filter(([value]) => value === null)].map(([, row]) => row);
+    place();
   };
 
   heads.forEach((head, column) => {
@@ -33,7 +44,14 @@ for (const table of document.querySelectorAll("table.sortable")) {
     head.append(button);
   });
 
-  addTools(table, heads, rows, showAll);
+  const pins = addPins(body, rows, (changed) => {
+    if (changed.some((row) => row.parentElement !== body)) showAll();
+    // Those between its old place and its new one stay where they are.
+    for (const row of changed) body.append(row);
+    place();
+    tools.filterAgain();
+  });
+  const tools = addTools(table, heads, rows, showAll, pins);
 }
 
 /** Below a table that shows its first rows only: a button for all of them. Returns what shows them. */
@@ -49,22 +67,26 @@ function addRest(table, body, rest, count) {
   return showAll;
 }
 
-// Above each table: a filter, a choice of columns, and what is shown as text to copy.
-function addTools(table, heads, rows, showAll) {
+// Above each table: a filter, a choice of columns, pins for the best rows, and what is shown as text to copy.
+// Returns what applies the filter again, if there is one.
+function addTools(table, heads, rows, showAll, { isPinned, pin }) {
   const titles = heads.map((head) => head.textContent.trim());
   const asRow = (row) => ({
     number: (column) => ("number" in row.cells[column].dataset ? Number(row.cells[column].dataset.number) : null),
     text: (column) => row.cells[column].textContent.trim(),
     all: () => row.textContent,
   });
-  const filter = make("input", { type: "search", placeholder: "text, ELBO > -100" });
+  const box = make("input", { type: "search", placeholder: "text, ELBO > -100" });
   const said = make("output", {});
-  filter.addEventListener("input", () => {
+  const filter = () => {
     showAll();
-    const all = conditions(filter.value, titles);
-    for (const row of rows) row.hidden = !all.every((holds) => holds(asRow(row)));
-    said.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
-  });
+    const all = conditions(box.value, titles);
+    const passing = new Set(rows.filter((row) => all.every((holds) => holds(asRow(row)))));
+    for (const row of rows) row.hidden = !passing.has(row) && !isPinned(row);
+    const kept = rows.filter((row) => isPinned(row) && !passing.has(row)).length;
+    said.textContent = box.value ? `${passing.size} of ${rows.length} rows${kept ? `, and ${kept} pinned` : ""}` : "";
+  };
+  box.addEventListener("input", filter);
 
   const choices = titles.map((title, column) => {
     const [box, label] = tick(title, true, () => {
@@ -93,8 +115,10 @@ function addTools(table, heads, rows, showAll) {
     });
     return button;
   });
+  const best = bestPinner(heads, rows, pin, said);
   const columns = make("details", {}, make("summary", {}, "Columns"), ...choices);
-  table.parentElement.before(make("div", { className: "tools" }, make("label", {}, "Filter ", filter), ...buttons, said, columns));
+  table.parentElement.before(make("div", { className: "tools" }, make("label", {}, "Filter ", box), ...buttons, ...(best ? [best] : []), said, columns));
+  return { filterAgain: () => box.value && filter() };
 }
 
 function markdown([head, ...rows]) {

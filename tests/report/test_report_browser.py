@@ -1,8 +1,10 @@
 """The page in a real browser: it sorts, shows all its images, asks for nothing, and fits a phone."""
 
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -83,6 +85,75 @@ def test_a_filter_and_chosen_columns_are_what_is_copied(page: "api.Page") -> Non
     assert copied["Markdown"] == ["| run | ELBO |", "|---|---|", "| a b#é&' | -99.5 |", "| c | -9.0 |"]
     assert copied["LaTeX"][4:6] == ["a b\\#é\\&' & -99.5 \\\\", "c & -9.0 \\\\"]
     assert copied["CSV"] == ["run,ELBO", "a b#é&',-99.5", "c,-9.0"]
+
+
+def pin(page: "api.Page", name: str) -> "api.Locator":
+    """The toggle in a run's row of the table of runs."""
+    row = page.locator("table").nth(1).locator("tbody tr").filter(has=page.get_by_role("link", name=name, exact=True))
+    return row.get_by_role("button", name="Pin this row")
+
+
+def test_pinned_rows_stay_on_top_in_the_order_of_the_column_and_pass_any_filter(page: "api.Page") -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    tools, table = page.locator(".tools").nth(1), page.locator("table").nth(1)
+    head = table.get_by_role("columnheader", name="ELBO").get_by_role("button")
+    pin(page, "d").click()
+    assert column(page, "run") == ["d", "0", "a b#é&'", "b", "c"]
+    pin(page, "0").focus()
+    page.keyboard.press("Enter")
+    api.expect(pin(page, "0")).to_be_focused()
+    api.expect(pin(page, "0")).to_have_attribute("aria-pressed", "true")
+    assert column(page, "run") == ["0", "d", "a b#é&'", "b", "c"]
+    head.click()
+    assert column(page, "run") == ["d", "0", "b", "a b#é&'", "c"]
+    head.click()
+    assert column(page, "run") == ["d", "0", "c", "a b#é&'", "b"]
+    tools.get_by_role("searchbox", name="Filter").fill("ELBO > -100")
+    assert table.locator("tbody tr:visible td:first-child").all_inner_texts() == ["d", "0", "c", "a b#é&'"]
+    assert tools.locator("output").inner_text() == "2 of 5 rows, and 2 pinned"
+    for name, cell in {"Markdown": r"\| ([^|]+) \|", "LaTeX": "(.+?) &", "CSV": "(.+?),"}.items():
+        tools.get_by_role("button", name=name).click()
+        api.expect(tools.locator("output")).to_have_text(f"{name} is copied")
+        found = [re.match(cell, line) for line in page.evaluate("navigator.clipboard.readText()").splitlines()]
+        assert [each[1].replace("\\", "") for each in found if each] == ["run", "d", "0", "c", "a b#é&'"]
+    pin(page, "d").click()
+    api.expect(pin(page, "d")).to_be_hidden()
+    tools.get_by_role("searchbox", name="Filter").fill("")
+    assert column(page, "run") == ["0", "c", "a b#é&'", "d", "b"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pinned_rows_look_apart(page: "api.Page", scheme: Literal["light", "dark"]) -> None:
+    page.emulate_media(color_scheme=scheme)
+    pin(page, "c").click()
+    colours = (
+        page.locator("table")
+        .nth(1)
+        .locator("tbody tr")
+        .evaluate_all("(rows) => rows.map((row) => getComputedStyle(row.cells[0]).backgroundColor)")
+    )
+    assert len(set(colours[1:])) == 1 and colours[0] != colours[1]
+
+
+def test_the_best_rows_by_the_sorted_metric_are_pinned(browser: "api.Browser", tmp_path: Path) -> None:
+    for beta, (elbo, mig) in {1: (-3.0, 0.5), 2: (-1.0, 0.1), 4: (-2.0, 0.2), 8: (-4.0, 0.4)}.items():
+        leave(tmp_path / str(beta), config(beta=beta), metrics(elbo=elbo, mig=mig))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "plots", lambda settings: iter(()))
+        assert main([str(tmp_path)]) == 0
+    with watched(browser, tmp_path / "report.html") as page:
+        table = page.locator("table").nth(0)
+        betas = table.locator("tbody td:first-child")
+        best = page.get_by_role("button", name="Pin best")  # the table of runs marks none
+        best.click()
+        assert betas.all_inner_texts() == ["2", "4", "1", "8"]
+        api.expect(page.locator("output").first).to_have_text("Pinned: best and second best mean ELBO")
+        for toggle in table.get_by_role("button", name="Pin this row", pressed=True).all()[::-1]:
+            toggle.click()
+        assert betas.all_inner_texts() == ["1", "2", "4", "8"]
+        table.get_by_role("button", name="MIG").click()
+        best.click()
+        assert betas.all_inner_texts() == ["8", "1", "2", "4"]
 
 
 def near(page: "api.Page", name: str) -> "api.Locator":
@@ -226,6 +297,15 @@ def test_a_long_table_shows_its_first_rows_until_it_is_asked(browser: "api.Brows
     with watched(browser, tmp_path / "report.html") as page:
         page.get_by_role("button", name="Show all 103 rows").click()
         assert page.locator(shown).count() == 103
+    with watched(browser, tmp_path / "report.html") as page:
+        pin(page, "099").click()
+        page.locator(shown).nth(4).get_by_role("button", name="Pin this row").click()
+        assert page.locator(f"{shown} >> td:first-child").all_inner_texts()[:4] == ["003", "099", "000", "001"]
+        assert page.locator(shown).count() == 100
+        page.get_by_role("button", name="Show all 103 rows").click()
+        pin(page, "003").click()
+        assert page.locator(f"{shown} >> td:first-child").all_inner_texts()[:5] == ["099", "000", "001", "002", "003"]
+        assert page.locator(f"{shown} >> td:first-child").all_inner_texts()[-2:] == ["101", "102"]
     with watched(browser, tmp_path / "report.html") as page:
         page.locator(".tools").nth(1).get_by_role("searchbox").fill("ELBO < -100")
         assert page.locator(shown).count() == 2
