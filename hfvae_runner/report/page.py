@@ -23,7 +23,7 @@ _PHONE = 600
 _MOST_ROWS = 1000
 """The largest number of rows of a table; more would make the page slow. The CSV files have all rows."""
 _LIBRARIES = ("vendor/d3.min.js", "vendor/plot.umd.min.js")
-_SCRIPTS = (*_LIBRARIES, "dom.js", "pins.js", "tables.js", "plots.js", "curves.js", "differences.js")
+_SCRIPTS = (*_LIBRARIES, "dom.js", "pins.js", "tables.js", "correlations.js", "plots.js", "curves.js", "differences.js")
 _ROWS_AT_FIRST = 100
 """The number of rows that a table shows until it is sorted, filtered, copied or asked for the rest."""
 _SETTINGS = "Mean (bold the best, italic the second best), and [least, most] over the runs of a setting"

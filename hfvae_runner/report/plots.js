@@ -1,4 +1,5 @@
-// Plots of the completed runs: two columns against each other with means and their intervals, or parallel coordinates.
+// Plots of the completed runs: two columns against each other with means and their intervals, or several columns as
+// parallel coordinates or by their correlations.
 
 const MOST_LINES = 1000;
 const MOST_FACETS = 8;
@@ -24,7 +25,7 @@ const COLUMNS = DATA.columns.map((column, place) => {
   const first = knobs.find((column) => column.numeric) ?? knobs[0] ?? numbers[1] ?? numbers[0];
   const height = numbers.find((column) => column.title === "ELBO") ?? numbers[0];
   const tint = knobs.find((column) => column !== first && coloured(column.kinds));
-  const [kind, kindLabel] = selection("as", [["dots", "dots"], ["lines", "parallel coordinates"]], "dots", draw);
+  const [kind, kindLabel] = selection("as", [["dots", "dots"], ["lines", "parallel coordinates"], ["ranks", "correlations"]], "dots", draw);
   const [across, acrossLabel] = selection("across", named(COLUMNS), titles.indexOf(first.title), draw);
   const [up, upLabel] = selection("up", named(numbers), titles.indexOf(height.title), draw);
   const tinted = COLUMNS.filter((column) => coloured(column.kinds));
@@ -47,24 +48,44 @@ const COLUMNS = DATA.columns.map((column, place) => {
   });
   const aboutOf = (run) => [DATA.runs[run], ...[...knobs, ...numbers.slice(0, 5)].map((column) => `${column.title}: ${column.values[run] ?? MISSING}`)].join("\n");
   const axisOf = (column) => (column.unit && column.unit !== "share" && !column.title.includes("/") ? `${column.title} / ${column.unit}` : column.title);
+  const ticked = () => axes.filter(([, box]) => box.checked).map(([place]) => COLUMNS[place]);
   const chosen = (box) => (box.value === "" ? null : COLUMNS[Number(box.value)]);
 
   function draw() {
-    const lines = kind.value === "lines";
-    for (const label of [acrossLabel, upLabel, facetLabel, meansLabel, logLabel]) label.hidden = lines;
-    axesBox.hidden = !lines;
+    const [isDots, isRanks] = [kind.value === "dots", kind.value === "ranks"];
+    for (const label of [acrossLabel, upLabel, facetLabel, meansLabel, logLabel]) label.hidden = !isDots;
+    axesBox.hidden = isDots;
+    colourLabel.hidden = isRanks;
+    // Words have no ranks.
+    for (const [place, , label] of axes) label.hidden = isRanks && !COLUMNS[place].numeric;
     const all = conditions(filter.value, titles);
     const shown = every.filter((run) => all.every((holds) => holds(asRow(run))));
+    if (isRanks) return correlations(shown);
     const by = chosen(colour);
     const scale = by && coloured(by.kinds);
     const tintOf = (run) => (scale.type === "ordinal" ? String(by.values[run] ?? MISSING) : by.values[run]);
     const look = by ? { of: tintOf, scale } : { of: () => COLOURS[0], scale: null };
-    const chart = lines ? parallel(shown, look) : dots(shown, look);
+    const chart = isDots ? dots(shown, look) : parallel(shown, look);
     if (!chart) return show(frame);
+    const name = isDots ? `${chosen(up).title} against ${chosen(across).title}` : "Parallel coordinates";
+    present(chart, `${name}, ${shown.length} runs`, by?.title);
+  }
+
+  /** Show a chart under its name for screen readers, below the legend of its colours if they have a title. */
+  function present(chart, name, colours) {
     chart.setAttribute("role", "img");
-    chart.setAttribute("aria-label", lines ? `Parallel coordinates, ${shown.length} runs` : `${chosen(up).title} against ${chosen(across).title}, ${shown.length} runs`);
-    const legend = by ? chart.legend("color", { className: "plot-legend", label: by.title }) : null;
+    chart.setAttribute("aria-label", name);
+    // A ramp's first and last number are as wide as its margins.
+    const margins = colours && chart.scale("color").type !== "ordinal" ? { marginLeft: 20, marginRight: 20, width: 280 } : {};
+    const legend = colours ? chart.legend("color", { className: "plot-legend", label: colours, ...margins }) : null;
     show(frame, ...(legend ? [legend] : []), chart);
+  }
+
+  function correlations(shown) {
+    const chart = correlationMap(ticked().filter((column) => column.numeric), shown);
+    note.textContent = `Spearman's rank correlation over ${shown.length} of ${every.length} completed runs, for each two columns over those that have both; empty where one of them is constant.`;
+    if (!chart) return show(frame);
+    present(chart, `Rank correlations, ${shown.length} runs`, "Spearman's rank correlation");
   }
 
   function dots(shown, look) {
@@ -113,7 +134,7 @@ const COLUMNS = DATA.columns.map((column, place) => {
   }
 
   function parallel(shown, look) {
-    const used = axes.filter(([, box]) => box.checked).map(([place]) => COLUMNS[place]);
+    const used = ticked();
     const drawn = shown.slice(0, MOST_LINES);
     note.textContent = `${drawn.length} of ${every.length} completed runs, a line each: click one to open its folder.`;
     if (drawn.length < shown.length) note.textContent += ` No more than ${MOST_LINES} are drawn; the filter chooses others.`;
