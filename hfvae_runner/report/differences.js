@@ -1,18 +1,23 @@
-// The settings in which two runs differ.
+// The settings in which two runs differ, or a run and the defaults.
+const DEFAULTS = "the defaults";
+
 (function differences() {
   const section = document.getElementById("differences");
-  if (DATA.configs.length < 2) return;
+  const known = DATA.defaults !== null;
+  if (DATA.configs.length < (known ? 1 : 2)) return;
   section.hidden = false;
-  const [controls, frame] = section.querySelectorAll(".controls, .wide");
+  const [note, controls, frame] = section.querySelectorAll(".quiet, .controls, .wide");
+  if (known) note.append(" The defaults are those of the version that made this page, of a command without overrides.");
   const names = DATA.configs.map(({ run }, place) => [place, run]);
   const differ = (one, other) => Object.keys({ ...one, ...other }).filter((key) => one[key] !== other[key]);
   const [first, ...rest] = DATA.configs.map(({ settings }) => settings);
-  const [left, leftLabel] = selection("first", names, 0, draw);
-  const [right, rightLabel] = selection("second", names, Math.max(0, rest.findIndex((own) => differ(first, own).length)) + 1, draw);
+  const [left, leftLabel] = selection("first", [...(known ? [[DEFAULTS, DEFAULTS]] : []), ...names], rest.length ? 0 : DEFAULTS, draw);
+  const other = Math.max(0, rest.findIndex((own) => differ(first, own).length)) + 1;
+  const [right, rightLabel] = selection("second", names, rest.length ? other : 0, draw);
   controls.append(leftLabel, rightLabel);
 
   function draw() {
-    const [one, other] = [left, right].map((box) => DATA.configs[Number(box.value)]);
+    const [one, other] = [left, right].map(({ value }) => (value === DEFAULTS ? { run: DEFAULTS, settings: DATA.defaults } : DATA.configs[Number(value)]));
     const differing = differ(one.settings, other.settings);
     const cell = (text) => make("td", { className: "words long" }, text ?? MISSING);
     const rows = differing.map((key) => make("tr", {}, make("td", { className: "words" }, key), cell(one.settings[key]), cell(other.settings[key])));

@@ -17,6 +17,7 @@ from PIL import Image
 from reporting import config, leave, metrics
 from scipy import stats
 
+from hfvae_runner.launch.composition import composed
 from hfvae_runner.report import main, plots
 
 api = pytest.importorskip("playwright.sync_api", reason="no playwright; pip install playwright")
@@ -346,6 +347,38 @@ def test_two_runs_are_compared(page: "api.Page") -> None:
     assert cells == ["beta", "2", "8"]
     section.get_by_label("second", exact=True).select_option(label="b")
     api.expect(section).to_contain_text("The same settings.")
+
+
+def test_a_run_is_compared_with_the_defaults(browser: "api.Browser", tmp_path: Path) -> None:
+    """As Hydra composes them, though the report does not import it."""
+    for name, overrides in {"defaults": [], "other": ["objective=beta_vae", "beta=2", "lr=2e-3", "seed=7"]}.items():
+        leave(tmp_path / name / "run", composed(overrides), metrics())
+    leave(tmp_path / "other" / "second", composed([]), metrics())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots, "plots", lambda settings: iter(()))
+        assert main([str(tmp_path / "defaults")]) == main([str(tmp_path / "other")]) == 0
+    with watched(browser, tmp_path / "defaults" / "report.html") as page:  # of one run
+        api.expect(page.locator("#differences")).to_contain_text("The same settings.")
+    with watched(browser, tmp_path / "other" / "report.html") as page:
+        section = page.locator("#differences")
+        first, second = (section.get_by_label(name, exact=True) for name in ("first", "second"))
+        assert first.locator("option").all_inner_texts() == ["the defaults", "run", "second"]
+        assert second.locator("option").all_inner_texts() == ["run", "second"]
+        first.select_option(label="the defaults")
+        second.select_option(label="run")
+        assert section.locator("thead th").all_inner_texts() == ["setting", "the defaults", "run"]
+        rows = [row.locator("td").all_inner_texts() for row in section.locator("tbody tr").all()]
+        assert {row[0]: row[1:] for row in rows if "." not in row[0]} == {
+            "objective": ["hfvae", "beta_vae"],
+            "alpha": ["1", "-"],
+            "beta": ["12", "2"],
+            "gamma": ["4", "-"],
+            "discrete_density": ["argmax", "-"],
+            "lr": ["0.001", "0.002"],
+        }
+        assert ["objective.terms.kl", "-", "2"] in rows
+        second.select_option(label="second")
+        api.expect(section).to_contain_text("The same settings.")
 
 
 def test_all_images_are_there(page: "api.Page") -> None:
