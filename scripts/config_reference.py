@@ -1,6 +1,7 @@
 """Writes docs/reference from the config's types and from conf/: config.md, choices.md, JSON schemas.
 
-The schemas' paths are written into the files of conf/.
+The schemas' paths are written into the files of conf/, and the default settings into hfvae_runner/report/defaults.json: a
+report compares runs with them, and does not import Hydra.
 
     python scripts/config_reference.py
 
@@ -27,6 +28,8 @@ from hfvae_runner.config import control, schedules
 from hfvae_runner.config.schema import BROUGHT_GROUPS, METRICS_SETTINGS, Config
 from hfvae_runner.config.validation import EXPECTED, Fragment, kind_schema, words
 from hfvae_runner.launch import help
+from hfvae_runner.launch.composition import composed
+from hfvae_runner.report.settings import as_text, settings_of
 from hfvae_runner.runs.parts import GROUPS, OF_EVERY_DATASET
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -35,6 +38,7 @@ REFERENCE = ROOT / "docs" / "reference"
 TABLE = REFERENCE / "config.md"
 CHOICES = REFERENCE / "choices.md"
 SCHEMAS = REFERENCE / "schema"
+DEFAULTS = ROOT / "hfvae_runner" / "report" / "defaults.json"
 
 _NAMED = "# yaml-language-server: $schema="
 _TARGETS = ("dataset", "model", "likelihood", "prior", "metrics", "trackers")
@@ -72,6 +76,7 @@ def outputs() -> dict[Path, str]:
     files = {SCHEMAS / f"{name}.json": _json(schema) for name, schema in schemas.items()}
     files[TABLE] = _table(options)
     files[CHOICES] = _choices()
+    files[DEFAULTS] = _json({key: as_text(value) for key, value in settings_of(composed([])).items()})
     return files | {path: _with_schema(path) for path in conf_files()}
 
 

@@ -3,17 +3,16 @@
 Numbers have six significant digits, since thousands of runs are in one page.
 """
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from hfvae_runner.config.stored import config_folder
 from hfvae_runner.errors import DataError
 from hfvae_runner.report import intervals
 from hfvae_runner.report.cells import address
-from hfvae_runner.report.defaults import defaults
 from hfvae_runner.report.histories import curves
 from hfvae_runner.report.metrics import METRICS, WALL, Metric
 from hfvae_runner.report.runs import Run, shown
@@ -44,7 +43,7 @@ def content(home: Path, settings: Sequence[Setting], comparison: Comparison, nea
           bounds are null for fewer than three runs, and the whole is null if no run has the metric.
         - ``curves``: of each run in ``near`` that has a history; ``broken``: a line on each history that is malformed.
         - ``configs``: name and settings as text of each run in ``near``; ``defaults``: those of a command without
-          overrides, null where they cannot be read.
+          overrides.
     """
     numbered = [(number, run) for number, setting in enumerate(settings) for run in setting.completed]
     runs = [run for _, run in numbered]
@@ -65,15 +64,8 @@ def content(home: Path, settings: Sequence[Setting], comparison: Comparison, nea
         "curves": lines,
         "broken": broken,
         "configs": [{"run": run.name, "settings": run.texts} for run in near if run.config],
-        "defaults": _defaults(),
+        "defaults": json.loads((Path(__file__).parent / "defaults.json").read_text(encoding="utf-8")),
     }
-
-
-def _defaults() -> dict[str, str] | None:
-    try:
-        return defaults(config_folder())
-    except DataError:
-        return None  # the files of conf/ are the user's to change
 
 
 def _knob(run: Run, key: str) -> object:

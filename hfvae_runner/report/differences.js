@@ -3,15 +3,14 @@ const DEFAULTS = "the defaults";
 
 (function differences() {
   const section = document.getElementById("differences");
-  const known = DATA.defaults !== null;
-  if (DATA.configs.length < (known ? 1 : 2)) return;
+  if (!DATA.configs.length) return;
   section.hidden = false;
   const [note, controls, frame] = section.querySelectorAll(".quiet, .controls, .wide");
-  if (known) note.append(" The defaults are those of the version that made this page, of a command without overrides.");
+  note.append(" The defaults are those of the version that made this page, of a command without overrides.");
   const names = DATA.configs.map(({ run }, place) => [place, run]);
   const differ = (one, other) => Object.keys({ ...one, ...other }).filter((key) => one[key] !== other[key]);
   const [first, ...rest] = DATA.configs.map(({ settings }) => settings);
-  const [left, leftLabel] = selection("first", [...(known ? [[DEFAULTS, DEFAULTS]] : []), ...names], rest.length ? 0 : DEFAULTS, draw);
+  const [left, leftLabel] = selection("first", [[DEFAULTS, DEFAULTS], ...names], rest.length ? 0 : DEFAULTS, draw);
   const other = Math.max(0, rest.findIndex((own) => differ(first, own).length)) + 1;
   const [right, rightLabel] = selection("second", names, rest.length ? other : 0, draw);
   controls.append(leftLabel, rightLabel);
