@@ -1,7 +1,7 @@
 """Writes docs/reference from the config's types and from conf/: config.md, choices.md, JSON schemas.
 
-The schemas' paths are written into the files of conf/, and the default settings into hfvae_runner/report/defaults.json: a
-report compares runs with them, and does not import Hydra.
+The schemas' paths are written into the files of conf/, and the default settings into hfvae_runner/report/defaults.json:
+a report compares runs with them, and does not import Hydra.
 
     python scripts/config_reference.py
 

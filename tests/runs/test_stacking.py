@@ -60,7 +60,13 @@ def the_same(configs: Sequence[Config], tmp_path: Path) -> None:
         alike(tmp_path / "together" / str(index), tmp_path / "alone" / str(index))
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+# Those of HFVAE's Table 1 weigh the same terms as the others; by name.
+BY_NAME = {name for name in OBJECTIVES if name.endswith("_table1")}
+
+
+@pytest.mark.parametrize(
+    "objective", [pytest.param(each, marks=pytest.mark.slow) if each in BY_NAME else each for each in OBJECTIVES]
+)
 def test_every_objective(objective: str, tmp_path: Path) -> None:
     the_same([tiny(objective, member, steps=4) for member in range(3)], tmp_path)
 

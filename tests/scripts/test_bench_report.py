@@ -36,7 +36,7 @@ def test_the_table_has_a_line_for_each_number_of_runs(
         assert len(costs) == 5 and all(float(cost) > 0 for cost in costs[:4])
 
 
-@pytest.mark.parametrize("search", [False, True])
+@pytest.mark.parametrize("search", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_made_up_runs_are_a_report_of_completed_ones(
     bench: ModuleType, template: Path, tmp_path: Path, search: bool
 ) -> None:

@@ -126,6 +126,7 @@ def test_both_tables_give_the_same_numbers(bench: SimpleNamespace, estimator: st
         torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("mnist")
 def test_the_tables(bench: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ("--settings", "hfvae_mnist", "--steps", "1", "--rounds", "2", "--threads", "1")

@@ -50,9 +50,14 @@ def _no_hydra_afterwards() -> Iterator[None]:
 
 
 def a_run(case: str, *overrides: str) -> Run:
+    return assembly.assemble(config(case, *overrides))
+
+
+@cache
+def config(case: str, *overrides: str) -> Config:
     size = "image_size=32" if "conv" in case else "image_size=8"
     pairs = ("dataset.pairs={column: label}",) if "=ada_" in case else ()
-    return assembly.assemble(schema.parse(resolved(case, size, "batch_size=32", "device=cpu", *pairs, *overrides)))
+    return schema.parse(resolved(case, size, "batch_size=32", "device=cpu", *pairs, *overrides))
 
 
 def evaluated(run: Run, loss: Callable[..., Any]) -> tuple[list[Tensor], list[Tensor]]:
