@@ -3,6 +3,7 @@
 Shapes: B batch; * the shape of one example; D, K a block's factors or categories; C the columns of the code.
 """
 
+import os
 import warnings
 from collections.abc import Sequence
 from copy import deepcopy
@@ -141,6 +142,8 @@ def _export(module: nn.Module, example: Tensor, name: str, outputs: Sequence[str
 @torch.no_grad()
 def _compare(module: nn.Module, path: Path, inputs: Sequence[Tensor]) -> float:
     """The largest difference between torch and onnxruntime on some inputs; raises RunnerError beyond the tolerance."""
+    # onnxruntime reads it at its import: no usage reports, which it would also keep in the user's cache folder.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

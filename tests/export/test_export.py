@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from hfvae_runner.export.command import main
 
 pytestmark = pytest.mark.usefixtures("workplace", "one_thread")
 
+PACKAGE = str(Path(hfvae_runner.__file__).parents[1])
 SMALL = ("device=cpu", "batch_size=16", "steps=2", "metrics=hoyer", "metrics.figures=false", "train.progress=false")
 
 
@@ -63,10 +66,10 @@ def test_a_convolution_keeps_its_parameters() -> None:
     ],
 )
 def test_onnx_is_torch(overrides: tuple[str, ...], outputs: set[str]) -> None:
-    import onnxruntime
-
     run = trained(*overrides)
     assert main(["run", "out=model", "format=onnx"]) == 0
+    import onnxruntime  # after the export, which turns its usage reports off
+
     assert {path.name for path in Path("model").iterdir()} == {"encoder.onnx", "decoder.onnx", "README.md"}
     sessions = [
         onnxruntime.InferenceSession(f"model/{name}.onnx", providers=["CPUExecutionProvider"])
@@ -108,6 +111,18 @@ def test_what_computes_something_else_leaves_no_folder(
     assert main(["run", "out=model", "format=safetensors,onnx"]) == 2
     assert "onnxruntime differs from torch by" in capsys.readouterr().err
     assert {path.name for path in Path().iterdir()} == {"run"}
+
+
+def test_onnxruntime_reports_nothing() -> None:
+    """Its reports wait in a database below the user's cache folder, so none is made."""
+    trained("image_size=8")
+    Path("home").mkdir()
+    passed_on = {
+        name: value for name, value in os.environ.items() if name not in {"ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}
+    }
+    command = [sys.executable, "-m", "hfvae_runner.export", "run", "out=model", "format=onnx"]
+    subprocess.run(command, env={**passed_on, "HOME": str(Path("home").resolve()), "PYTHONPATH": PACKAGE}, check=True)
+    assert not [path for path in Path("home").rglob("*") if "onnxruntime" in str(path)]
 
 
 def test_numbers_that_are_not_finite_are_no_agreement(capsys: pytest.CaptureFixture[str]) -> None:
