@@ -21,7 +21,7 @@ def attribute_matrix(
     attributes, factors = information.shape
     figure = style.new_figure(max(7.5, 4 + style.column_width(factors) * factors), 2.4 + 0.36 * attributes)
     axes = figure.subplots()
-    strongest = max(information.max(), SMALLEST_SCALE)
+    strongest = max(float(information.max()), SMALLEST_SCALE)
     picture = axes.imshow(information, cmap=style.DENSITY_MAP, vmin=0, vmax=strongest, aspect="auto")
     style.name_columns(axes, factor_names)
     axes.set_yticks(range(attributes), attribute_names)

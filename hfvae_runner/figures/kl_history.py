@@ -52,14 +52,14 @@ def kl_history(steps: NDArray[np.number[Any]], kl: Floats, names: Sequence[str],
     axes.set(title="KL to the prior, per latent variable, over training", xlabel="optimiser step")
     axes.set_ylabel("KL / nats per example")
     axes.set_xlim(min(steps[0], steps[-1] - 1), steps[-1])
-    axes.set_ylim(0, max(1.05 * kl.max(), 0.1))
+    axes.set_ylim(0, max(float(1.05 * kl.max()), 0.1))
 
     labels = [
         _Label(kl[-1, factor], f"{names[factor]}  {kl[-1, factor]:z.2f}", color_of[factor]) for factor in color_of
     ]
     others = [factor for factor in ranked if factor not in color_of]
     if others:
-        largest = kl[-1, others].max()
+        largest = float(kl[-1, others].max())
         labels.append(_Label(largest, f"{len(others)} more, up to {largest:z.2f}", style.MUTED))
     _label_line_ends(axes, sorted(labels))
     return figure

@@ -33,7 +33,7 @@ def label_matrix(
     figure = style.new_figure(max(6.5, 3 + style.column_width(factors) * factors), 3.1 + 0.36 * labels)
     top, heat = figure.subplots(2, 1, sharex=True, height_ratios=(1.3, 0.36 * labels))
     _totals(top, contributions.sum(0), discrete)
-    strongest = max(contributions.max(), SMALLEST_SCALE)
+    strongest = max(float(contributions.max()), SMALLEST_SCALE)
     picture = heat.imshow(contributions, cmap=style.DENSITY_MAP, vmin=0, vmax=strongest, aspect="auto")
     style.name_columns(heat, factor_names)
     heat.set_yticks(range(labels), label_names)
@@ -52,7 +52,7 @@ def _totals(axes: Axes, totals: NDArray[np.floating[Any]], discrete: Sequence[bo
     if style.column_width(len(totals)) >= style.NARROW:
         axes.bar_label(bars, fmt="%.2f", padding=2, fontsize=10)
     axes.set(title="Information between the label and each latent variable", ylabel="I(y; z) / nats")
-    axes.set_ylim(0, 1.25 * max(totals.max(), SMALLEST_SCALE))
+    axes.set_ylim(0, 1.25 * max(float(totals.max()), SMALLEST_SCALE))
     axes.tick_params(axis="x", length=0, labelbottom=False)
 
 
