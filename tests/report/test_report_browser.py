@@ -405,6 +405,14 @@ def test_a_phone_shows_it_without_scrolling_sideways(page: "api.Page") -> None:
     assert page.evaluate("document.body.scrollWidth") <= PHONE["width"]
 
 
+@pytest.mark.parametrize(("width", "cut"), [(1400, True), (3840, False)])
+def test_a_table_has_the_width_of_the_window(page: "api.Page", width: int, cut: bool) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    table = page.locator(".wide:has(table)").nth(1)
+    assert table.evaluate("(frame) => frame.scrollWidth > frame.clientWidth") == cut
+
+
 def test_a_link_to_a_run_opens_its_folder(browser: "api.Browser", home: Path) -> None:
     page = browser.new_page()
     page.goto((home / "report.html").as_uri())
