@@ -30,6 +30,8 @@ Array = NDArray[Any]
 
 ARRAYS = ("mean", "scale", "log_variance", "sample", "label", "factors", "factor_names", "factor_nuisance", "names")
 CATEGORIES = "class_probabilities"
+_SPLIT = "split"
+"""Of each row, in the files of ``encode``; metrics are of all rows."""
 _TABLES = ("mean", "scale", "log_variance", "sample")
 """[N, D], a column for every continuous factor."""
 _COLUMNS = ("mean/NAME", "scale/NAME", "log_variance/NAME", "sample/NAME", f"{CATEGORIES}/VARIABLE/CATEGORY", "label",
@@ -48,7 +50,7 @@ class Contents(NamedTuple):
 
     Attributes:
         arrays: by key, as in an ``.npz``.
-        ignored: its other keys or columns, which were not read.
+        ignored: its other keys or columns, which were not read, but for ``split``.
     """
 
     arrays: Mapping[str, Array]
@@ -90,7 +92,7 @@ def _npz(path: Path) -> Contents:
     except _DAMAGE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{path} is damaged or no .npz file: {reason[:200]}") from error
-    return Contents(arrays, tuple(key for key in sizes if key not in known))
+    return Contents(arrays, tuple(key for key in sizes if key not in known and key != _SPLIT))
 
 
 def _array(stream: IO[bytes], size: int, where: str) -> Array:
@@ -119,7 +121,7 @@ def _csv(path: Path) -> Contents:
             table = _table(path, columns, [place is not None for place in places], reader)
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise DataError(f"{path} is no .csv file: {' '.join(str(error).split())[:200]}") from error
-    ignored = tuple(name for name, place in zip(columns, places, strict=True) if place is None)
+    ignored = tuple(name for name, place in zip(columns, places, strict=True) if place is None and name != _SPLIT)
     return Contents(_by_key(path, columns, places, table), ignored)
 
 

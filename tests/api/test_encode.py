@@ -12,6 +12,7 @@ from hfvae_runner.api.loading import Run
 from hfvae_runner.config import schema
 from hfvae_runner.encode import main
 from hfvae_runner.runs import assembly
+from hfvae_runner.score import main as score
 
 NAMES = [f"style[{d}]" for d in range(10)]
 
@@ -50,6 +51,16 @@ def test_tables_hold_the_same(suffix: str, trained: Path, tmp_path: Path) -> Non
     columns = [f"class_probabilities/class/{k}" for k in range(10)]
     np.testing.assert_allclose(table[columns].to_numpy(), arrays["class_probabilities"], rtol=1e-6)
     np.testing.assert_array_equal(table["label"], arrays["label"])
+
+
+@pytest.mark.parametrize("suffix", ["csv", "npz"])
+def test_what_it_writes_is_scored_without_a_remark(
+    suffix: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(trained), "split=test", f"out={tmp_path / f'codes.{suffix}'}", "device=cpu"]) == 0
+    capsys.readouterr()
+    assert score([str(tmp_path / f"codes.{suffix}"), "metrics=hoyer"]) == 0
+    assert "not read" not in capsys.readouterr().err
 
 
 def test_other_examples(trained: Path, run: Run, tmp_path: Path) -> None:
