@@ -155,6 +155,7 @@ def test_results_that_are_no_results_are_refused(
     assert (run / "metrics.json").read_text() == content
 
 
+@pytest.mark.slow
 def test_the_metrics_of_the_field_s_tables_in_an_ordinary_run(tmp_path: Path) -> None:
     few = ("published_dci.train_rows=12", "published_dci.test_rows=12", "published_beta_vae_score.votes=100")
     options = [f"metrics.{option}" for option in few]

@@ -111,6 +111,7 @@ def test_it_fits_the_window(page: Any, width: int, scheme: str) -> None:
     assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
 
 
+@pytest.mark.parametrize("run", ["mlp"], indirect=True)
 def test_precomputed_pictures_follow_the_controls(browser: Any, run: Run, tmp_path: Path) -> None:
     path = tmp_path / "pictures.html"
     assert main([str(run.folder), f"out={path}", "limit=0"]) == 0

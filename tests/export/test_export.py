@@ -61,7 +61,11 @@ def test_a_convolution_keeps_its_parameters() -> None:
     ("overrides", "outputs"),
     [
         (("image_size=8",), {"style_mean", "style_scale", "class_probabilities"}),
-        (("model=auto", "image_size=16", "objective=vae", "prior=normal"), {"z_mean", "z_scale"}),
+        pytest.param(
+            ("model=auto", "image_size=16", "objective=vae", "prior=normal"),
+            {"z_mean", "z_scale"},
+            marks=pytest.mark.slow,
+        ),
         (("dataset=pinwheel", "objective=vae"), {"z_mean", "z_scale"}),
     ],
 )

@@ -74,9 +74,8 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     HydraConfig.instance().cfg = None
 
 
-@pytest.mark.parametrize(
-    "launcher", ["joblib", *(pytest.param(each, marks=pytest.mark.slow) for each in ("submitit", "ray"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_the_launcher_makes_no_difference(launcher: str, plain: Path, tmp_path: Path) -> None:
     finished, failed, new = (plain / run_name([*GRID[1:], f"lr={lr}"]) for lr in ("0.001", "1000000000.0", "0.01"))
     sweep = tmp_path / "sweep"

@@ -152,6 +152,7 @@ def mixed(seed: int, n: int = 400) -> Representation:
     return represented(code, truth=truths(values))
 
 
+@pytest.mark.slow
 def test_the_standard_errors_are_the_spread_over_draws_of_the_examples() -> None:
     draws = [measured(mixed(seed), seed=seed) for seed in range(20)]
     for name in ("infom", "infoc", "infoe"):

@@ -1,6 +1,6 @@
 """The studies' files: every installed one is whole, and a bad one is refused in one line."""
 
-from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,7 @@ import yaml
 from hfvae_runner.config import schema
 from hfvae_runner.errors import ConfigError
 from hfvae_runner.launch.composition import composed, parse_overrides
-from hfvae_runner.reproduce.study import Size, load, names
+from hfvae_runner.reproduce.study import SIZES, Size, load, names
 from hfvae_runner.runs.parts import check_before_reading
 
 pytestmark = pytest.mark.usefixtures("workplace")
@@ -25,25 +25,30 @@ SMALLEST = {
 }
 
 
-def ends(overrides: tuple[str, ...]) -> Iterator[list[str]]:
-    """The first and the last job of a sweep."""
-    last = {each.get_key_element(): each for each in parse_overrides(overrides)}
-    jobs: tuple[list[str], list[str]] = ([], [])
-    for key, override in last.items():
-        values = list(override.sweep_string_iterator()) if override.is_sweep_override() else None
-        for job, place in zip(jobs, (0, -1), strict=True):
-            job.append(str(override.input_line) if values is None else f"{key}={values[place]}")
-    yield from jobs
+def job(overrides: tuple[str, ...], place: int) -> list[str]:
+    """The first (0) or the last (-1) job of a sweep."""
+    given = {each.get_key_element(): each for each in parse_overrides(overrides)}
+    return [
+        f"{key}={list(override.sweep_string_iterator())[place]}"
+        if override.is_sweep_override()
+        else str(override.input_line)
+        for key, override in given.items()
+    ]
 
 
-@pytest.mark.parametrize("size", ["cpu", *(pytest.param(each, marks=pytest.mark.slow) for each in ("smoke", "paper"))])
+@pytest.mark.parametrize(
+    ("size", "place"),
+    [
+        ("cpu", -1),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in product(SIZES, (0, -1)) if each != ("cpu", -1)),
+    ],
+)
 @pytest.mark.parametrize("name", names())
-def test_every_sweep_is_accepted(name: str, size: Size) -> None:
+def test_every_sweep_is_accepted(name: str, size: Size, place: int) -> None:
     _, study = load(name)
     assert {"smoke", "paper"} <= set(study.sizes())
     for sweep in study.sweeps_of(size).values():
-        for job in ends(sweep.overrides(size)):
-            check_before_reading(schema.parse(composed(job)))
+        check_before_reading(schema.parse(composed(job(sweep.overrides(size), place))))
 
 
 @pytest.mark.parametrize("name", names())
