@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from hydra._internal.hydra import Hydra
+from composing import compose_less
 from hydra.core.hydra_config import HydraConfig
 from launching import FakeBuild
 
@@ -26,18 +26,9 @@ for signum, usual in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.de
 
 
 @pytest.fixture(scope="session", autouse=True)
-def composed_once() -> Iterator[None]:
-    """Hydra composes a command's whole config a first time to look up hydra.mode: not where nothing sets it.
-
-    A thousand tests call the command, and composing takes longer than most of their runs.
-    """
-    look_up = Hydra.get_mode
-
-    def get_mode(self: Hydra, config_name: str | None, overrides: list[str]) -> Any:
-        return look_up(self, config_name, overrides) if any("hydra.mode" in each for each in overrides) else None
-
+def _composed_less() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Hydra, "get_mode", get_mode)
+        compose_less(patch)
         yield
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.types import Quote, QuotedString
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from launching import FakeBuild, fails, leave_run, refused, resolved
 
@@ -48,8 +48,15 @@ def test_a_name_is_short_and_safe(overrides: dict[str, object]) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 @given(OVERRIDES, OVERRIDES)
+@example({"gamma": 0}, {"gamma": 0.0})
+@example({"gamma": 12}, {"gamma": "12"})
 def test_different_overrides_have_different_names(one: dict[str, object], other: dict[str, object]) -> None:
-    same = sorted(map(repr, one.items())) == sorted(map(repr, other.items()))
+    # 12.0 is 12, but the text '12' is another value.
+    whole = [
+        {key: int(value) if isinstance(value, float) and value.is_integer() else value for key, value in each.items()}
+        for each in (one, other)
+    ]
+    same = sorted(map(repr, whole[0].items())) == sorted(map(repr, whole[1].items()))
     assert (run_name(spelt(one)) == run_name(spelt(other))) == same
 
 
