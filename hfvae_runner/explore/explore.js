@@ -1,4 +1,3 @@
-"use strict";
 // Moves the latent variables of a run and decodes in the page. All text from the run goes through textContent.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
@@ -8,99 +7,7 @@
   const isDiscrete = (variable) => variable.codes !== undefined;
   const at = (id) => document.getElementById(id);
 
-  // The decoder
-
-  function bytesOf(base64) {
-    const text = atob(base64);
-    const bytes = new Uint8Array(text.length);
-    for (let i = 0; i < text.length; i += 1) bytes[i] = text.charCodeAt(i);
-    return bytes;
-  }
-
-  function float16(bits) {
-    const sign = bits & 0x8000 ? -1 : 1;
-    const exponent = (bits >> 10) & 31;
-    const fraction = bits & 1023;
-    if (exponent === 0) return sign * fraction * 2 ** -24;
-    if (exponent === 31) return fraction ? NaN : sign * Infinity;
-    return sign * 2 ** (exponent - 15) * (1 + fraction / 1024);
-  }
-
-  function numbersOf(bytes, kind) {
-    if (kind === "float32") return new Float32Array(bytes.buffer);
-    const table = Float32Array.from({ length: 65536 }, (_, bits) => float16(bits));
-    const found = new Float32Array(bytes.length / 2);
-    for (let i = 0; i < found.length; i += 1) found[i] = table[bytes[2 * i] | (bytes[2 * i + 1] << 8)];
-    return found;
-  }
-
-  function layersOf(decoder) {
-    const numbers = numbersOf(bytesOf(at("weights").textContent), decoder.numbers);
-    let start = 0;
-    const take = (count) => numbers.subarray(start, (start += count));
-    return decoder.layers.map((layer) => {
-      if (layer.weight === undefined) return layer;
-      const outputs = layer.weight[layer.kind === "linear" ? 0 : 1];
-      const weight = take(layer.weight.reduce((product, size) => product * size, 1));
-      return { ...layer, outputs, numbers: weight, bias: take(outputs) };
-    });
-  }
-
-  function linear({ outputs, numbers, bias }, x) {
-    const y = new Float32Array(outputs);
-    for (let o = 0, n = 0; o < outputs; o += 1) {
-      let sum = bias[o];
-      for (let i = 0; i < x.length; i += 1, n += 1) sum += numbers[n] * x[i];
-      y[o] = sum;
-    }
-    return y;
-  }
-
-  function convTranspose({ weight, shape, stride, padding, outputPadding, outputs, numbers, bias }, x) {
-    const [inputs, rows, columns] = shape;
-    const side = weight[2];
-    const tall = (rows - 1) * stride - 2 * padding + side + outputPadding;
-    const wide = (columns - 1) * stride - 2 * padding + side + outputPadding;
-    const y = new Float32Array(outputs * tall * wide);
-    for (let o = 0; o < outputs; o += 1) y.fill(bias[o], o * tall * wide, (o + 1) * tall * wide);
-    for (let i = 0; i < inputs; i += 1) {
-      for (let r = 0; r < rows; r += 1) {
-        for (let c = 0; c < columns; c += 1) {
-          const value = x[(i * rows + r) * columns + c];
-          if (value === 0) continue;
-          const top = r * stride - padding;
-          const left = c * stride - padding;
-          const firstColumn = Math.max(0, -left);
-          const lastColumn = Math.min(side, wide - left);
-          for (let o = 0; o < outputs; o += 1) {
-            const kernel = (i * outputs + o) * side * side;
-            for (let k = Math.max(0, -top); k < Math.min(side, tall - top); k += 1) {
-              const row = (o * tall + top + k) * wide + left;
-              for (let l = firstColumn; l < lastColumn; l += 1) y[row + l] += value * numbers[kernel + k * side + l];
-            }
-          }
-        }
-      }
-    }
-    return y;
-  }
-
-  const LAYERS = {
-    linear,
-    conv_transpose: convTranspose,
-    relu: ({ slope }, x) => x.map((value) => (value > 0 ? value : slope * value)),
-    tanh: (_, x) => x.map(Math.tanh),
-    sigmoid: (_, x) => x.map((value) => 1 / (1 + Math.exp(-value))),
-  };
-
-  const LINKS = {
-    identity: (raw) => raw,
-    sigmoid: (raw) => 1 / (1 + Math.exp(-raw)),
-    // E[x] = 1/(1 - exp(-raw)) - 1/raw, by its series where that would cancel.
-    continuous_bernoulli: (raw) => (Math.abs(raw) < 0.05 ? 0.5 + raw / 12 : 1 / (1 - Math.exp(-raw)) - 1 / raw),
-  };
-
-  const layers = data.decoder && layersOf(data.decoder);
+  const decode = data.decoder && decoderOf(data.decoder, at("weights").textContent);
 
   function codeOf(values) {
     const code = new Float32Array(data.size);
@@ -110,12 +17,8 @@
     return code;
   }
 
-  /** The image of a code, [C * H * W] numbers from 0 to 1. */
-  function computed(values) {
-    let x = codeOf(values);
-    for (const layer of layers) x = LAYERS[layer.kind](layer, x);
-    return x.subarray(0, channels * pixels).map(LINKS[data.decoder.link]);
-  }
+  /** The image of the variables' values, [C * H * W] numbers from 0 to 1. */
+  const computed = (values) => decode(codeOf(values), channels * pixels);
 
   // Pictures
 
@@ -165,7 +68,7 @@
   }
 
   const pictureOf = (values) =>
-    layers ? fromValues(computed(values)) : fromSheet(decodedSheets[presets.indexOf(state.example)], precomputed(values));
+    decode ? fromValues(computed(values)) : fromSheet(decodedSheets[presets.indexOf(state.example)], precomputed(values));
 
   // Elements
 
@@ -214,7 +117,7 @@
   }
 
   function set(v, value) {
-    if (!layers) state.values = [...examples.codes[state.example]];
+    if (!decode) state.values = [...examples.codes[state.example]];
     state.values[v] = value;
     update();
   }
@@ -266,7 +169,7 @@
     const v = Number(at("traversed").value);
     const variable = variables[v];
     const buttons = Array.from({ length: stepsOf(variable) }, (_, step) => {
-      const values = layers ? [...state.values] : [...examples.codes[state.example]];
+      const values = decode ? [...state.values] : [...examples.codes[state.example]];
       values[v] = valueAt(variable, step);
       const text = shown(values[v]);
       const button = pictureButton(pictureOf(values), `${variable.name} = ${text}`, text);
@@ -380,7 +283,7 @@
     return best;
   }
 
-  const startable = (example) => example >= 0 && (layers || presets.includes(example));
+  const startable = (example) => example >= 0 && (decode || presets.includes(example));
 
   function listenToMap() {
     const canvas = at("map");
@@ -419,7 +322,7 @@
       update();
     });
     // Both need codes that are no example's.
-    at("centre").hidden = at("random").hidden = !layers;
+    at("centre").hidden = at("random").hidden = !decode;
   }
 
   async function main() {

@@ -11,7 +11,7 @@ def page(content: Content) -> str:
     return rendered(
         asset("explore.html.j2"),
         style=asset("explore.css"),
-        script=asset("explore.js"),
+        script=asset("decoder.js") + asset("explore.js"),
         data=content.data,
         title=content.title,
         facts=content.facts,
