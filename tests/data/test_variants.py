@@ -183,6 +183,7 @@ def test_an_unknown_variant_is_refused(root: Path) -> None:
         read(root, "color")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("workplace", "one_thread")
 def test_a_run_stopped_and_resumed_sees_the_same_pictures(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = ("dataset=dsprites", "dataset.variant=noisy", f"data_root={root}", "model=conv_standard64", "prior=normal")

@@ -353,6 +353,7 @@ def test_weights_of_a_part_of_the_samples() -> None:
     assert mixture.Weights.uniform(-3.0).table(2, 3, like=whole).tolist() == [[-3.0] * 3] * 2
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_pairs() -> None:
     """4,096 samples under 16,384 components of ten factors: one table alone would take 268 MB, all of them 2.7 GB."""
     program = """

@@ -66,7 +66,7 @@ def test_a_convolution_keeps_its_parameters() -> None:
             {"z_mean", "z_scale"},
             marks=pytest.mark.slow,
         ),
-        (("dataset=pinwheel", "objective=vae"), {"z_mean", "z_scale"}),
+        pytest.param(("dataset=pinwheel", "objective=vae"), {"z_mean", "z_scale"}, marks=pytest.mark.slow),
     ],
 )
 def test_onnx_is_torch(overrides: tuple[str, ...], outputs: set[str]) -> None:
@@ -117,6 +117,7 @@ def test_what_computes_something_else_leaves_no_folder(
     assert {path.name for path in Path().iterdir()} == {"run"}
 
 
+@pytest.mark.slow
 def test_onnxruntime_reports_nothing() -> None:
     """Its reports wait in a database below the user's cache folder, so none is made."""
     trained("image_size=8")
