@@ -20,3 +20,11 @@ def watched(browser: Any, path: Path) -> Iterator[Any]:
     assert said == []
     assert [url for url in asked if not url.startswith(("data:", "blob:"))] == [path.as_uri()]
     page.close()
+
+
+def near(page: Any, name: str) -> Any:
+    """A section of the report, which draws when it is near what the window shows."""
+    section = page.locator(name)
+    section.scroll_into_view_if_needed()
+    section.locator("svg.plot").first.wait_for(state="attached")
+    return section

@@ -11,7 +11,7 @@ from hfvae_runner.figures.looks import Floats, Key, Looks, Shape
 
 _MANY_TICKS = 9
 _WIDE_RANGE = 8
-"""Least ratio of the largest to the smallest value for which an axis is logarithmic."""
+"""Least ratio of the largest to the smallest positive value for which an axis is logarithmic."""
 _TINY = 1e-100
 """Least value on a logarithmic axis; below it, there is no space for a margin."""
 
@@ -67,8 +67,12 @@ def _line(axes: Axes, x: Floats, values: Floats, color: str, shape: Shape) -> No
 
 def _place_ticks(axes: Axes, x: Floats, ticks: Mapping[float, str]) -> None:
     at = np.unique(x)
-    if at[0] > _TINY and at[-1] >= _WIDE_RANGE * at[0]:
-        axes.set_xscale("log")
+    positive = at[at > 0]
+    if at[0] >= 0 and len(positive) > 0 and positive[0] > _TINY and at[-1] >= _WIDE_RANGE * positive[0]:
+        if at[0] == 0:  # linear up to the smallest positive value, since 0 has no logarithm
+            axes.set_xscale("symlog", linthresh=positive[0])
+        else:
+            axes.set_xscale("log")
     axes.margins(x=0.08)
     if len(at) <= _MANY_TICKS:
         axes.set_xticks(at, [looks.literal(ticks.get(float(each), f"{each:g}")) for each in at])

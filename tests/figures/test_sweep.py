@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+import pytest
 from matplotlib.colors import to_hex
 
 from hfvae_runner.figures import style
@@ -95,3 +96,23 @@ def test_a_setting_is_no_formula():
     figure = against("$\\bad{$", X[:2], {"KL": ELBO[:2]}, [0, 0], key, key, {1.0: "$\\bad{$"})
     render(figure)
     assert legend(figure)[0] == "\\$\\bad \\$\\bad{\\$"
+
+
+@pytest.mark.parametrize(
+    ("values", "scale"),
+    [
+        ([1, 2, 4], "linear"),
+        ([1, 10, 100], "log"),
+        ([0, 1, 2], "linear"),
+        ([0, 10, 100, 1000], "symlog"),
+        ([-100, 1, 100], "linear"),
+        ([0, 0], "linear"),
+    ],
+)
+def test_values_over_a_wide_range_do_not_lie_on_top_of_each_other(values, scale):
+    figure = against("alpha", np.array(values, float), {"ELBO": np.arange(len(values), dtype=float)}, [0] * len(values))
+    (axes,) = figure.axes
+    assert axes.get_xscale() == scale
+    render(figure)
+    places = axes.transData.transform([(each, 0) for each in sorted(set(values))])[:, 0]
+    assert (np.diff(places) > 0.1 * axes.bbox.width).all()
