@@ -31,7 +31,7 @@ from hfvae_runner.runs import single
 pytestmark = pytest.mark.usefixtures("one_thread", "workplace")
 
 EXPERIMENTS = sorted(path.stem for path in (config_folder() / "experiment").glob("*.yaml"))
-# Different data sets, networks, priors and likelihoods; the rest by name.
+# Different data sets, networks, priors and likelihoods; the other presets are marked slow.
 QUICK = (
     "alpha_beta_pinwheel",
     "hfvae_mnist_supervised",

@@ -102,7 +102,7 @@ COMMANDS: dict[str, Command] = {
 }
 
 
-# Every command, and every place, in some pair; all pairs by name.
+# Pairs with every command and every place; the other pairs are marked slow.
 QUICK = {*product(COMMANDS, ("model", "metrics")), *product(("resume", "evaluate"), PLACES)}
 
 

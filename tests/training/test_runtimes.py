@@ -39,7 +39,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 OBJECTIVES = sorted(path.stem for path in (config_folder() / "objective").glob("*.yaml"))
 CASES = [f"objective={name}" for name in OBJECTIVES]
 CASES += ["discrete_density=enumerate", "discrete_density=concrete", "supervision.fraction=0.1", "model=conv_joint32"]
-# With compiled code of a fused kernel; all others by name.
+# With compiled code of a fused kernel; all others are marked slow.
 COMPILED = [case if case == "objective=hfvae" else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
 
 
