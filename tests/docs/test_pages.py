@@ -72,6 +72,16 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in [re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads], target
 
 
+@pytest.mark.parametrize("group", ["prior", "likelihood", "divergence", "metrics"])
+def test_every_choice_has_its_equation(group: str) -> None:
+    text = (ROOT / "docs" / "reference" / "equations.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ", 1) for line in text.splitlines() if line.startswith("| `")]
+    described = {name for first, _ in rows for name in re.findall(r"`(\w+)`", first)}
+    content = {name: help.file(help.path_of(group, name))[1] for name in help.names(group)}
+    own = {name for name, body in content.items() if not any(line.startswith("  - ") for line in body)}
+    assert own and own <= described, own - described
+
+
 def test_there_are_commands() -> None:
     assert len(COMMANDS) > 30
     for name in ("report", "reproduce", "score", "evaluate", "explore", "export"):
