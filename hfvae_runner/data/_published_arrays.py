@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 import torch
 
+from hfvae_runner.data import _hdf5
 from hfvae_runner.data._dataset import resized
 from hfvae_runner.errors import DataError
 
@@ -63,15 +64,13 @@ def hdf5_pieces(file: Path, key: str, shape: tuple[int, ...], dtype: str, rows: 
         DataError: it is another array, or is not stored in the file.
         Exception: one of ``DAMAGE``.
     """
-    with h5py.File(file, "r") as opened:
-        array = opened[key]
-        # A link, or an array that is stored elsewhere, may lead to any file.
-        linked = not isinstance(opened.get(key, getlink=True), h5py.HardLink)
-        if linked or not isinstance(array, h5py.Dataset) or array.is_virtual or array.external:
-            raise DataError(f"{file}: {key} is a {type(array).__name__} with its data elsewhere; expected an array")
-        _expect(file, key, shape, dtype, array.shape, array.dtype)
-        for start in range(0, shape[0], rows):
-            yield array[start : start + rows]
+    try:
+        with h5py.File(file, "r") as opened:
+            array = _hdf5.stored_array(opened, key)
+            _expect(file, key, shape, dtype, array.shape, array.dtype)
+            yield from _hdf5.pieces(array, rows)
+    except DataError as error:
+        raise DataError(f"{file}: {error}" if str(file) not in str(error) else str(error)) from None
 
 
 def channels_first(file: Path, pieces: Iterable[np.ndarray], side: int) -> Iterator[np.ndarray]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from hfvae_runner.config.factor_classes import FACTOR_BINS
 from hfvae_runner.config.validation import Count, Text, holding
+from hfvae_runner.data import _hdf5
 from hfvae_runner.data._cache import cached, checksum
 from hfvae_runner.data._dataset import Dataset, resized
 from hfvae_runner.data._examples import Rows
@@ -145,9 +146,7 @@ class _H5Array:
         self.dtype: np.dtype[Any] = data.dtype
 
     def pieces(self, rows: int) -> Iterator[NDArray[Any]]:
-        data = self._data.asstr() if h5py.check_string_dtype(self.dtype) else self._data
-        for start in range(0, self.shape[0] if self.shape else 0, rows):
-            yield data[start : start + rows]
+        return _hdf5.pieces(self._data, rows)
 
 
 class _H5:
@@ -161,10 +160,7 @@ class _H5:
         return [name for name in own if isinstance(self._file[name], h5py.Dataset)]
 
     def array(self, name: str) -> _Array:
-        data = self._file[name]
-        if data.external or data.is_virtual:
-            raise DataError(f"{name} is stored in another file; expected arrays in this one")
-        return _H5Array(data)
+        return _H5Array(_hdf5.stored_array(self._file, name))
 
 
 @contextmanager

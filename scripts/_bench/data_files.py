@@ -85,8 +85,11 @@ def write_shapes3d(root: Path) -> None:
         distinct = rooms(rows)
         tiles = [(y, x, c) for y in range(0, 64, height) for x in range(0, 64, width) for c in range(0, 3, channels)]
         for y, x, c in tiles:
-            tile = np.ascontiguousarray(distinct[:, y : y + height, x : x + width, c : c + channels])
-            compressed = zlib.compress(tile.tobytes(), 4)
+            tile = distinct[:, y : y + height, x : x + width, c : c + channels]
+            # A chunk has its full size at the array's end, too.
+            chunk = np.zeros(images.chunks, np.uint8)
+            chunk[tuple(map(slice, tile.shape))] = tile
+            compressed = zlib.compress(chunk.tobytes(), 4)
             for start in range(0, len(grid), rows):
                 images.id.write_direct_chunk((start, y, x, c), compressed)
         values = [np.linspace(0, 0.9, 10)] * 3 + [np.linspace(0.75, 1.25, 8), np.arange(4.0), np.linspace(-30, 30, 15)]
