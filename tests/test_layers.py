@@ -38,12 +38,13 @@ MOST_MODULES = 6
 """At the package's top, beside ``__init__`` and ``__main__``."""
 
 
+MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
+
+
 @cache
-def modules() -> dict[str, ast.Module]:
-    """Every module's path below the package, with its syntax tree."""
-    return {
-        path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in ROOT.rglob("*.py")
-    }
+def tree_of(path: str) -> ast.Module:
+    """A module's syntax tree."""
+    return ast.parse((ROOT / path).read_text(encoding="utf-8"))
 
 
 def folder_of(path: str) -> str:
@@ -68,11 +69,11 @@ def imported_folders(tree: ast.Module) -> set[str]:
     return {name for name in names if (ROOT / name).is_dir() or (ROOT / f"{name}.py").is_file()}
 
 
-@pytest.mark.parametrize("path", sorted(path for path in modules() if path != "__init__.py"))
+@pytest.mark.parametrize("path", [path for path in MODULES if path != "__init__.py"])
 def test_a_module_imports_what_stands_below_its_folder(path: str) -> None:
     own = folder_of(path)
     assert own in LEVEL, f"{own} has no layer yet: name it in LAYERS"
-    others = imported_folders(modules()[path]) - {own}
+    others = imported_folders(tree_of(path)) - {own}
     wrong = {name for name in others if LEVEL[name] >= LEVEL[own]}
     assert not wrong, f"{path} imports {wrong}, which do not stand below {own}"
 
@@ -82,15 +83,15 @@ def test_the_package_imports_nothing_until_it_is_used() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-@pytest.mark.parametrize("path", sorted(path for path in modules() if not path.startswith(KNOW_HYDRA)))
+@pytest.mark.parametrize("path", [path for path in MODULES if not path.startswith(KNOW_HYDRA)])
 def test_few_modules_know_hydra(path: str) -> None:
-    packages = {name.split(".")[0] for name in imported(modules()[path])}
+    packages = {name.split(".")[0] for name in imported(tree_of(path))}
     assert not packages & {"hydra", "omegaconf"}
 
 
 @pytest.mark.parametrize("name", NEED_NO_TORCH)
 def test_what_checks_a_config_or_reads_results_needs_no_torch(name: str) -> None:
-    found = [path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in modules()]
+    found = [path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in MODULES]
     # Computations of studies are imported when they run.
     own = [
         module
@@ -103,13 +104,13 @@ def test_what_checks_a_config_or_reads_results_needs_no_torch(name: str) -> None
 
 
 def test_few_modules_lie_at_the_top() -> None:
-    top = {path for path in modules() if "/" not in path} - {"__init__.py", "__main__.py"}
+    top = {path for path in MODULES if "/" not in path} - {"__init__.py", "__main__.py"}
     assert len(top) <= MOST_MODULES
 
 
-@pytest.mark.parametrize("path", sorted(path for path in modules() if path.endswith("/__init__.py")))
+@pytest.mark.parametrize("path", [path for path in MODULES if path.endswith("/__init__.py")])
 def test_a_folder_says_what_it_holds(path: str) -> None:
-    text = ast.get_docstring(modules()[path]) or ""
+    text = ast.get_docstring(tree_of(path)) or ""
     assert len(text.splitlines()) >= 3
 
 

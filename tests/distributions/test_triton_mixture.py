@@ -59,7 +59,7 @@ class Absent:
 
 
 @needs_triton
-@pytest.mark.parametrize("capability", [75, 90])
+@pytest.mark.parametrize("capability", [pytest.param(75, marks=pytest.mark.slow), 90])
 def test_every_kernel_compiles(capability: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As launched, with sizes that are multiples of 16, for which the code is another."""
     from triton.runtime import driver

@@ -35,6 +35,7 @@ def test_without_a_home_or_streams_in_a_folder_with_an_odd_name(tmp_path: Path) 
     assert (folder / "metrics.json").exists()
 
 
+@pytest.mark.slow
 def test_whoever_reads_may_leave(tmp_path: Path) -> None:
     process = shell("$run hydra.run.dir=run 2>&1 | head -n 1", tmp_path)
     assert len(process.stdout.splitlines()) == 1

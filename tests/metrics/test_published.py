@@ -61,7 +61,9 @@ def test_a_metric_without_factors_or_with_one_that_is_constant_is_null(metric: A
         assert result[metric.__name__] is None and result[f"{metric.__name__}_why"]
 
 
-@pytest.mark.parametrize("metric", OPTIONS)
+@pytest.mark.parametrize(
+    "metric", [pytest.param(each, marks=pytest.mark.slow if each is published_dci else ()) for each in OPTIONS]
+)
 def test_rows_without_a_known_value_have_no_part_and_scales_none_at_all(metric: Any) -> None:
     mean, values = mixed(10)
     unknown = np.arange(len(values)) % 7 == 0

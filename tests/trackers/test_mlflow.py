@@ -3,10 +3,10 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
-from mlflow.tracking import MlflowClient
 from states import random_states
 
 from hfvae_runner.errors import ConfigError
@@ -43,6 +43,13 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
+def client_of(store: str) -> Any:
+    """MLflow's own client, whose import takes seconds."""
+    from mlflow.tracking import MlflowClient
+
+    return MlflowClient(store)
+
+
 def opened(store: str, folder: Path, step: int, config: dict[str, object] = CONFIG) -> Trackers:
     return Trackers.open({"mlflow": MLflow(tracking_uri=store, experiment="digits")}, folder, config, step)
 
@@ -63,7 +70,7 @@ def identifier(folder: Path) -> str:
 
 
 def metric(store: str, run: str, name: str) -> list[tuple[int, float]]:
-    return [(each.step, each.value) for each in MlflowClient(store).get_metric_history(run, name)]
+    return [(each.step, each.value) for each in client_of(store).get_metric_history(run, name)]
 
 
 def test_a_run_is_read_back(store: str, folder: Path) -> None:
@@ -73,7 +80,7 @@ def test_a_run_is_read_back(store: str, folder: Path) -> None:
         trackers.results(3, {"test": {"elbo": -1.5, "mig": None, "kl_per_factor": {"style[0]": 0.5}}})
     assert random_states() == before
 
-    client, run = MlflowClient(store), identifier(folder)
+    client, run = client_of(store), identifier(folder)
     found = client.get_run(run)
     assert (found.info.run_name, found.info.status) == ("beta=4 ä", "FINISHED")
     experiment = client.get_experiment(found.info.experiment_id)
@@ -96,13 +103,13 @@ def test_a_killed_run_that_goes_on_is_the_same_run_and_has_each_row_once(store: 
     first = identifier(folder)
     History(folder / "history.csv").truncate(3)
     with opened(store, folder, 3, {**CONFIG, "steps": 7}) as trackers:
-        assert MlflowClient(store).get_run(first).info.status == "RUNNING"
+        assert client_of(store).get_run(first).info.status == "RUNNING"
         track(trackers, folder, 3, 7)
         trackers.results(7, {"test": {"elbo": -1.5}})
     assert identifier(folder) == first
     steps = [(step, float(step)) for step in range(1, 8)]
     assert metric(store, first, "loss") == steps
-    found = MlflowClient(store).get_run(first)
+    found = client_of(store).get_run(first)
     # MLflow keeps a parameter as it was first.
     assert found.data.params["steps"] == "3"
     artifact = Path(found.info.artifact_uri.removeprefix("file://")) / "config.yaml"
@@ -113,7 +120,7 @@ def test_a_run_that_was_removed_starts_anew_with_its_past(store: str, folder: Pa
     with opened(store, folder, 0) as trackers:
         track(trackers, folder, 0, 2)
     first = identifier(folder)
-    MlflowClient(store).delete_run(first)
+    client_of(store).delete_run(first)
     with opened(store, folder, 2) as trackers:
         track(trackers, folder, 2, 3)
     assert identifier(folder) != first
@@ -121,14 +128,14 @@ def test_a_run_that_was_removed_starts_anew_with_its_past(store: str, folder: Pa
     (folder / "trackers" / "mlflow.json").write_text(json.dumps({"run_id": "0" * 32}))
     opened(store, folder, 3).close("interrupted")
     assert metric(store, identifier(folder), "loss") == [(1, 1.0), (2, 2.0), (3, 3.0)]
-    assert MlflowClient(store).get_run(identifier(folder)).info.status == "KILLED"
+    assert client_of(store).get_run(identifier(folder)).info.status == "KILLED"
 
 
 def test_a_store_that_refuses_a_row_does_not_end_the_run(
     store: str, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with opened(store, folder, 0) as trackers:
-        MlflowClient(store).delete_run(identifier(folder))
+        client_of(store).delete_run(identifier(folder))
         trackers.row(1, {"loss": 1.0})
         trackers.row(2, {"loss": 2.0})
     (warning,) = [record.message for record in caplog.records if record.name.startswith("hfvae_runner")]

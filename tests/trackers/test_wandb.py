@@ -54,6 +54,7 @@ def rows(part: dict[str, Any]) -> list[tuple[int, float, float]]:
     return [(row["_step"], row["loss"], row["kl/style[0]"]) for row in part["rows"]]
 
 
+@pytest.mark.slow
 def test_offline_files_hold_each_row_once_whatever_happens_to_the_run(tmp_path: Path) -> None:
     folder, home = tmp_path / "beta=4 ä", tmp_path / "home"
     (folder / "figures").mkdir(parents=True)
