@@ -18,6 +18,7 @@ from hfvae_runner.console import exit_code_of
 from hfvae_runner.errors import ConfigError, RunnerError
 from hfvae_runner.launch import jobs, resume
 from hfvae_runner.launch.composition import parse_overrides
+from hfvae_runner.report.runs import find, is_run
 from hfvae_runner.report.settings import as_text, settings_of
 from hfvae_runner.storage import run_folder
 
@@ -29,7 +30,7 @@ _UDR = "udr="
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure every named run; return 0, or the exit code of the first run that fails."""
+    """Measure the named runs, and those below the named folders; return 0, or the code of the first that fails."""
     description, _, details = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
         prog="python -m hfvae_runner.evaluate",
@@ -41,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "arguments",
         nargs="+",
         metavar="FOLDER or KEY=VALUE",
-        help="run folders; metrics=NAME or metrics=[NAME,NAME], metrics.NAME.OPTION=VALUE; udr=spearman or "
+        help="folders of runs or with runs below them; metrics=NAME or metrics=[NAME,NAME], "
+        "metrics.NAME.OPTION=VALUE; udr=spearman or "
         f"udr=lasso (how far the latents of the seeds of a setting agree); {', '.join(_MAY_CHANGE)}",
     )
     given = parser.parse_args(argv).arguments
@@ -61,7 +63,7 @@ def _run(folders: Sequence[str], given: Sequence[str]) -> int:
             raise ConfigError(f"{' '.join(given)}: expected at least one run folder, and metrics=NAME")
         overrides = parse_overrides(texts)
         # Check all runs before measuring the first.
-        configs = {Path(folder): _config(Path(folder), overrides) for folder in folders}
+        configs = {folder: _config(folder, overrides) for given_as in folders for folder in _runs(Path(given_as))}
         groups = _seeds(configs) if udr else []
         if udr is None or any(resume.is_about_metrics(override) for override in overrides):
             for folder, config in configs.items():
@@ -78,6 +80,17 @@ def _run(folders: Sequence[str], given: Sequence[str]) -> int:
     except RunnerError as error:
         return jobs.report(error, debug)
     return 0
+
+
+def _runs(folder: Path) -> list[Path]:
+    """Return the folder if it is a run's or if there is no run below it; else the finished runs below it."""
+    if not folder.is_dir() or is_run(folder):
+        return [folder]
+    below = find([folder])
+    finished = [each for each in below if run_folder.inspect(each) == "finished"]
+    if finished and len(finished) < len(below):
+        jobs.tell(f"{folder}: {len(below) - len(finished)} of {len(below)} runs have not finished and are left out")
+    return finished or [folder]
 
 
 def _udr(given: Sequence[str]) -> Correlation | None:

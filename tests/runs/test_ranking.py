@@ -34,7 +34,7 @@ def metrics(folder: str) -> dict[str, Any]:
 def test_the_seeds_of_each_setting_are_compared() -> None:
     folders = sweep("seed=0,1,2", "latents=2,3")
     before = {folder: metrics(folder) for folder in folders}
-    assert main([*folders, "udr=spearman"]) == 0
+    assert main(["sweep", "udr=spearman"]) == 0
     for latents in (2, 3):
         group = [folder for folder in folders if f"latents-{latents}" in folder]
         runs = [hfvae_runner.load(folder, device="cpu") for folder in group]
@@ -55,6 +55,16 @@ def test_the_seeds_of_each_setting_are_compared() -> None:
             "mcc_between_seeds",
         }
         assert {**after, "test": before[folder]["test"]} == before[folder]
+
+
+def test_of_a_sweep_what_has_not_finished_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    folders = sweep("seed=0,1,2")
+    Path(folders[1], "metrics.json").unlink()
+    assert main(["sweep", "udr=spearman"]) == 0
+    assert "sweep: 1 of 3 runs have not finished and are left out" in capsys.readouterr().err
+    assert metrics(folders[0])["measured"]["udr"]["runs"] == 2
+    assert main([folders[1], "udr=spearman"]) == 2
+    assert f"{folders[1]} holds no finished run; expected the folder of one" in capsys.readouterr().err
 
 
 def test_a_run_agrees_with_its_copy() -> None:
