@@ -33,8 +33,6 @@ def shortened(arguments: list[str]) -> list[str]:
     """A command's first job, of two steps."""
     job = [each for each in first_job(arguments) if not each.startswith(REPLACED)]
     large = any(f"dataset={name}" in job for name in LARGE)
-    # A pair needs the whole grid.
-    large = large and not any("factors: 1" in each for each in job)
     return [*job, *SHORT, "batch_size=64", *(["dataset.subset=400"] if large else [])]
 
 
@@ -53,9 +51,12 @@ def own_data(place: Path) -> None:
     (place / "rows.csv").write_text("\n".join(["id,kind,angle,length,width", *rows]) + "\n")
 
 
-@pytest.mark.parametrize(
-    "arguments", [each for each in COMMANDS if not any("resume=o" in part for part in each)], ids=" ".join
-)
+def is_short(arguments: list[str]) -> bool:
+    """Whether it neither resumes the run that pages take for an example, nor needs all of a large grid."""
+    return not any("resume=o" in each or "factors: 1" in each for each in arguments)
+
+
+@pytest.mark.parametrize("arguments", [each for each in COMMANDS if is_short(each)], ids=" ".join)
 def test_training(arguments: list[str], workplace: Path) -> None:
     published = any("mnist" in each for each in arguments)
     if published and DATA is None:
