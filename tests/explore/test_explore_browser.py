@@ -101,8 +101,13 @@ def test_the_map_by_keys_and_by_hand(page: Any) -> None:
     assert page.locator("#legend li").count() == 10
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1400, 3840])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        *((360, "light"), (1400, "dark"), (3840, "light")),
+        *(pytest.param(*each, marks=pytest.mark.slow) for each in ((360, "dark"), (1400, "light"), (3840, "dark"))),
+    ],
+)
 def test_it_fits_the_window(page: Any, width: int, scheme: str) -> None:
     page.set_viewport_size({"width": width, "height": 800})
     page.emulate_media(color_scheme=scheme)

@@ -130,6 +130,7 @@ def test_onnxruntime_reports_nothing() -> None:
     assert not [path for path in Path("home").rglob("*") if "onnxruntime" in str(path)]
 
 
+@pytest.mark.slow
 def test_numbers_that_are_not_finite_are_no_agreement(capsys: pytest.CaptureFixture[str]) -> None:
     run = trained("image_size=8")
     content = torch.load(run.checkpoint, weights_only=True)
@@ -149,6 +150,7 @@ def test_an_earlier_checkpoint_has_no_results() -> None:
     assert "| optimiser steps | 1 |" in Path("early/README.md").read_text()
 
 
+@pytest.mark.slow
 def test_all_can_read_the_files_that_the_mask_allows() -> None:
     trained("image_size=8")
     before = os.umask(0o022)

@@ -24,6 +24,7 @@ def shell(line: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(["sh", "-c", line], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_without_a_home_or_streams_in_a_folder_with_an_odd_name(tmp_path: Path) -> None:
     place = tmp_path / "my runs é"
     place.mkdir()
