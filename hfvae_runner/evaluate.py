@@ -63,7 +63,8 @@ def _run(folders: Sequence[str], given: Sequence[str]) -> int:
             raise ConfigError(f"{' '.join(given)}: expected at least one run folder, and metrics=NAME")
         overrides = parse_overrides(texts)
         # Check all runs before measuring the first.
-        configs = {folder: _config(folder, overrides) for given_as in folders for folder in _runs(Path(given_as))}
+        runs = {run.resolve(): run for folder in folders for run in _runs(Path(folder))}
+        configs = {run: _config(run, overrides) for run in runs.values()}
         groups = _seeds(configs) if udr else []
         if udr is None or any(resume.is_about_metrics(override) for override in overrides):
             for folder, config in configs.items():

@@ -60,7 +60,7 @@ def test_the_seeds_of_each_setting_are_compared() -> None:
 def test_of_a_sweep_what_has_not_finished_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     folders = sweep("seed=0,1,2")
     Path(folders[1], "metrics.json").unlink()
-    assert main(["sweep", "udr=spearman"]) == 0
+    assert main(["sweep", folders[0], "udr=spearman"]) == 0
     assert "sweep: 1 of 3 runs have not finished and are left out" in capsys.readouterr().err
     assert metrics(folders[0])["measured"]["udr"]["runs"] == 2
     assert main([folders[1], "udr=spearman"]) == 2
