@@ -44,7 +44,7 @@ def pieces(array: h5py.Dataset, rows: int) -> Iterator[np.ndarray]:
 
     Args:
         array: from ``stored_array``.
-        rows: the largest n. A number that the chunks divide has each of them unpacked twice, any other more often.
+        rows: the largest n. Of a number that the chunks divide, HDF5 unpacks each chunk once.
 
     Raises:
         DataError: a chunk has another length than its shape tells, or is packed in a way that could not be checked.

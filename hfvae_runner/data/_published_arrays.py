@@ -58,7 +58,7 @@ def hdf5_pieces(file: Path, key: str, shape: tuple[int, ...], dtype: str, rows: 
         key: the array's name.
         shape: (N, *), which it must have.
         dtype: its type.
-        rows: the largest n. A number that the file's chunks divide has each of them decompressed once.
+        rows: the largest n. Of a number that the file's chunks divide, HDF5 unpacks each chunk once.
 
     Raises:
         DataError: it is another array, or is not stored in the file.

@@ -71,7 +71,7 @@ def _images(file: Path) -> Iterator[np.ndarray]:
 
 
 def _rows(file: Path) -> int:
-    """Return a number of rows that the file's chunks divide, so that none is decompressed twice."""
+    """Return a number of rows that the file's chunks divide, so that HDF5 unpacks each chunk once."""
     with h5py.File(file, "r") as opened:
         chunks = getattr(opened["images"], "chunks", None)
     rows = chunks[0] if chunks else 1
