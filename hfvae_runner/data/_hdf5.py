@@ -33,9 +33,9 @@ def stored_array(file: h5py.File, key: str) -> h5py.Dataset:
     array = file[key]
     linked = not isinstance(file.get(key, getlink=True), h5py.HardLink)
     if not isinstance(array, h5py.Dataset):
-        raise DataError(f"{key} is a {type(array).__name__}; expected an array")
+        raise DataError(f"{file.filename}: {key} is a {type(array).__name__}; expected an array")
     if linked or array.is_virtual or array.external:
-        raise DataError(f"{key} is stored in another file; expected an array in this one")
+        raise DataError(f"{file.filename}: {key} is stored in another file; expected an array in this one")
     return array
 
 
@@ -62,7 +62,7 @@ class _Chunks:
     """The chunks of an array that the file contains, to be measured in their order."""
 
     def __init__(self, array: h5py.Dataset) -> None:
-        self._id, self._name = array.id, array.name.lstrip("/")
+        self._id, self._file, self._name = array.id, array.file.filename, array.name.lstrip("/")
         self._length: int = math.prod(array.chunks) * _stored_size(array)
         properties = array.id.get_create_plist()
         self._filters = [properties.get_filter(k)[::2] for k in range(properties.get_nfilters())]
@@ -80,9 +80,8 @@ class _Chunks:
             offset = self._next.chunk_offset
             length = self._unpacked(offset) if self._filters else self._next.size
             if length != self._length:
-                raise DataError(
-                    f"the chunk of {self._name} at {offset} has {length:,} bytes; expected {self._length:,}"
-                )
+                found = f"the chunk of {self._name} at {offset} has {length:,} bytes"
+                raise DataError(f"{self._file}: {found}; expected {self._length:,}")
             self._next = next(self._found, None)
 
     def _unpacked(self, offset: tuple[int, ...]) -> int:
@@ -105,9 +104,8 @@ class _Chunks:
         if code == h5z.FILTER_LZF and len(values) > _LZF_SIZE and values[_LZF_SIZE] >= self._length:
             return
         if code not in known:
-            raise DataError(
-                f"{self._name} is packed by HDF5's filter {code}; expected gzip, lzf or none, as of h5repack -f GZIP=4"
-            )
+            found = f"{self._name} is packed by HDF5's filter {code}"
+            raise DataError(f"{self._file}: {found}; expected gzip, lzf or none, such as h5repack -f GZIP=4 writes")
 
 
 def _stored_size(array: h5py.Dataset) -> int:

@@ -64,13 +64,10 @@ def hdf5_pieces(file: Path, key: str, shape: tuple[int, ...], dtype: str, rows: 
         DataError: it is another array, or is not stored in the file.
         Exception: one of ``DAMAGE``.
     """
-    try:
-        with h5py.File(file, "r") as opened:
-            array = _hdf5.stored_array(opened, key)
-            _expect(file, key, shape, dtype, array.shape, array.dtype)
-            yield from _hdf5.pieces(array, rows)
-    except DataError as error:
-        raise DataError(f"{file}: {error}" if str(file) not in str(error) else str(error)) from None
+    with h5py.File(file, "r") as opened:
+        array = _hdf5.stored_array(opened, key)
+        _expect(file, key, shape, dtype, array.shape, array.dtype)
+        yield from _hdf5.pieces(array, rows)
 
 
 def channels_first(file: Path, pieces: Iterable[np.ndarray], side: int) -> Iterator[np.ndarray]:
