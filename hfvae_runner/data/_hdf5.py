@@ -80,12 +80,12 @@ class _Chunks:
             offset = self._next.chunk_offset
             length = self._unpacked(offset) if self._filters else self._next.size
             if length != self._length:
-                found = f"the chunk of {self._name} at {offset} has {length:,} bytes"
-                raise DataError(f"{self._file}: {found}; expected {self._length:,}")
+                found = f"the chunk of {self._name} at {offset} is too {'short' if length < self._length else 'long'}"
+                raise DataError(f"{self._file}: {found}; expected {self._length:,} bytes")
             self._next = next(self._found, None)
 
     def _unpacked(self, offset: tuple[int, ...]) -> int:
-        """Return a chunk's length in bytes after all filters, or one more than expected if it is longer."""
+        """Return a chunk's length in bytes after all filters; some bytes more than expected if it is longer."""
         skipped, packed = self._id.read_direct_chunk(offset)
         applied = [code for k, (code, _) in enumerate(self._filters) if not skipped >> k & 1]
         for code in reversed(applied):
