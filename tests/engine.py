@@ -73,9 +73,10 @@ seeds = st.integers(0, 2**31)
 def a_posterior(latents: Latents, batch: int, seed: int) -> list[Tensor]:
     """Random parameters of every block, [B, P_g], in float64."""
     generator = torch.Generator().manual_seed(seed)
-    return [
+    outputs = [
         torch.randn(batch, block.n_parameters, generator=generator, dtype=torch.float64) for block in latents.blocks
     ]
+    return latents.posterior(torch.cat(outputs, dim=1))
 
 
 def a_sample(latents: Latents, posterior: Posterior, seed: int, *, hard: bool = False) -> Sample:

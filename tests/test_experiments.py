@@ -139,6 +139,7 @@ def test_a_preset_says_where_it_is_from(experiment: str) -> None:
         "alpha": "Mathieu et al. 2019",
         "control": "ControlVAE",
         "locatello": "Locatello et al. 2019",
+        "infogan": "InfoGAN",
     }
     assert names[experiment.partition("_")[0]] in " ".join(line[2:] for line in header)
 
@@ -165,6 +166,8 @@ SETTINGS = {
     "alpha_beta_pinwheel": ("mlp_pinwheel", "gaussian", "mixture", 1e-3, 400),
     "alpha_beta_celeba_sparse": ("dcgan_celeba", "laplace", "sparse", 2e-4, 256),
     "locatello_dip_vae_i": ("conv_standard64", "bernoulli", "normal", 1e-4, 64),
+    "infogan_mnist": ("conv_infogan", "bernoulli", "codes_and_noise", 1e-3, 128),
+    "infogan_dsprites": ("conv_infogan", "bernoulli", "codes_and_noise", 1e-3, 128),
     "control_vae_dsprites": ("conv_standard64", "bernoulli", "normal", 1e-4, 64),
 }
 
@@ -194,6 +197,8 @@ def test_the_optimisers_are_the_papers() -> None:
     assert {name: tuple(betas) for name, betas in decays.items()} == {
         "hfvae_news_prodlda": (0.99, 0.999),
         "alpha_beta_celeba_sparse": (0.5, 0.999),
+        "infogan_mnist": (0.5, 0.999),
+        "infogan_dsprites": (0.5, 0.999),
     }
     assert {name for name in of if of[name].amsgrad} == {
         "alpha_beta_shapes_student_t",

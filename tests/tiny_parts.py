@@ -40,7 +40,7 @@ def counts() -> Dataset:
 
 def networks(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelihood) -> Networks:
     """One hidden layer each way."""
-    values, outputs = math.prod(input_shape), sum(block.n_parameters for block in latents.blocks)
+    values, outputs = math.prod(input_shape), latents.n_parameters
     raw = (likelihood.parameters_per_value, *input_shape)
     return Networks(
         encoder=nn.Sequential(nn.Flatten(), nn.Linear(values, 8), nn.ReLU(), nn.Linear(8, outputs)),

@@ -20,6 +20,7 @@ from hfvae_runner.config.schedules import Schedule, always_zero
 from hfvae_runner.errors import ConfigError, nearest
 
 CAPS = ("log_categories",)
+_OF_DECODER = ("reconstruction", "adversarial")
 _KEYS = ("term", "weight", "target", "cap")
 _WEIGHTS = (*schedules.KINDS, schedules.CONTROL)
 
@@ -55,18 +56,21 @@ class PenaltySpec:
     @property
     def absent(self) -> bool:
         """Whether the objective is built without the term: its weight is 0 at every step."""
-        return self.term != "reconstruction" and not isinstance(self.weight, PIControl) and always_zero(self.weight)
+        return not isinstance(self.weight, PIControl) and always_zero(self.weight)
 
 
 def parse_terms(spec: Mapping[str, object]) -> dict[str, PenaltySpec]:
     """Parse every line of ``objective.terms``.
 
     Raises:
-        ConfigError: a term, key or schedule is unknown, or there is no reconstruction term.
+        ConfigError: a term, key or schedule is unknown, or no term compares the decoder's output with the data.
     """
     penalties = {name: _parse(name, value) for name, value in spec.items()}
-    if not any(penalty.term == "reconstruction" for penalty in penalties.values()):
-        raise ConfigError("objective.terms has no reconstruction term; expected e.g. `reconstruction: 1`")
+    if not any(penalty.term in _OF_DECODER and not penalty.absent for penalty in penalties.values()):
+        raise ConfigError(
+            "objective.terms has no term that compares the decoder's output with the data; expected "
+            "e.g. `reconstruction: 1`"
+        )
     return penalties
 
 

@@ -84,9 +84,10 @@ def encode(
     noise = model.latents.noise(len(split), torch.Generator(device).manual_seed(derived(seed, "noise")))
     # In place: small results kept from each batch would fragment the heap, which would grow by one large temporary per
     # batch, to 12 GB for dSprites.
-    blocks = model.latents.blocks
-    posterior = [torch.empty(len(split), block.n_parameters, device=device) for block in blocks]
-    sample = [torch.empty(len(split), block.n_code, device=device) for block in blocks]
+    latents = model.latents
+    widths = [each.shape[1] for each in latents.posterior(torch.empty(1, latents.n_parameters))]
+    posterior = [torch.empty(len(split), width, device=device) for width in widths]
+    sample = [torch.empty(len(split), block.n_code, device=device) for block in latents.blocks]
     log_px = torch.empty(len(split), device=device)
     for start in progress(range(0, len(split), batch_size), "encoding", wanted=show_progress):
         part = slice(start, start + batch_size)

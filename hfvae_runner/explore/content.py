@@ -23,7 +23,7 @@ from hfvae_runner.api.loading import Run
 from hfvae_runner.data import Dataset, Split
 from hfvae_runner.errors import DataError, RunnerError
 from hfvae_runner.explore import decoder
-from hfvae_runner.latents.blocks import QuantisedBlock
+from hfvae_runner.latents.blocks import NormalBlock, QuantisedBlock
 from hfvae_runner.latents.latents import Latents
 
 Bytes = NDArray[np.uint8]
@@ -175,7 +175,7 @@ def _decoder(run: Run, codes: Codes, limit: float) -> tuple[dict[str, object] | 
     The numbers have 16 bits unless that changes a pixel of an example by more than half a grey level of 256.
     """
     link = decoder.link_of(run.model.likelihood)
-    layers = None if link is None else decoder.layers_of(run.model)
+    layers = None if link is None or _maps_codes(run.model.latents) else decoder.layers_of(run.model)
     if layers is None:
         return None, None
     categories = {name: each.argmax(1) for name, each in codes.probabilities.items()}
@@ -191,6 +191,11 @@ def _decoder(run: Run, codes: Codes, limit: float) -> tuple[dict[str, object] | 
     if len(weights) > limit * 1e6:
         return None, None
     return {"numbers": kind, "link": link, "layers": [layer.settings() for layer in chosen]}, weights
+
+
+def _maps_codes(latents: Latents) -> bool:
+    """Return whether the decoder reads a function of a continuous factor, which the script does not compute."""
+    return any(isinstance(block, NormalBlock) and block.uniform for block in latents.blocks)
 
 
 @torch.no_grad()

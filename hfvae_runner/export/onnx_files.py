@@ -54,14 +54,19 @@ class _Encoder(nn.Module):
 
 
 class _Decoder(nn.Module):
-    """code [B, C] -> E[x|z], [B, *]."""
+    """code [B, C] -> E[x|z], [B, *]. Of a continuous factor it takes z itself, as the encoder's file returns it."""
 
     def __init__(self, model: VAE) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, code: Tensor) -> Tensor:
-        return self.model.likelihood.mean(self.model.decode(code))
+        latents = self.model.latents
+        columns = [
+            code[:, own] if block.discrete else block.code(code[:, own])
+            for block, own in zip(latents.blocks, latents.code_slices(), strict=True)
+        ]
+        return self.model.likelihood.mean(self.model.decode(torch.cat(columns, dim=1)))
 
 
 def check() -> None:

@@ -7,6 +7,7 @@ A *posterior* is the encoder's output: one tensor [B, P_g] of parameters for eac
 [B, C_g] for each block.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -43,7 +44,7 @@ class Block(Protocol):
 
     @property
     def n_parameters(self) -> int:
-        """P_g, the number of encoder outputs per example."""
+        """The number of encoder outputs per example: P_g, or 0 if the encoder does not infer the block."""
 
     @property
     def n_code(self) -> int:
@@ -83,10 +84,19 @@ class NormalBlock:
     """Block of D normal factors, q(z_d|x) = N(mean_d, scale_d²).
 
     Parameters [B, 2·D]: the means, then the log standard deviations.
+
+    Attributes:
+        name: the block's name.
+        size: D.
+        inferred: whether the encoder infers the factors. If not, q(z_d|x) is N(0, 1) for every example.
+        uniform: whether the decoder reads 2Φ(z_d) − 1, which is uniform on (−1, 1) where z_d is N(0, 1); Φ is the
+            standard normal distribution function. This map is one-to-one, so it changes no mutual information.
     """
 
     name: str
     size: int
+    inferred: bool = True
+    uniform: bool = False
     discrete = False
     enumerated = False
 
@@ -96,7 +106,7 @@ class NormalBlock:
 
     @property
     def n_parameters(self) -> int:
-        return 2 * self.size
+        return 2 * self.size if self.inferred else 0
 
     @property
     def n_code(self) -> int:
@@ -113,7 +123,7 @@ class NormalBlock:
         return parameters[:, : self.size]
 
     def code(self, sample: Tensor) -> Tensor:
-        return sample
+        return torch.erf(sample / math.sqrt(2)) if self.uniform else sample
 
     def log_prob(self, parameters: Tensor, sample: Tensor) -> Tensor:
         mean, log_scale = parameters.chunk(2, dim=1)

@@ -16,6 +16,7 @@ from hfvae_runner.config.validation import expected
 from hfvae_runner.data.supervision import Supervised
 from hfvae_runner.latents.aggregate import Aggregate
 from hfvae_runner.latents.blocks import Posterior, Sample
+from hfvae_runner.latents.generated import Generated
 from hfvae_runner.latents.known_factors import KnownFactors
 from hfvae_runner.latents.latents import Latents, Piece, summed
 
@@ -35,6 +36,7 @@ class Evidence:
         values: P, the number of values of an example.
         shared: which factors have an averaged posterior, bool [B/2, F] for each pair; None without averaging.
         known: the examples whose ground-truth factors are given, with their posterior; None if there are none.
+        generated: examples generated from draws of the prior; None if no term compares with them.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Evidence:
         shared: Tensor | None = None,
         values: int = 1,
         known: KnownFactors | None = None,
+        generated: Generated | None = None,
     ) -> None:
         self.latents = latents
         self.posterior = posterior
@@ -58,6 +61,7 @@ class Evidence:
         self.shared = shared
         self.values = values
         self.known = known
+        self.generated = generated
         self._known: dict[Hashable, Tensor] = {}
 
     def log_qz_x(self, level: Level, blocks: Blocks = None) -> Tensor:

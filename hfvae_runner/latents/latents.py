@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hfvae_runner.config.names import DiscreteDensity, Level, levels_to
 from hfvae_runner.errors import ConfigError, nearest
-from hfvae_runner.latents.blocks import Block, Noise, Posterior, QuantisedBlock, Sample
+from hfvae_runner.latents.blocks import Block, Noise, NormalBlock, Posterior, QuantisedBlock, Sample
 
 
 class Prior(nn.Module, ABC):
@@ -193,6 +193,16 @@ class Latents(nn.Module):
         return tuple(g for g, block in enumerate(self.blocks) if not isinstance(block, QuantisedBlock))
 
     @property
+    def inferred(self) -> tuple[int, ...]:
+        """Indices of the blocks that the encoder infers."""
+        return tuple(g for g, block in enumerate(self.blocks) if not _is_noise(block))
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of encoder outputs per example."""
+        return sum(block.n_parameters for block in self.blocks)
+
+    @property
     def n_code(self) -> int:
         """Number of decoder inputs per example, Σ C_g."""
         return sum(block.n_code for block in self.blocks)
@@ -238,6 +248,17 @@ class Latents(nn.Module):
     def code_slices(self) -> list[slice]:
         """Return the slice of each block's columns in the code [B, Σ C_g]."""
         return _slices(block.n_code for block in self.blocks)
+
+    def posterior(self, outputs: Tensor) -> list[Tensor]:
+        """Return the posterior parameters of every block, [B, P_g] each, from the encoder's outputs [B, n_parameters].
+
+        The parameters of a block that is not inferred are 0: its posterior is N(0, 1).
+        """
+        parts = torch.split(outputs, [block.n_parameters for block in self.blocks], dim=1)
+        return [
+            outputs.new_zeros(len(outputs), 2 * block.n_code) if _is_noise(block) else part
+            for block, part in zip(self.blocks, parts, strict=True)
+        ]
 
     def noise(self, batch: int, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Noise:
         """Return parameter-free noise for a batch of posterior samples, one tensor [B, C_g] for each block."""
@@ -289,6 +310,10 @@ class Latents(nn.Module):
         for prior in self.priors:
             assert isinstance(prior, Prior)
             yield prior
+
+
+def _is_noise(block: Block) -> bool:
+    return isinstance(block, NormalBlock) and not block.inferred
 
 
 def _kind(block: Block) -> str:

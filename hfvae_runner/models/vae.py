@@ -11,6 +11,7 @@ from hfvae_runner.latents import aggregate
 from hfvae_runner.latents.averaging import Averaging
 from hfvae_runner.latents.blocks import Noise, Posterior
 from hfvae_runner.latents.evidence import Evidence
+from hfvae_runner.latents.generated import Generated
 from hfvae_runner.latents.known_factors import Assignment, KnownFactors
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.models.likelihoods import Likelihood
@@ -36,8 +37,7 @@ class VAE(nn.Module):
 
     def encode(self, x: Tensor) -> Posterior:
         """Return the posterior parameters of every block: [B, *] -> [B, P_g] each."""
-        raw: Tensor = self.encoder(x).to(x.dtype)
-        return torch.split(raw, [block.n_parameters for block in self.latents.blocks], dim=1)
+        return self.latents.posterior(self.encoder(x).to(x.dtype))
 
     def decode(self, code: Tensor) -> Tensor:
         """Return the likelihood's parameters: [B, Σ C_g] -> [B, P, *]."""
@@ -54,6 +54,7 @@ class VAE(nn.Module):
         supervised: Supervised | None = None,
         averaging: Averaging | None = None,
         labelled: tuple[Tensor, Tensor, Sequence[Assignment]] | None = None,
+        draws: Sequence[Noise] | None = None,
         precision: Precision = "fp32",
     ) -> Evidence:
         """Draw one reparameterised sample per example and return its log-densities, which are evaluated lazily.
@@ -68,6 +69,7 @@ class VAE(nn.Module):
                 ``Averaging`` takes them.
             labelled: examples [m, *] whose ground-truth factors are given, the values [m, K], and the latents that
                 represent these factors. The examples are encoded only.
+            draws: noise from ``latents.prior_noise``, of the examples to generate beside x; None for none.
             precision: arithmetic of the networks' products.
 
         Raises:
@@ -87,8 +89,26 @@ class VAE(nn.Module):
             raw = self.decode(code)
         log_px = self.likelihood.log_prob(x, raw)
         q_z = aggregate.from_batch(self.latents, posterior, sample, estimator=estimator, n_data=n_data)
-        size = x[0].numel()
-        return Evidence(self.latents, posterior, sample, log_px, q_z, supervised, shared, values=size, known=known)
+        return Evidence(
+            self.latents,
+            posterior,
+            sample,
+            log_px,
+            q_z,
+            supervised,
+            shared,
+            values=x[0].numel(),
+            known=known,
+            generated=None if draws is None else self._generate(x, draws, precision),
+        )
+
+    def _generate(self, x: Tensor, draws: Sequence[Noise], precision: Precision) -> Generated:
+        sample = self.latents.prior_sample(draws, hard=True)
+        with networks_in(precision, x.device):
+            raw = self.decode(self.latents.code(sample))
+        generated = self.likelihood.mean(raw)
+        with networks_in(precision, x.device):
+            return Generated(x, generated, sample, self.encode(generated))
 
     def _with_labels(self, code: Tensor, supervised: Supervised) -> Tensor:
         (g,) = self.latents.select([supervised.block])

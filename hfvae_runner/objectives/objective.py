@@ -18,7 +18,7 @@ from hfvae_runner.latents.evidence import Evidence
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.objectives import terms
 from hfvae_runner.objectives.controller import Controller
-from hfvae_runner.objectives.terms._term import Term
+from hfvae_runner.objectives.terms._term import Examples, Term
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,13 @@ class Objective(nn.Module):
     Args:
         penalties: the summands, in the order of the config.
         estimator: estimator of the aggregate posterior, for the terms that need one.
+        latents: the latents to which the terms are bound.
     """
 
-    def __init__(self, penalties: tuple[Penalty, ...], estimator: Estimator) -> None:
+    def __init__(self, penalties: tuple[Penalty, ...], estimator: Estimator, latents: Latents) -> None:
         super().__init__()
+        self.generates = any(penalty.term.generates for penalty in penalties)
+        self._prior_noise = latents.prior_noise
         self.penalties = penalties
         self.estimator: Estimator = estimator
         self.terms = nn.ModuleList(penalty.term for penalty in penalties)
@@ -87,8 +90,16 @@ class Objective(nn.Module):
     def noise(
         self, batch: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
     ) -> list[Sequence[Noise]]:
-        """Return each penalty's random numbers for one evaluation. The posterior's noise is not included."""
-        return [penalty.term.noise(batch, generator, dtype) for penalty in self.penalties]
+        """Return each penalty's random numbers for one evaluation. The posterior's noise is not included.
+
+        If a term compares generated examples, the prior's noise for these comes last; see ``draws``.
+        """
+        own: list[Sequence[Noise]] = [penalty.term.noise(batch, generator, dtype) for penalty in self.penalties]
+        return [*own, self._prior_noise(batch, generator, dtype)] if self.generates else own
+
+    def draws(self, noise: Sequence[Sequence[Noise]]) -> Sequence[Noise] | None:
+        """Return the part of ``noise`` that is the prior's, of the examples to generate; None if none are needed."""
+        return noise[-1] if self.generates else None
 
     def parameter_groups(self) -> list[dict[str, object]]:
         """Return the terms' own parameters as parameter groups for an optimiser."""
@@ -108,12 +119,13 @@ class Objective(nn.Module):
         Args:
             evidence: the log-densities of one batch.
             knobs: weights and targets from ``knobs``, [2, penalties].
-            noise: random numbers from ``noise``, one entry for each penalty.
+            noise: random numbers from ``noise``.
         """
         parts: list[Tensor] = []
         controllers = iter(self.controllers)
         values: dict[str, Tensor] = {}
-        for penalty, own, weight, target in zip(self.penalties, noise, *knobs.unbind(), strict=True):
+        of_terms = noise[: len(self.penalties)]
+        for penalty, own, weight, target in zip(self.penalties, of_terms, *knobs.unbind(), strict=True):
             value = penalty.term(evidence, own)
             values[f"term/{penalty.name}"] = value.detach()
             if penalty.controlled:
@@ -129,27 +141,35 @@ class Objective(nn.Module):
         return torch.stack(parts).sum(), values
 
 
-def build(specs: Mapping[str, PenaltySpec], estimator: Estimator, latents: Latents) -> Objective:
+def build(
+    specs: Mapping[str, PenaltySpec], estimator: Estimator, latents: Latents, examples: Examples | None = None
+) -> Objective:
     """Build the objective of a config and check it against the latents.
 
-    A term other than ``reconstruction`` whose weight is 0 at every step is omitted, so that it does not require
-    anything of the prior.
+    A term whose weight is 0 at every step is omitted, so that it does not require anything of the prior.
+
+    Args:
+        specs: the parsed terms.
+        estimator: estimator of the aggregate posterior.
+        latents: the latents.
+        examples: what terms with networks that read examples must know of them; other terms do not need it.
 
     Raises:
         ConfigError: the prior lacks a named block, an option's value is invalid for its term, a cap is set with blocks
             that are not all discrete, the weight of a reward is controlled, or a term requires a density at a finer
             level than the prior's marginals.
     """
-    penalties = tuple(_penalty(spec, latents) for spec in specs.values() if not spec.absent)
+    penalties = tuple(_penalty(spec, latents, examples) for spec in specs.values() if not spec.absent)
     for penalty in penalties:
-        _try(penalty, estimator, latents)
-    return Objective(penalties, estimator)
+        if not penalty.term.generates:
+            _try(penalty, estimator, latents)
+    return Objective(penalties, estimator, latents)
 
 
-def _penalty(spec: PenaltySpec, latents: Latents) -> Penalty:
+def _penalty(spec: PenaltySpec, latents: Latents, examples: Examples | None) -> Penalty:
     where = f"objective.terms.{spec.name}"
     try:
-        term = terms.bind(spec.term, latents, spec.options)
+        term = terms.bind(spec.term, latents, spec.options, examples)
     except ConfigError as error:
         raise ConfigError(f"{where}.{error}") from None
     if term.sign < 0 and isinstance(spec.weight, PIControl):
@@ -176,7 +196,7 @@ def _try(penalty: Penalty, estimator: Estimator, latents: Latents) -> None:
         ConfigError: the evaluation raised one; the penalty's name is added to its message.
     """
     generator = torch.Generator().manual_seed(0)
-    posterior = [torch.zeros(2, block.n_parameters) for block in latents.blocks]
+    posterior = latents.posterior(torch.zeros(2, latents.n_parameters))
     sample = latents.sample(posterior, latents.noise(2, generator))
     q_z = aggregate.from_batch(latents, posterior, sample, estimator=estimator, n_data=2)
     evidence = Evidence(latents, posterior, sample, torch.zeros(2), q_z)

@@ -84,7 +84,8 @@ def assemble(config: Config) -> Run:
     if config.supervision.fraction:
         block, labels = supervision_of(config.supervision, dataset, latents, config.choices)
     labelled, assignments = labelled_of(config.supervision, dataset, latents, config.choices)
-    weighed = objective_of(config, latents, supervised=block is not None, labelled=labelled is not None).to(device)
+    given_labels, given_factors = block is not None, labelled is not None
+    weighed = objective_of(config, dataset, model, supervised=given_labels, labelled=given_factors).to(device)
     averaging = averaging_of(config, dataset, latents)
     given = None if labels is None else labels.to(device)
     # A set that the device cannot hold stays where it is, and its batches are copied.

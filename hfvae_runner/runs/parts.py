@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hfvae_runner.config import schedules
 from hfvae_runner.config.penalties import PenaltySpec
@@ -22,6 +22,7 @@ from hfvae_runner.models.networks import Networks
 from hfvae_runner.models.vae import VAE
 from hfvae_runner.objectives import objective
 from hfvae_runner.objectives.objective import Objective
+from hfvae_runner.objectives.terms._term import Examples
 from hfvae_runner.trackers import Tracking
 
 T = TypeVar("T")
@@ -111,12 +112,18 @@ def _likelihood(config: Config, dataset: Dataset) -> Likelihood:
     return likelihood
 
 
-def objective_of(config: Config, latents: Latents, *, supervised: bool, labelled: bool) -> Objective:
+def objective_of(config: Config, dataset: Dataset, model: VAE, *, supervised: bool, labelled: bool) -> Objective:
     """Build the objective for these latents, with the terms of given labels and of given factors if there are any.
 
     Raises:
-        ConfigError: a term does not fit the latents.
+        ConfigError: a term does not fit the latents or the data.
     """
+
+    def encoder_of(latents: Latents) -> nn.Module:
+        sizes = {"input_shape": dataset.input_shape, "latents": latents, "likelihood": model.likelihood}
+        networks = _called("model", config.model, config.choices, Networks, **sizes)
+        return networks.encoder.to(memory_format=torch.channels_last)
+
     penalties = dict(config.objective.terms)
     if supervised:
         weight = schedules.parse(config.supervision.weight, "supervision.weight")
@@ -125,10 +132,18 @@ def objective_of(config: Config, latents: Latents, *, supervised: bool, labelled
         weight = config.supervision.factor_weight
         penalties["factor_cross_entropy"] = PenaltySpec("factor_cross_entropy", "factor_cross_entropy", weight)
     try:
-        return objective.build(penalties, config.objective.estimator, latents)
+        built = objective.build(
+            penalties, config.objective.estimator, model.latents, Examples(dataset.input_shape, encoder_of)
+        )
     except ConfigError as error:
         names = {group: config.choices.get(group) for group in ("objective", "prior")}
         raise ConfigError(f"objective={names['objective']} does not fit prior={names['prior']}: {error}") from None
+    if built.generates and dataset.values == "counts":
+        raise ConfigError(
+            f"objective={config.choices['objective']} does not fit dataset={config.choices['dataset']}: it generates "
+            "examples, and the decoder does not model the number of words of one; expected images or vectors"
+        )
+    return built
 
 
 def averaging_of(config: Config, dataset: Dataset, latents: Latents) -> Averaging | None:

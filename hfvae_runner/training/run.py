@@ -101,6 +101,7 @@ class Run:
             supervised=supervised,
             averaging=self.averaging,
             labelled=None if labelled is None else (as_float(labelled[0]), labelled[1], self.assignments),
+            draws=self.objective.draws(own_noise),
             precision=self.config.precision,
         )
         loss, values = self.objective(evidence, knobs, own_noise)

@@ -14,6 +14,7 @@ SIDES = {
         ("conv_joint64", "conv_shapes", "conv_celeba", "conv_faces", "conv_standard64", "dcgan_celeba"), 64
     ),
     "conv_joint32": 32,
+    "conv_infogan": 28,
 }
 PRECISIONS = ("fp32", "bf16")
 BATCH = 64

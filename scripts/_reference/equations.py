@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 FORMULAS: Mapping[str, str] = {
+    "adversarial": r"\mathbb{E}_{p(z)}[-\log D(\tilde{x})]",
     "block_kl": r"\sum_{g} \mathrm{KL}(q(z_{g}) \Vert p(z_{g}))",
+    "code_information": r"\mathbb{E}_{p(z)}[\log q(z \mid \tilde{x}) - \log p(z)]",
     "commitment": r"\frac{P}{D} \sum_{d} (e_{d} - \mathrm{sg}(c_{d}))^{2}",
     "critic_total_correlation": r"\mathrm{KL}(q(z) \Vert \prod_{d} q(z_{d}))",
     "diagonal_covariance": r"\sum_{i} (\mathrm{Cov}_{ii} - 1)^{2}",
@@ -29,7 +31,7 @@ FORMULAS: Mapping[str, str] = {
 }
 """Each term, before its weight."""
 
-_REWARDS = ("reconstruction", "label_likelihood")
+_REWARDS = ("reconstruction", "label_likelihood", "code_information")
 _NAMES: Mapping[str, str] = {
     "critic_total_correlation": r"\mathrm{TC}",
     "total_correlation": r"\mathrm{TC}",
@@ -49,6 +51,7 @@ _SHORT: Mapping[str, str] = {
     "capacity_discrete": r"C_{\mathrm{d}}",
     "set_point": "C",
     "ramp_steps": "T",
+    "information": r"\lambda",
     "anchors": r"\mathrm{anchors}",
 }
 _CONTROLLED = r"\beta_{t}"

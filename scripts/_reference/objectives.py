@@ -17,7 +17,9 @@ ABOUT = (
     "An index of KL or I names the blocks that it is of, $g$ are blocks and $d$ factors, and $t$ is the optimiser "
     "step. K is the number of categories, P the number of an example's values, D that of quantised factors, $e_{d}$ "
     "the encoder's output and $c_{d}$ the nearest value of the codebook; no gradient passes through sg. A controller "
-    "sets $\\beta_{t}$. The table below has every term that an objective may contain. Below each objective stand its "
+    "sets $\\beta_{t}$. $\\tilde{x}$ is an example generated from a draw of the prior, $D(x)$ the probability that a "
+    "discriminator gives to x of being one of the data. The table below has every term that an objective may contain. "
+    "Below each objective stand its "
     "knobs, and then the rest of its file."
 )
 _KNOB = re.compile(r"^(?P<name>[a-z_]+):\s+(?P<value>[^\s#].*?)(?:\s+#\s*(?P<about>.*))?$")

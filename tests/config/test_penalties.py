@@ -69,9 +69,9 @@ def test_a_line_that_means_nothing_is_refused(spec: dict[str, object], message: 
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("spec", [{}, {"kl": 1}])
-def test_an_objective_reconstructs(spec: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match="no reconstruction term"):
+@pytest.mark.parametrize("spec", [{}, {"kl": 1}, {"reconstruction": 0, "kl": 1}])
+def test_an_objective_compares_with_the_data(spec: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="no term that compares the decoder's output with the data"):
         parse_terms(spec)
 
 

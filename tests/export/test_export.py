@@ -67,6 +67,11 @@ def test_a_convolution_keeps_its_parameters() -> None:
             marks=pytest.mark.slow,
         ),
         pytest.param(("dataset=pinwheel", "objective=vae"), {"z_mean", "z_scale"}, marks=pytest.mark.slow),
+        pytest.param(
+            ("image_size=8", "objective=infogan", "latents=3", "prior.noise=0", "prior.categories=4"),
+            {"z_mean", "z_scale", "class_probabilities"},
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_onnx_is_torch(overrides: tuple[str, ...], outputs: set[str]) -> None:

@@ -77,7 +77,7 @@ def test_training_estimates_with_the_training_sets_size(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(model, "forward", spy)
     run.loss(*run.batches.at(0), noise(4), built.noise(4, torch.Generator()), built.knobs(0, CPU))
-    without = {"supervised": None, "averaging": None, "labelled": None}
+    without = {"supervised": None, "averaging": None, "labelled": None, "draws": None}
     assert asked == [{"estimator": "stratified", "n_data": N, **without, "precision": "fp32"}]
 
 

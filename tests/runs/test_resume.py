@@ -40,6 +40,8 @@ OBJECTIVES = {
     "dynamic_vae": ("objective=dynamic_vae", "set_point=3"),
     # Codebooks, and weight decay.
     "qlae": ("objective=qlae", "prior.continuous=2", "prior.categories=3", "latents=4"),
+    # A second player, and draws of the prior that two terms share.
+    "infogan": ("objective=infogan", "latents=2"),
     "supervised": ("objective=hfvae", "supervision.fraction=0.2"),
     # Pairs, drawn for each epoch.
     "ada_gvae": ("objective=ada_gvae", "dataset.pairs={column: label}"),

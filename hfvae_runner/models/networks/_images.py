@@ -86,3 +86,11 @@ def to_pixels(inputs: int, channels: int, likelihood: Likelihood, *, bias: bool 
         nn.ConvTranspose2d(inputs, channels * per_value, 4, stride=2, padding=1, bias=bias),
         nn.Unflatten(1, (per_value, channels)),
     ]
+
+
+def start_as_dcgan(layer: nn.Module) -> None:
+    """Set a layer's initial weights to N(0, 0.02²) and its bias to 0 (DCGAN, Radford et al. 2016, Sec. 3)."""
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(layer.weight, std=0.02)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)

@@ -49,7 +49,7 @@ class LinearHeads(nn.Module):
 
     def __init__(self, hidden: int, latents: Latents) -> None:
         super().__init__()
-        self.linear = Linear(hidden, sum(block.n_parameters for block in latents.blocks))
+        self.linear = Linear(hidden, latents.n_parameters)
 
     def forward(self, hidden: Tensor) -> Tensor:
         raw: Tensor = self.linear(hidden)
@@ -66,10 +66,10 @@ class BranchedHeads(nn.Module):
         super().__init__()
         self.heads = nn.ModuleList()
         for block in latents.blocks:
-            if isinstance(block, NormalBlock):
+            if isinstance(block, NormalBlock) and block.inferred:
                 for _mean_then_log_scale in range(2):
                     self.heads.append(_branch(hidden, branch, block.size))
-            else:
+            elif block.n_parameters:
                 self.heads.append(Linear(hidden, block.n_parameters))
 
     def forward(self, hidden: Tensor) -> Tensor:

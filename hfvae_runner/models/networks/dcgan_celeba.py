@@ -11,7 +11,7 @@ from torch import nn
 
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.models.likelihoods import Likelihood
-from hfvae_runner.models.networks._images import channels_of, down, to_pixels, up
+from hfvae_runner.models.networks._images import channels_of, down, start_as_dcgan, to_pixels, up
 from hfvae_runner.models.networks._networks import LinearHeads, Networks
 
 
@@ -36,12 +36,5 @@ def dcgan_celeba(*, input_shape: tuple[int, ...], latents: Latents, likelihood: 
         *to_pixels(32, channels, likelihood, bias=False),
     )
     for network in (encoder, decoder):
-        network.apply(_start)
+        network.apply(start_as_dcgan)
     return Networks(encoder, decoder)
-
-
-def _start(layer: nn.Module) -> None:
-    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-        nn.init.normal_(layer.weight, std=0.02)
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)

@@ -28,7 +28,7 @@ def nvdm(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likeliho
     heads = LinearHeads(500, latents)
     start = 0
     for block in latents.blocks:
-        if isinstance(block, NormalBlock):
+        if isinstance(block, NormalBlock) and block.inferred:
             log_scales = slice(start + block.size, start + 2 * block.size)
             nn.init.zeros_(heads.linear.weight[log_scales])
             nn.init.zeros_(heads.linear.bias[log_scales])

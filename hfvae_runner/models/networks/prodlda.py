@@ -71,13 +71,12 @@ def prodlda(
     for key, value in {"learned_scale": learned_scale, "log_counts": log_counts}.items():
         if not isinstance(value, bool):
             raise ConfigError(f"model.{key}={value!r}: expected true or false")
-    n_parameters = sum(block.n_parameters for block in latents.blocks)
     encoder = nn.Sequential(
         LogCounts() if log_counts else nn.Identity(),
         *fully_connected((words, 100, 100), nn.Softplus),
         nn.Dropout(dropout),
-        Linear(100, n_parameters, bias=False),
-        _normalised(n_parameters, learned_scale),
+        Linear(100, latents.n_parameters, bias=False),
+        _normalised(latents.n_parameters, learned_scale),
     )
     decoder = TopicDecoder(
         nn.Sequential(nn.Softmax(dim=1), nn.Dropout(dropout)),

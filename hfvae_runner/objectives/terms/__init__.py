@@ -13,7 +13,7 @@ from hfvae_runner.errors import ConfigError
 
 if TYPE_CHECKING:
     from hfvae_runner.latents.latents import Latents
-    from hfvae_runner.objectives.terms._term import MeanTerm, Term
+    from hfvae_runner.objectives.terms._term import Examples, MeanTerm, Term
 
 
 def mean(name: str) -> "MeanTerm":
@@ -25,19 +25,39 @@ def mean(name: str) -> "MeanTerm":
     return kind
 
 
-def bind(name: str, latents: "Latents", options: Mapping[str, object]) -> "Term":
+def bind(name: str, latents: "Latents", options: Mapping[str, object], examples: "Examples | None" = None) -> "Term":
     """Return the built-in term called ``name`` with its options, bound to the latents.
+
+    Args:
+        name: of the term.
+        latents: the latents.
+        options: by name.
+        examples: what a term with a network that reads examples must know of them; other terms do not need it.
 
     Raises:
         ConfigError: an option's value does not have the type that the term requires, or does not fit the latents.
     """
-    from hfvae_runner.objectives.terms._term import MeanTerm
+    from hfvae_runner.objectives.terms._term import ExamplesTerm, MeanTerm
 
     kind = getattr(import_module(f"{__name__}.{name}"), name)
-    options = held(kind.per_example if isinstance(kind, MeanTerm) else kind, options)
+    match kind:
+        case MeanTerm():
+            options = held(kind.per_example, options)
+        case ExamplesTerm():
+            options = held(kind.make, options)
+        case _:
+            options = held(kind, options)
     try:
         latents.select(options.get("blocks"))
     except ConfigError as error:
         raise ConfigError(f"blocks: {error}") from None
-    bound: Term = kind.bind(options) if isinstance(kind, MeanTerm) else kind(latents, **options)
+    bound: Term
+    match kind:
+        case MeanTerm():
+            bound = kind.bind(options)
+        case ExamplesTerm():
+            assert examples is not None, f"{name} has a network that reads examples"
+            bound = kind.make(latents, examples, **options)
+        case _:
+            bound = kind(latents, **options)
     return bound

@@ -1,7 +1,8 @@
-"""Check shared by the terms that compare q(z) with draws from the prior."""
+"""What the terms that use draws from the prior share."""
 
 from hfvae_runner.errors import ConfigError
-from hfvae_runner.latents.evidence import Blocks
+from hfvae_runner.latents.evidence import Blocks, Evidence
+from hfvae_runner.latents.generated import Generated
 from hfvae_runner.latents.latents import Latents
 
 
@@ -20,3 +21,9 @@ def chosen_for_draws(latents: Latents, blocks: Blocks) -> tuple[int, ...]:
                 "expected a fixed prior, or a term that draws from q(z) alone, such as kl"
             )
     return chosen
+
+
+def generated_of(evidence: Evidence) -> Generated:
+    """Return the generated examples, which an objective with a term that ``generates`` has."""
+    assert evidence.generated is not None
+    return evidence.generated

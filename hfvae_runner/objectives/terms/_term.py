@@ -2,7 +2,8 @@
 
 A term's file defines a function with the file's name. Either the function takes the evidence and is decorated with
 ``batch_mean`` or ``rewarded_batch_mean``, or it takes the latents and returns a ``Term``, which may draw noise and have
-parameters of its own. In both cases its keyword-only arguments are the term's options.
+parameters of its own. If it is decorated with ``on_examples``, it also takes an ``Examples``. In all cases its
+keyword-only arguments are the term's options.
 """
 
 from abc import ABC, abstractmethod
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from hfvae_runner.latents.blocks import Noise
 from hfvae_runner.latents.evidence import Evidence
+from hfvae_runner.latents.latents import Latents
 
 
 class Term(nn.Module, ABC):
@@ -22,11 +24,13 @@ class Term(nn.Module, ABC):
 
     Attributes:
         sign: −1 for a reward, which the loss subtracts; otherwise 1.
+        generates: whether the term needs ``Evidence.generated``.
         optimizer_options: optimiser options for the term's own parameters, such as ``lr``. The run's options apply
             where they are missing.
     """
 
     sign: int = 1
+    generates: bool = False
     optimizer_options: Mapping[str, object] = {}
 
     def noise(self, batch: int, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Sequence[Noise]:
@@ -86,6 +90,36 @@ class MeanTerm:
     def bind(self, options: Mapping[str, object]) -> Term:
         """Return the term with these options."""
         return _MeanOf(self.per_example, self.sign, options)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a term with a network that reads examples must know of them.
+
+    Attributes:
+        shape: of one example.
+        encoder_of: builds a network with the architecture of the model's encoder and new parameters, which returns the
+            posterior parameters of the given latents, [B, *] -> [B, n_parameters].
+    """
+
+    shape: tuple[int, ...]
+    encoder_of: Callable[[Latents], nn.Module]
+
+
+@dataclass(frozen=True)
+class ExamplesTerm:
+    """Kind of term with a network of its own that reads examples.
+
+    Attributes:
+        make: function of the latents, ``Examples`` and the options that returns the term.
+    """
+
+    make: Callable[..., Term]
+
+
+def on_examples(make: Callable[..., Term]) -> ExamplesTerm:
+    """Decorate ``make`` as a term with a network of its own that reads examples."""
+    return ExamplesTerm(make)
 
 
 def batch_mean(per_example: Callable[..., Tensor]) -> MeanTerm:

@@ -193,7 +193,7 @@ def test_which_have_a_closed_form() -> None:
         return all(piece.kl("joint", posterior) is not None for piece in pieces)
 
     found = {name for name in NAMES if has_one(made(name))}
-    assert found == {"normal", "normal_concrete", "two_groups", "anisotropic", "laplace"}
+    assert found == {"normal", "normal_concrete", "codes_and_noise", "two_groups", "anisotropic", "laplace"}
 
 
 @every

@@ -2,7 +2,7 @@
 
 import pytest
 from launching import resolved
-from variants import NAMES
+from variants import NAMES, TWO_BLOCKS
 
 from hfvae_runner.config import schema
 from hfvae_runner.errors import ConfigError
@@ -25,7 +25,7 @@ def test_a_prior_fits_the_data_set_with_no_more_said(dataset: str, name: str) ->
             assembly.assemble(config)
     else:
         latents = assembly.assemble(config).model.latents
-        groups = 2 if name == "two_groups" else 1
+        groups = 2 if name in TWO_BLOCKS else 1
         continuous = sum(block.n_code for block in latents.blocks if not block.discrete)
         assert continuous == groups * config.latents
 

@@ -63,7 +63,8 @@ class Variant:
 
 
 # Two factors in all, for the plane on which densities are integrated. The quantised prior has no density.
-AS_GIVEN = [Variant(name, 1 if name == "two_groups" else 2) for name in NAMES if name != "quantised"]
+TWO_BLOCKS = {"two_groups", "codes_and_noise"}
+AS_GIVEN = [Variant(name, 1 if name in TWO_BLOCKS else 2) for name in NAMES if name != "quantised"]
 PLANE = [
     Variant("two_groups", 1, {"correlation": 0.6}),
     Variant("two_groups", 1, {"correlation": -0.9}),
@@ -89,6 +90,8 @@ LARGER = [
     Variant("two_groups", 5, {"correlation": 0.8}),
     Variant("two_groups", 5, {"sizes": [5, 2]}),
     Variant("normal_concrete", 3, {"categories": [2, 5]}),
+    Variant("codes_and_noise", 3, {"noise": 4, "categories": [2, 5]}),
+    Variant("codes_and_noise", 3, {"noise": 0}),
     Variant("anisotropic", 10, {}, moved=0.5),
     Variant("student_t", 3, {"learned": True}, moved=0.3),
     Variant("isa", 10, {"learned": True}, moved=0.3),
