@@ -15,6 +15,7 @@ from hfvae_runner.data import Dataset, Split, as_float
 from hfvae_runner.evaluation.decomposition import Encoded, Evaluation, factor_is_discrete
 from hfvae_runner.figures import (
     density,
+    inferred,
     information,
     kl_history,
     label_matrix,
@@ -22,8 +23,9 @@ from hfvae_runner.figures import (
     reconstructions,
     traversals,
 )
+from hfvae_runner.figures.inferred import Inferred
 from hfvae_runner.latents.aggregate import ExactAggregate
-from hfvae_runner.latents.blocks import QuantisedBlock, Sample
+from hfvae_runner.latents.blocks import NormalBlock, QuantisedBlock, Sample
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.models.vae import VAE
 
@@ -68,6 +70,8 @@ def figures(
         ordered = [names[f] for f in order], [discrete[f] for f in order]
         matrix = label_matrix.label_matrix(label_contributions, dataset.label_names, *ordered)
         yield "label_information", matrix
+    if of_factors := _inferred(test, dataset):
+        yield "inferred_factors", inferred.inferred(of_factors)
     if len(dataset.input_shape) == 3:
         x = _examples(dataset.test).to(device)
         yield "reconstructions", reconstructions.reconstructions(_array(x), _array(_reconstruct(model, x)))
@@ -86,6 +90,40 @@ def figures(
         )
     if len(names) == 2 and not any(discrete):
         yield "aggregate_posterior", _aggregate_posterior(test)
+
+
+def _inferred(test: Encoded, dataset: Dataset) -> list[Inferred]:
+    """Return each factor with the continuous latent that tells most of it; none without factors or such latents."""
+    blocks = [g for g, block in enumerate(test.latents.blocks) if isinstance(block, NormalBlock)]
+    if dataset.factors is None or test.factors is None or not blocks:
+        return []
+    mode = test.latents.mode(test.posterior)
+    means = torch.cat([mode[g] for g in blocks], dim=1).double().cpu().numpy()
+    names = [name for g in blocks for name in test.latents.blocks[g].factor_names]
+    found = []
+    for name, column in zip(dataset.factors.names, test.factors.T.cpu().numpy(), strict=True):
+        if name in dataset.factors.nuisance or (column == column[0]).all():
+            continue
+        shares = explained(column, means)
+        best = int(shares.argmax())
+        found.append(Inferred(name, column, names[best], means[:, best], float(shares[best])))
+    return found
+
+
+def explained(values: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Return the share of each latent's variance that a factor explains (the correlation ratio), [N], [N, D] -> [D].
+
+    It is the variance of the latent's mean for each value, over the latent's variance; 0 for a constant latent.
+    """
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    centred = means - means.mean(axis=0)
+    sums = np.stack([np.bincount(place, weights=column) for column in centred.T], axis=1)
+    between = (sums**2 / count[:, None]).sum(axis=0)
+    whole = (centred**2).sum(axis=0)
+    # A constant latent's variance is that of rounding errors.
+    constant = whole <= len(means) * (1e-6 * np.abs(means).max(axis=0)) ** 2
+    shares: np.ndarray = np.where(constant, 0.0, between / np.where(constant, 1.0, whole))
+    return shares
 
 
 def _examples(split: Split) -> Tensor:

@@ -51,6 +51,15 @@ def aggregate_posterior(path: Path) -> NDArray[np.uint8]:
     return np.asarray(picture.convert("RGB"), dtype=np.uint8)[y : y + side, x : x + side]
 
 
+def whole(path: Path) -> NDArray[np.uint8]:
+    """Return a run's figure as bytes, [H, W, 3].
+
+    Raises:
+        DataError: the file is missing, is not a PNG, or is too large to be unpacked.
+    """
+    return np.asarray(_read(path, _MOST_OF_ANY).convert("RGB"), dtype=np.uint8)
+
+
 def _read(path: Path, most: int, shape: float | None = None) -> Image.Image:
     """Unpack a picture of at most ``most`` pixels, whose width over height must be ``shape`` if given."""
     try:

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from hfvae_runner.errors import ConfigError, DataError
-from hfvae_runner.figures import boxes, heat_map, picture_grid, sweep, trade_off
+from hfvae_runner.figures import boxes, heat_map, picture_column, picture_grid, sweep, trade_off
 from hfvae_runner.figures.looks import Floats, Key
-from hfvae_runner.figures.picture_grid import Side
+from hfvae_runner.figures.picture_grid import Picture, Side
 from hfvae_runner.figures.trade_off import Axis, Panel
 from hfvae_runner.report import correlations, pictures
 from hfvae_runner.report.runs import Run
@@ -29,7 +29,8 @@ def figure(found: Found) -> Figure | None:
     if not members:
         return None
     drawn = {
-        "boxes": _boxes, "lines": _lines, "scatter": _scatter, "pictures": _pictures, "correlations": _correlations,
+        "boxes": _boxes, "lines": _lines, "scatter": _scatter, "pictures": _pictures, "figures": _figures,
+        "correlations": _correlations,
     }  # fmt: skip
     return drawn[found.study.figure.kind](found, [label for label, _ in members], [run for _, run in members])
 
@@ -74,7 +75,7 @@ def _pictures(found: Found, _: Sequence[str], runs: Sequence[Run]) -> Figure:
         Side(key, sorted({run.texts.get(key, "") for run in runs}, key=natural)) for key in (plot.rows, plot.columns)
     )
     first = min(runs, key=lambda run: natural(as_text(run.config.get("seed")))).config.get("seed")
-    cells: list[list[picture_grid.Picture | str]] = [["not completed"] * len(columns.values) for _ in rows.values]
+    cells: list[list[Picture | str]] = [["not completed"] * len(columns.values) for _ in rows.values]
     for run in runs:
         if run.config.get("seed") != first:
             continue
@@ -84,6 +85,23 @@ def _pictures(found: Found, _: Sequence[str], runs: Sequence[Run]) -> Figure:
         except DataError:
             cells[r][c] = "no picture"
     return picture_grid.picture_grid(found.study.title, rows, columns, cells)
+
+
+def _figures(found: Found, _: Sequence[str], runs: Sequence[Run]) -> Figure:
+    shown: list[tuple[str, Picture | str]] = []
+    for group in found.study.figure.groups:
+        if group.picture is None:
+            raise ConfigError(f"figure: group {group.label}: expected the name of a run's figure as its picture")
+        members = found.completed(group.runs)
+        shown.append((group.label, "not completed" if not members else _own(members[0], group.picture)))
+    return picture_column.picture_column(found.study.title, shown)
+
+
+def _own(run: Run, name: str) -> Picture | str:
+    try:
+        return pictures.whole(run.path / "figures" / f"{name}.png")
+    except DataError:
+        return "no picture"
 
 
 def _correlations(found: Found, labels: Sequence[str], runs: Sequence[Run]) -> Figure:

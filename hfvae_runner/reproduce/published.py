@@ -45,7 +45,7 @@ class PublishedRun:
 
 def lines(found: Found) -> str | None:
     """Return the file's content for the finished runs; None without any, or if the figure needs the runs' pictures."""
-    if found.study.figure.kind == "pictures" or not found.all_completed():
+    if found.study.figure.kind in ("pictures", "figures") or not found.all_completed():
         return None
     made = [
         {"sweep": sweep, "folder": run.path.name, "config": _without_places(run.config), "metrics": run.metrics}

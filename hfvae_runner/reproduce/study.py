@@ -206,10 +206,17 @@ class Transfer:
 @with_config(_CLOSED)
 @dataclass(frozen=True)
 class Group:
-    """Runs that a figure draws alike, under one label."""
+    """Runs that a figure draws alike, under one label.
+
+    Attributes:
+        label: the label.
+        runs: the runs.
+        picture: for ``figures``: the name of the figure of the first seed's run.
+    """
 
     label: Text
     runs: Selection
+    picture: Text | None = None
 
 
 @with_config(_CLOSED)
@@ -219,9 +226,9 @@ class Plot:
 
     Attributes:
         kind: ``boxes`` of each number in ``y`` by group; ``lines`` of ``y`` against ``x``; ``scatter`` of the first of
-            ``y`` against ``x``; ``pictures``, a run's own figure over two settings; ``correlations``, Spearman's over a
-            group's runs, of each number in ``y`` and ``against`` with each in ``y``; ``computed``, by the study's
-            computation.
+            ``y`` against ``x``; ``pictures``, a run's own figure over two settings; ``figures``, a run's own figure for
+            each group; ``correlations``, Spearman's over a group's runs, of each number in ``y`` and ``against`` with
+            each in ``y``; ``computed``, by the study's computation.
         caption: below the figure.
         groups: of runs, in the order of the legend.
         x: for ``lines`` the key of a setting, for ``scatter`` a number of metrics.json.
@@ -232,7 +239,7 @@ class Plot:
         rows, columns: for ``pictures``: the settings along the sides.
     """
 
-    kind: Literal["boxes", "lines", "scatter", "pictures", "correlations", "computed"]
+    kind: Literal["boxes", "lines", "scatter", "pictures", "figures", "correlations", "computed"]
     caption: Text
     groups: tuple[Group, ...] = ()
     x: Quantity | Text | None = None

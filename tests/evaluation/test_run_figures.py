@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hfvae_runner.data import Dataset, Split
+from hfvae_runner.data.factors import Grid
 from hfvae_runner.evaluation import run_figures
 from hfvae_runner.evaluation.decomposition import Encoded, encode, evaluate
 from hfvae_runner.evaluation.representation import represented
-from hfvae_runner.figures import density, kl_history, prior_samples, reconstructions, traversals
+from hfvae_runner.figures import density, inferred, kl_history, prior_samples, reconstructions, traversals
 from hfvae_runner.latents.blocks import ConcreteBlock, NormalBlock
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.latents.priors.isa import isa
@@ -225,3 +226,52 @@ def test_the_grid_reaches_as_far_as_the_means(monkeypatch: pytest.MonkeyPatch) -
     one = Encoded(latents, posterior, [posterior[0][:, :2]], torch.zeros(2), None, torch.arange(2))
     run_figures._aggregate_posterior(one)
     assert seen[0][1] == pytest.approx((-22, 22, -22, 22))
+
+
+def with_factors(names: tuple[str, ...] = ("shape", "x", "y"), nuisance: tuple[str, ...] = ("shape",)) -> Dataset:
+    """Images of 2 × 3 × 5 combinations, whose first pixels are the values of the second and the third factor."""
+    grid = Grid(names, (2, 3, 5), nuisance)
+    cells = grid.cells()
+    x = torch.zeros(30, 1, 6, 6, dtype=torch.uint8)
+    x[:, 0, 0, :2] = (cells[:, 1:] * 50).byte()
+    split = Split(x, factors=cells)
+    return Dataset(split, split, "unit_interval", factors=grid)
+
+
+def test_factors_are_shown_with_the_latent_that_tells_most_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset, seen = with_factors(), list[tuple[Any, ...]]()
+    model = untrained(dataset, STYLE_AND_CLASS)
+    with torch.no_grad():
+        layer = model.encoder[1]  # type: ignore[index]
+        layer.weight.zero_()
+        layer.weight[0, 1] = 1.0  # style[0] is y
+        layer.weight[1, :2] = torch.tensor([1.0, 0.2])  # style[1] is x and a little of y
+    spied(monkeypatch, inferred, "inferred", seen)
+    assert "inferred_factors" in drawn(dataset, model)
+    ((found,),) = seen
+    assert [(each.factor, each.latent) for each in found] == [("x", "style[1]"), ("y", "style[0]")]
+    variances = {"x": 2 / 3, "y": 0.04 * 2}
+    assert found[0].share == pytest.approx(variances["x"] / sum(variances.values()), abs=1e-6)
+    assert found[1].share == pytest.approx(1)
+    for each in found:
+        np.testing.assert_allclose(np.corrcoef(each.values, each.means)[0, 1], each.share**0.5, atol=1e-6)
+
+
+def test_no_continuous_latent_and_no_varying_factor_leave_no_figure_of_factors() -> None:
+    dataset = with_factors()
+    discrete = (ConcreteBlock("class", 3, 0.66), ConcreteBlock("other", 2, 0.66))
+    assert "inferred_factors" not in drawn(dataset, untrained(dataset, discrete))
+    nuisance = with_factors(nuisance=("shape", "x", "y"))
+    assert "inferred_factors" not in drawn(nuisance, untrained(nuisance, STYLE_AND_CLASS))
+
+
+def test_shares_are_those_of_a_regression_on_the_values_and_0_of_a_constant() -> None:
+    generator = np.random.default_rng(0)
+    values = generator.integers(4, size=200)
+    means = np.stack([generator.normal(size=200) + values, np.full(200, 0.3), generator.normal(size=200)], axis=1)
+    found = run_figures.explained(values, means)
+    one_hot = np.eye(4)[values]
+    for d in (0, 2):
+        fitted = one_hot @ np.linalg.lstsq(one_hot, means[:, d], rcond=None)[0]
+        assert found[d] == pytest.approx(fitted.var() / means[:, d].var())
+    assert found[1] == 0

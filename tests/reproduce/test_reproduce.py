@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from matplotlib.image import imread
+from PIL import Image
 
 from hfvae_runner.reproduce.command import main
 from hfvae_runner.reproduce.study import load, names
@@ -99,6 +100,13 @@ STUDY = {
 FIGURES = {
     "lines": {"kind": "lines", "x": "beta", "groups": [{"label": "β-VAE", "runs": {"sweep": "beta"}}]},
     "scatter": {"kind": "scatter", "x": quantity("test.kl"), "size": "beta"},
+    "figures": {
+        "kind": "figures",
+        "groups": [
+            {"label": "made", "runs": {"sweep": "vae"}, "picture": "kl_history"},
+            {"label": "not made", "runs": {"sweep": "vae"}, "picture": "none"},
+        ],
+    },
     "correlations": {"kind": "correlations", "against": {"KL": quantity("test.kl")}},
 }
 
@@ -141,9 +149,15 @@ def test_a_study_is_run_compared_and_published(capsys: pytest.CaptureFixture[str
 
     # Finished runs are skipped, other figures need no run, and a larger size adds to nothing of the smaller one.
     before = {path: path.stat().st_mtime_ns for path in Path("outputs").rglob("metrics.json")}
+    for run in Path("outputs/studies/mine/smoke/runs/vae").glob("*/metrics.json"):
+        (run.parent / "figures").mkdir(exist_ok=True)
+        Image.new("RGB", (300, 200), "red").save(run.parent / "figures" / "kl_history.png")
     for name, changes in FIGURES.items():
         figure = {**STUDY["figure"], **changes}  # type: ignore[dict-item]
         assert main([write(figure=figure), "device=cpu"]) == 0, name
+        drawn = imread("outputs/studies/mine/smoke/figure.png")[..., :3]
+        red = (drawn == (1, 0, 0)).all(axis=2).mean()
+        assert (red > 0.1) == (name == "figures"), "one run's own picture, once"
     assert {path: path.stat().st_mtime_ns for path in Path("outputs").rglob("metrics.json")} == before
     assert main([write(), "size=cpu", "device=cpu"]) == 0
     assert study("cpu")["runs"] == {"completed": 3, "started": 3, "asked": 3}

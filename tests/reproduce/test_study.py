@@ -95,7 +95,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         ({"sweeps": {"one": {"command": [], "sizes": {"huge": []}}}}, "mine.yaml: sweeps"),
         (
             {"figure": {**SMALLEST["figure"], "kind": "pie"}},
-            "expected one of boxes, lines, scatter, pictures, correlations, computed",
+            "expected one of boxes, lines, scatter, pictures, figures, correlations, computed",
         ),  # type: ignore[dict-item]
     ],
 )

@@ -17,7 +17,7 @@ from hfvae_runner.training.run import inputs_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = ("device=cpu", "image_size=8", "batch_size=128", "train.progress=false", "objective=infogan")
-METRICS = "metrics=[all]"
+METRICS = "metrics=[mig,mig_blocks,label_information,sap,mmd,active_units,clustering]"
 BLOCKS = ("latents=2", "prior.noise=3", "prior.categories=10")
 
 
