@@ -23,6 +23,8 @@ from hfvae_runner.storage import run_folder
 from hfvae_runner.storage.run_log import quietly
 
 EXIT_BUG = 1
+_SUBMITTED_AGAIN = -1
+"""The exit code with which submitit ends a process whose job it has submitted again; such a job has no result yet."""
 
 
 class JobFailed(Exception):
@@ -181,7 +183,10 @@ def of_a_sweep(config: DictConfig, folder: Path) -> Iterator[None]:
         # The other jobs of a search lack the metric too; the jobs of a grid are useful without it.
         raise (JobFailed if plugins.is_grid(HydraConfig.get()) else SystemExit)(exit_code) from error
     except Exception as error:
-        raise JobFailed(_record_failure(error, folder, debug=config.get("debug") is True)) from error
+        told = error
+        if plugins.is_of_a_launcher(error):  # such as submitit's, which does not submit a job again too often
+            told = ProcessLost(f"{one_line(str(error))} resume=auto resumes it")
+        raise JobFailed(_record_failure(told, folder, debug=config.get("debug") is True)) from error
 
 
 def optimized(config: DictConfig, folder: Path) -> float | None:
@@ -192,7 +197,12 @@ def optimized(config: DictConfig, folder: Path) -> float | None:
 
 @contextmanager
 def _process_of_the_job(folder: Path) -> Iterator[int | None]:
-    """Yield the place of a process that does not lead the sweep, else None; raise JobEnded if its job was ended."""
+    """Yield the place of a process that does not lead the sweep, else None.
+
+    Raises:
+        JobEnded: the job was ended.
+        SystemExit: the job was ended and submitted again.
+    """
     if lease.leader() is not None:
         yield None
         return
@@ -200,6 +210,8 @@ def _process_of_the_job(folder: Path) -> Iterator[int | None]:
         with lease.following() as place:
             yield place
     except (SystemExit, KeyboardInterrupt) as end:
+        if isinstance(end, SystemExit) and end.code == _SUBMITTED_AGAIN:
+            raise
         if not any(folder.iterdir()):  # Hydra created it for a job that did not start
             folder.rmdir()
         raise JobEnded(int(end.code or 0) if isinstance(end, SystemExit) else 128 + signal.SIGINT) from end

@@ -54,7 +54,7 @@ _PLUGINS = {
         "optuna", "hydra_optuna_sweeper", ("hydra.sweeper.n_jobs=1", "hydra.sweeper.max_failure_rate=1")
     ),
 }
-_JOBLIB, _SUBMITIT_LOCAL, _RAY = "JoblibLauncher", "LocalLauncher", "RayLauncher"
+_JOBLIB, _SUBMITIT_LOCAL, _SLURM, _RAY = "JoblibLauncher", "LocalLauncher", "SlurmLauncher", "RayLauncher"
 _STACKED = "StackedLauncher"
 _GRID = "GridSweeper"
 _OBJECT_STORE = 75 * 2**20  # bytes, Ray's minimum
@@ -121,11 +121,18 @@ def threads(hydra: DictConfig, jobs: int) -> int | None:
 
 
 def start(hydra: DictConfig) -> None:
-    """Start Ray, if it is the launcher, without its own handler for SIGTERM; the launcher would start it later.
+    """Prepare the launcher's library.
+
+    Ray is started, without its own handler for SIGTERM; the launcher would start it later. submitit is told how to
+    follow the jobs of a Slurm without accounting.
 
     Raises:
         ConfigError: there is no cluster at the given address.
     """
+    if _class(hydra.launcher) == _SLURM:
+        from hfvae_runner.launch.slurm import follow_without_accounting
+
+        follow_without_accounting()
     if _class(hydra.launcher) != _RAY:
         return
     import ray

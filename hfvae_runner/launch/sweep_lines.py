@@ -12,6 +12,9 @@ from hfvae_runner.errors import RunnerError
 from hfvae_runner.storage import run_folder
 
 _LONGEST = 60
+_LONGEST_REASON = 200
+_NAMED = 3
+"""How many jobs that have not finished are named."""
 _OBJECTIVES: Mapping[str, str] = {"elbo": "ELBO", "reconstruction": "reconstruction"}
 """The number that stands for a run, the first one that it has; larger is better for all of them."""
 
@@ -57,7 +60,7 @@ def ended(number: int, folder: Path, tally: Tally | None) -> str:
 
 
 def summary(folders: Sequence[Path], home: Path) -> list[str]:
-    """Return the lines at the end of a sweep: how many jobs have finished, the best one, and how to compare them.
+    """Return the lines at the end of a sweep: how many jobs have finished and why not all, the best, and what next.
 
     Args:
         folders: the run folder of each job.
@@ -66,6 +69,10 @@ def summary(folders: Sequence[Path], home: Path) -> list[str]:
     found = {folder: value for folder in folders if (value := _value(folder)) is not None}
     failed = len(folders) - len(found)
     lines = [f"{len(found)} of {len(folders)} jobs finished" + (f", {failed} did not" if failed else "")]
+    left = [(number, folder) for number, folder in enumerate(folders) if folder not in found]
+    lines += [f"job {number}, {shortened(folder.name)}: {_why_not(folder)}" for number, folder in left[:_NAMED]]
+    if failed > _NAMED:
+        lines.append(f"and {failed - _NAMED} more")
     if found:
         title = next(iter(found.values()))[0]
         best = max((folder for folder in found if found[folder][0] == title), key=lambda folder: found[folder][1])
@@ -76,6 +83,14 @@ def summary(folders: Sequence[Path], home: Path) -> list[str]:
 def shortened(name: str) -> str:
     """Return a folder's name; of a long one its beginning and the hash at its end."""
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 10]}…{name[-9:]}"
+
+
+def _why_not(folder: Path) -> str:
+    """Return why a run has not finished, as far as its folder tells."""
+    reason = run_folder.failure(folder)
+    if reason is not None:
+        return reason if len(reason) <= _LONGEST_REASON else f"{reason[: _LONGEST_REASON - 1]}…"
+    return "stopped, has a checkpoint" if run_folder.inspect(folder) == "resumable" else "not started"
 
 
 def _value(folder: Path) -> tuple[str, float] | None:

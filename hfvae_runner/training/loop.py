@@ -69,7 +69,7 @@ def train(members: Sequence[Member]) -> None:
                         return
                     take_step = steps_of([(member.run, member.state) for member in team])
                 if stopping:
-                    raise SystemExit(stop.exit_code)
+                    stop.end()
 
 
 @dataclass(frozen=True)

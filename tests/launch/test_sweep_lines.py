@@ -34,10 +34,45 @@ def test_the_summary(tmp_path: Path) -> None:
     folders = [leave(tmp_path / "a", elbo=-20.0), leave(tmp_path / "b"), leave(tmp_path / "c", elbo=-15.5)]
     assert summary(folders, tmp_path) == [
         "2 of 3 jobs finished, 1 did not",
+        "job 1, b: not started",
         f"best ELBO -15.50: {tmp_path / 'c'}",
         f"compare them: python -m hfvae_runner.report {tmp_path}",
     ]
     assert summary([folders[1]], tmp_path)[0] == "0 of 1 jobs finished, 1 did not"
+
+
+def test_the_summary_says_why_jobs_have_not_finished(tmp_path: Path) -> None:
+    names = ("failed", "stopped", "damaged", "wordy", "fifth")
+    failed, stopped, damaged, wordy, fifth = folders = [leave(tmp_path / name) for name in names]
+    run_folder.write_status(failed, "diverged", "the loss is not finite", 3)
+    (stopped / "checkpoints").mkdir()
+    (stopped / "checkpoints" / "last.pt").touch()
+    (damaged / "status.json").write_text('{"reason": [1]}')
+    assert summary(folders, tmp_path)[:5] == [
+        "0 of 5 jobs finished, 5 did not",
+        "job 0, failed: the loss is not finite",
+        "job 1, stopped: stopped, has a checkpoint",
+        "job 2, damaged: not started",
+        "and 2 more",
+    ]
+    run_folder.write_status(wordy, "failed", "x" * 500, 1)
+    assert summary([wordy], tmp_path)[1] == f"job 0, wordy: {'x' * 199}…"
+    for broken in (b"[", b"[" * 100_000, b"\xff"):
+        (fifth / "status.json").write_bytes(broken)
+        assert run_folder.failure(fifth) is None
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_sweep_with_a_failed_job_has_its_summary_and_no_line_of_hydra_s(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["-m", *SMALL, "steps=4", "lr=1e-3,1e30"]) == 3
+    told = capsys.readouterr().err
+    lines = told.splitlines()
+    assert "Error executing job" not in told
+    assert lines[-4] == "1 of 2 jobs finished, 1 did not"
+    assert lines[-3].startswith("job 1, ") and "training diverged: " in lines[-3]
+    assert lines[-2].startswith("best ELBO ") and lines[-1].startswith("compare them: ")
 
 
 def test_a_long_name_keeps_its_hash() -> None:

@@ -1,5 +1,7 @@
 import signal
 import threading
+from collections.abc import Iterator
+from types import FrameType
 
 import pytest
 
@@ -55,3 +57,48 @@ def test_sigterm_elsewhere_ends_the_run_with_the_contracts_code() -> None:
         signal.raise_signal(signal.SIGTERM)
     assert end.value.code == 143
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.fixture
+def launcher() -> Iterator[list[int]]:
+    """A launcher's handler of SIGUSR2, which keeps what it is called with and ends the process as submitit does."""
+    called: list[int] = []
+
+    def submit_again(signum: int, frame: FrameType | None) -> None:
+        called.append(signum)
+        raise SystemExit(-1)
+
+    before = signal.signal(signal.SIGUSR2, submit_again)
+    yield called
+    signal.signal(signal.SIGUSR2, before)
+
+
+def test_a_launcher_s_signal_ends_the_run_by_its_handler(launcher: list[int]) -> None:
+    with pytest.raises(SystemExit) as end, stop_requests() as stop:
+        signal.raise_signal(signal.SIGUSR2)
+        assert not launcher, "not before the step is done and the checkpoint is written"
+        assert stop.signum == signal.SIGUSR2
+        signal.raise_signal(signal.SIGTERM)  # Slurm sends it to a job that is submitted again
+        stop.end()
+    assert launcher == [signal.SIGUSR2] and end.value.code == -1
+    with pytest.raises(SystemExit):
+        signal.raise_signal(signal.SIGUSR2)
+    assert len(launcher) == 2, "the handler is there again"
+
+
+def test_a_job_that_ends_anyway_is_not_submitted_again(launcher: list[int]) -> None:
+    with pytest.raises(SystemExit) as end, stop_requests() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGUSR2)
+        stop.end()
+    assert end.value.code == 143 and not launcher
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN])
+def test_without_a_launcher_the_signal_is_left_alone(handler: signal.Handlers) -> None:
+    before = signal.signal(signal.SIGUSR2, handler)
+    try:
+        with stop_requests():
+            assert signal.getsignal(signal.SIGUSR2) == handler
+    finally:
+        signal.signal(signal.SIGUSR2, before)
