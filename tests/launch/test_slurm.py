@@ -3,17 +3,17 @@
 Whatever ends a job or the command on the way, the results are those of one process.
 """
 
-import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from clusters import SECONDS, begun, both_beyond, finished, results, until
 
 import hfvae_runner
 
@@ -31,10 +31,7 @@ pytestmark = [
 SHORT = ("seed=0,1,2,3", "steps=20")
 LONG = ("seed=0,1", "steps=4000", "checkpoints.every=1000000")
 """Long enough to be ended on the way; without checkpoints but those that an end writes."""
-SMALL = ("image_size=8", "threads=1", "metrics=[hoyer]", "metrics.figures=false", "train.progress=false", "resume=auto")
-OF_THE_CLOCK = ("wall_seconds", "examples_per_second", "versions")
 SLURM = "hydra/launcher=submitit_slurm"
-SECONDS = 240
 
 
 @pytest.fixture(scope="module")
@@ -61,34 +58,10 @@ def asked(environment: dict[str, str], *command: str) -> str:
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
 
 
-def until(done: Callable[[], object], otherwise: str) -> None:
-    end = time.monotonic() + SECONDS
-    while not done():
-        assert time.monotonic() < end, otherwise
-        time.sleep(0.3)
-
-
-def begun(folder: Path, environment: dict[str, str], jobs: tuple[str, ...], *more: str) -> subprocess.Popen[str]:
-    """The command of a sweep, which runs."""
-    command = [sys.executable, "-m", "hfvae_runner", "-m", *jobs, *SMALL, *more, f"hydra.sweep.dir={folder}"]
-    return subprocess.Popen(command, env=environment, cwd=folder.parent, stderr=subprocess.PIPE, text=True)
-
-
-def results(folder: Path) -> dict[str, object]:
-    """Each job's results, without what depends on the clock, by its folder."""
-    found = {}
-    for path in sorted(folder.glob("*/metrics.json")):
-        content = json.loads(path.read_bytes())
-        content["run"] = {key: value for key, value in content["run"].items() if key not in OF_THE_CLOCK}
-        found[path.parent.name] = content
-    return found
-
-
 def sweep(folder: Path, environment: dict[str, str], jobs: tuple[str, ...], *more: str) -> dict[str, object]:
     """Run a sweep to its end and return its results."""
     with begun(folder, environment, jobs, *more) as command:
-        told = command.communicate(timeout=SECONDS)[1]
-    assert command.returncode == 0, told
+        told = finished(command)
     assert "sacct" not in told and "WARNING" not in told
     return results(folder)
 
@@ -99,16 +72,6 @@ def whole(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
     found = sweep(tmp_path_factory.mktemp("whole") / "here", cluster, LONG)
     assert len(found) == 2
     return found
-
-
-def steps_of(folder: Path) -> list[int]:
-    """The last step that each job has logged."""
-    lines = [path.read_text().splitlines() for path in folder.glob("*/history.csv")]
-    return [int(each[-1].split(",")[0]) for each in lines if len(each) > 1]
-
-
-def in_training(folder: Path) -> bool:
-    return len(steps := steps_of(folder)) == 2 and min(steps) > 100
 
 
 def stopped_at(folder: Path) -> list[int]:
@@ -127,7 +90,7 @@ def test_cancelled_jobs_write_checkpoints_and_are_resumed(
 ) -> None:
     folder = tmp_path / "there"
     with begun(folder, slurm, LONG, SLURM) as command:
-        until(lambda: in_training(folder), "the jobs do not start")
+        until(lambda: both_beyond(folder, 100), "the jobs do not start")
         asked(slurm, "scancel", "--me")
         command.communicate(timeout=SECONDS)
     assert command.returncode == 143
@@ -159,7 +122,7 @@ def test_a_killed_job_ends_the_command_and_the_others_go_on(
 ) -> None:
     folder = tmp_path / "there"
     with begun(folder, slurm, LONG, SLURM) as command:
-        until(lambda: in_training(folder), "the jobs do not start")
+        until(lambda: both_beyond(folder, 100), "the jobs do not start")
         victim = asked(slurm, "pgrep", "--full", "--newest", "submitit.core._submit").split()[0]
         os.kill(int(victim), signal.SIGKILL)
         told = command.communicate(timeout=SECONDS)[1]
@@ -175,7 +138,7 @@ def test_jobs_outlive_the_command_and_are_found_finished(
 ) -> None:
     folder = tmp_path / "there"
     with begun(folder, slurm, LONG, SLURM) as command:
-        until(lambda: in_training(folder), "the jobs do not start")
+        until(lambda: both_beyond(folder, 100), "the jobs do not start")
         command.kill()
         command.communicate(timeout=SECONDS)
     until(lambda: len(results(folder)) == 2, "the jobs do not finish")
@@ -187,7 +150,7 @@ def test_jobs_outlive_the_command_and_are_found_finished(
 def test_a_controller_that_dies_and_comes_back(slurm: dict[str, str], tmp_path: Path, whole: dict[str, object]) -> None:
     folder, conf = tmp_path / "there", Path(slurm["SLURM_CONF"])
     with begun(folder, slurm, LONG, SLURM) as command:
-        until(lambda: in_training(folder), "the jobs do not start")
+        until(lambda: both_beyond(folder, 100), "the jobs do not start")
         os.kill(int((conf.parent / "slurmctld.pid").read_text()), signal.SIGKILL)
         time.sleep(5)
         subprocess.run(["slurmctld", "-f", conf], env=slurm, check=True)
