@@ -47,6 +47,7 @@ class Variable:
         column: its first column in the code.
         low, high: the range of a continuous factor.
         variance: of a continuous factor's posterior mean over the examples.
+        uniform: whether the decoder reads 2Φ(z) − 1 of a continuous factor z.
         codes: the code of each category, [K][columns]; None for a continuous factor.
     """
 
@@ -55,6 +56,7 @@ class Variable:
     low: float = 0.0
     high: float = 0.0
     variance: float = 0.0
+    uniform: bool = False
     codes: list[list[float]] | None = None
 
     def values(self) -> Floats:
@@ -68,7 +70,7 @@ class Variable:
         own: dict[str, object] = {"name": self.name, "column": self.column}
         if self.codes is not None:
             return {**own, "codes": self.codes}
-        return {**own, "low": self.low, "high": self.high, "variance": self.variance}
+        return {**own, "low": self.low, "high": self.high, "variance": self.variance, "uniform": self.uniform}
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,8 @@ def _variables(latents: Latents, codes: Codes) -> list[Variable]:
             mean, scale = codes.mean[:, d], codes.scale[:, d]
             centre, spread = mean.mean(), np.sqrt(mean.var() + np.square(scale).mean())
             ends = (_short(centre - 3 * spread), _short(centre + 3 * spread))
-            found.append(Variable(name, columns.start + place, *ends, _short(mean.var())))
+            uniform = isinstance(block, NormalBlock) and block.uniform
+            found.append(Variable(name, columns.start + place, *ends, _short(mean.var()), uniform))
     return found
 
 
@@ -175,7 +178,7 @@ def _decoder(run: Run, codes: Codes, limit: float) -> tuple[dict[str, object] | 
     The numbers have 16 bits unless that changes a pixel of an example by more than half a grey level of 256.
     """
     link = decoder.link_of(run.model.likelihood)
-    layers = None if link is None or _maps_codes(run.model.latents) else decoder.layers_of(run.model)
+    layers = None if link is None else decoder.layers_of(run.model)
     if layers is None:
         return None, None
     categories = {name: each.argmax(1) for name, each in codes.probabilities.items()}
@@ -191,11 +194,6 @@ def _decoder(run: Run, codes: Codes, limit: float) -> tuple[dict[str, object] | 
     if len(weights) > limit * 1e6:
         return None, None
     return {"numbers": kind, "link": link, "layers": [layer.settings() for layer in chosen]}, weights
-
-
-def _maps_codes(latents: Latents) -> bool:
-    """Return whether the decoder reads a function of a continuous factor, which the script does not compute."""
-    return any(isinstance(block, NormalBlock) and block.uniform for block in latents.blocks)
 
 
 @torch.no_grad()

@@ -91,6 +91,14 @@ const LINKS = {
   continuous_bernoulli: (raw) => (Math.abs(raw) < 0.05 ? 0.5 + raw / 12 : 1 / (1 - Math.exp(-raw)) - 1 / raw),
 };
 
+/** 2Φ(z) - 1 = erf(z / √2), to 1.5e-7 (Abramowitz and Stegun, 7.1.26). */
+function uniformOf(z) {
+  const x = Math.abs(z) / Math.SQRT2;
+  const t = 1 / (1 + 0.3275911 * x);
+  const sum = [1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592].reduce((y, a) => (y + a) * t, 0);
+  return Math.sign(z) * (1 - sum * Math.exp(-x * x));
+}
+
 /**
  * A function of a code, and of the number of values of an image, that gives the image: numbers from 0 to 1.
  *

@@ -12,7 +12,8 @@
   function codeOf(values) {
     const code = new Float32Array(data.size);
     variables.forEach((variable, v) => {
-      code.set(isDiscrete(variable) ? variable.codes[values[v]] : [values[v]], variable.column);
+      const own = variable.uniform ? uniformOf(values[v]) : values[v];
+      code.set(isDiscrete(variable) ? variable.codes[values[v]] : [own], variable.column);
     });
     return code;
   }

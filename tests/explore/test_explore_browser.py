@@ -9,6 +9,7 @@ import pytest
 import torch
 from browsing import watched
 from comparing import last
+from scipy.special import ndtr
 
 import hfvae_runner
 from hfvae_runner.api.loading import Run
@@ -17,6 +18,10 @@ from hfvae_runner.explore.command import main
 SMALL = ("device=cpu", "batch_size=64", "metrics=hoyer", "metrics.figures=false", "train.progress=false", "threads=1")
 RUNS = {
     "mlp": ("image_size=16", "steps=60", "lr=3e-3"),
+    "infogan": (
+        *("image_size=16", "steps=60", "lr=3e-3", "objective=infogan"),
+        *("latents=2", "prior.noise=2", "prior.categories=3"),
+    ),
     "conv": ("model=conv_joint32", "image_size=32", "steps=60", "lr=3e-3", "likelihood=continuous_bernoulli"),
 }
 
@@ -114,6 +119,22 @@ def test_it_fits_the_window(page: Any, width: int, scheme: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
+
+
+@pytest.mark.parametrize("run", ["infogan"], indirect=True)
+def test_uniform_codes_are_decoded_like_torch(page: Any, run: Run) -> None:
+    generator = np.random.default_rng(0)
+    continuous, categories = 2 * generator.standard_normal((20, 4)).astype(np.float32), generator.integers(0, 3, 20)
+    rows = [
+        [*map(float, row[:2]), int(category), *map(float, row[2:])]
+        for row, category in zip(continuous, categories, strict=True)
+    ]
+    found = np.array(page.evaluate("(rows) => rows.map(window.decoded)", rows))
+    expected = run.decode(continuous, {"class": categories}).reshape(20, -1)
+    assert np.abs(found - expected).max() < 1 / 255
+    values = np.linspace(-6, 6, 101)
+    mapped = np.array(page.evaluate("(values) => values.map(uniformOf)", values.tolist()))
+    np.testing.assert_allclose(mapped, 2 * ndtr(values) - 1, atol=2e-7)
 
 
 @pytest.mark.parametrize("run", ["mlp"], indirect=True)
