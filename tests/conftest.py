@@ -11,6 +11,7 @@ import pytest
 import torch
 from composing import compose_less
 from hydra.core.hydra_config import HydraConfig
+from hypothesis import settings
 from launching import FakeBuild
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -18,6 +19,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
     # Set for the processes alone, it would change how wide a table is printed.
     os.environ.pop("COLUMNS", None)
+
+# How long an example takes says more about what else runs on the machine than about the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # What started the tests may ignore signals (nohup, a shell's background job), and so would every process they start.
 for signum, usual in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):

@@ -17,7 +17,7 @@ def between(value: float, *ends: float) -> bool:
     return min(ends) - slack <= value <= max(ends) + slack
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(numbers, st.integers(0, 10**9))
 def test_a_number_is_constant(value: float, step: int) -> None:
     schedule = parse(value, "gamma")
@@ -25,7 +25,7 @@ def test_a_number_is_constant(value: float, step: int) -> None:
     assert schedule.last_change == 0
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.sampled_from(["linear", "cosine"]), numbers, numbers, counts, st.data())
 def test_a_ramp_goes_from_end_to_end_and_stays(
     kind: str, start: float, end: float, steps: int, data: st.DataObject
@@ -50,7 +50,7 @@ def test_the_shapes_between_the_ends() -> None:
 points = st.lists(st.integers(0, 1000), min_size=1, max_size=6, unique=True).map(sorted)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(points, st.data())
 def test_piecewise_passes_through_its_points(steps: list[int], data: st.DataObject) -> None:
     values = [data.draw(numbers) for _ in steps]
@@ -66,7 +66,7 @@ def test_piecewise_passes_through_its_points(steps: list[int], data: st.DataObje
         assert schedule(step) == pytest.approx(straight, abs=1e-6)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(-50, 50), st.integers(-50, 50), st.integers(1, 9), st.integers(1, 20), st.data())
 def test_stairs_are_counted_off(start: int, end: int, rise: int, every: int, data: st.DataObject) -> None:
     """Against the loop of the ControlVAE authors: at each multiple of `every` a rise, and no further than the end."""
@@ -95,7 +95,7 @@ def test_a_schedule_is_a_value() -> None:
     assert parse({"linear": [0, 5, 10]}, "a") == parse({"linear": [0.0, 5.0, 10]}, "b") == Pieces(((0, 0), (10, 5)))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(numbers, numbers, st.integers(0, 200))
 def test_a_product_scales_a_schedule(factor: float, end: float, step: int) -> None:
     inner = {"linear": [0, end, 100]}

@@ -91,7 +91,7 @@ def test_a_random_number_of_factors_is_uniform_below_all_of_them() -> None:
     torch.testing.assert_close(shares, torch.tensor([0, 0.5, 0.5, 0, 0]), atol=0.02, rtol=0)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 4), min_size=2, max_size=4), st.integers(0, 2**31), st.data())
 def test_on_any_grid_in_any_order(sizes: list[int], seed: int, data: st.DataObject) -> None:
     grid = Grid(tuple("abcd"[: len(sizes)]), tuple(sizes))
@@ -158,7 +158,7 @@ def test_neighbours_among_those_of_one_value() -> None:
     assert_uniform(counts(dataset), allowed)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=12), st.booleans(), st.integers(0, 2**31))
 def test_a_partner_is_another_example_of_the_group(some: list[int], neighbours: bool, seed: int) -> None:
     groups = torch.unique(torch.tensor(some * 2), return_inverse=True)[1]

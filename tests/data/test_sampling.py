@@ -69,7 +69,7 @@ def test_the_presets_are_as_the_paper_defines_them(preset: str, sizes: tuple[int
 # Draws
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.floats(0.1, 10), min_size=1, max_size=40), st.integers(0, 1000))
 def test_an_epoch_has_each_example_as_often_as_it_should(weights: list[float], seed: int) -> None:
     n = len(weights)

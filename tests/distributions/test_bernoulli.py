@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hfvae_runner.distributions import bernoulli
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(0, 1), st.floats(-15, 15))
 def test_log_density_by_hand(x: float, logit: float) -> None:
     p = 1 / (1 + math.exp(-logit))

@@ -20,7 +20,7 @@ def enumerated(values: list[float]) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(logits)
 def test_log_probabilities_entropy_and_kl_by_enumeration(values: list[float]) -> None:
     q = enumerated(values)
@@ -31,7 +31,7 @@ def test_log_probabilities_entropy_and_kl_by_enumeration(values: list[float]) ->
     assert categorical.kl_to_uniform(tensor(values)).item() == pytest.approx(kl, rel=1e-9, abs=1e-12)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.floats(-20, 20), st.floats(-20, 20)), min_size=2, max_size=6))
 def test_kl_of_two_by_enumeration(both: list[tuple[float, float]]) -> None:
     one, other = ([pair[side] for pair in both] for side in range(2))

@@ -28,7 +28,7 @@ def test_it_integrates_to_one_and_to_its_mean(logit: float) -> None:
     assert found == pytest.approx(torch.trapezoid(x * density, t).item(), abs=1e-6)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(0, 1), st.floats(0.01, 15), st.booleans())
 def test_it_is_the_formula_and_torchs(x: float, size: float, negative: bool) -> None:
     logit = -size if negative else size

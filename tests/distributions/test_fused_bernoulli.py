@@ -21,7 +21,7 @@ def both(x: Tensor, logits: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor
     return (found.detach(), gradient), (expected.detach(), exact_gradient)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 9), st.integers(1, 70), st.floats(0.01, 40), st.integers(0, 2**31))
 def test_values_and_gradients_are_the_plain_ones(examples: int, pixels: int, spread: float, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

@@ -91,7 +91,7 @@ def assert_close(found: Sequence[Tensor], expected: Sequence[Tensor], rtol: floa
         torch.testing.assert_close(one.double(), other, rtol=rtol, atol=atol)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.sampled_from((1, 2, 3, -2, -5)), min_size=1, max_size=4),
     st.integers(1, 70),
@@ -114,7 +114,7 @@ def test_values_and_gradients_are_those_of_the_tables(
         assert_close(gradients, torch.autograd.grad((expected * toward).sum(), leaves(exact)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.sampled_from((1, 2, 3, -2, -5)), min_size=1, max_size=4),
     st.sets(st.sampled_from(LEVELS), min_size=1),

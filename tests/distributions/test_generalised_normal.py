@@ -21,7 +21,7 @@ def family(p: float, s: float) -> scipy.stats.rv_continuous:
     return scipy.stats.gennorm(p, scale=s ** (1 / p))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(-3, 3), exponent, scale)
 def test_log_density_and_variance_are_scipys(z: float, p: float, s: float) -> None:
     found = generalised_normal.log_prob(tensor(z), tensor(p), s).item()

@@ -15,7 +15,7 @@ def tensor(*values: float) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(number, number, number)
 def test_log_density_is_scipys(z: float, loc: float, log_scale: float) -> None:
     expected = scipy.stats.laplace.logpdf(z, loc, math.exp(log_scale))

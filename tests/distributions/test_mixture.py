@@ -11,7 +11,7 @@ def random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(0, 1e4), st.floats(-1e4, 1e4), st.integers(0, 1000))
 def test_it_is_logsumexp(spread: float, shift: float, seed: int) -> None:
     table, weights = spread * random(4, 6, seed=seed) + shift, random(4, 6, seed=seed + 1)

@@ -17,14 +17,14 @@ def tensor(*values: float) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(number, number, number)
 def test_log_density_is_scipys(z: float, mean: float, log_scale: float) -> None:
     expected = scipy.stats.norm.logpdf(z, mean, math.exp(log_scale))
     assert normal.log_prob(tensor(z), tensor(mean), tensor(log_scale)).item() == pytest.approx(expected, rel=1e-9)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(number, number)
 def test_kl_is_the_integral_of_its_definition(mean: float, log_scale: float) -> None:
     q, p = scipy.stats.norm(mean, math.exp(log_scale)), scipy.stats.norm()
@@ -35,7 +35,7 @@ def test_kl_is_the_integral_of_its_definition(mean: float, log_scale: float) -> 
     assert normal.kl_to_standard(tensor(mean), tensor(log_scale)).item() == pytest.approx(integral, rel=1e-6, abs=1e-8)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(number, number, number, number)
 def test_kl_of_two_is_torchs(mean: float, log_scale: float, other_mean: float, other_log_scale: float) -> None:
     q, p = (Normal(*tensor(at, math.exp(log))) for at, log in ((mean, log_scale), (other_mean, other_log_scale)))

@@ -70,7 +70,7 @@ def test_without_u_it_is_the_standard_normal_one() -> None:
     torch.testing.assert_close(planar.log_prob(z, 0 * u, w, b), expected)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(steps, st.sampled_from([torch.float32, torch.float64]))
 def test_monotone_for_any_raw_parameters(parameters: list[tuple[float, float, float]], dtype: torch.dtype) -> None:
     u, w, b = torch.tensor(parameters, dtype=dtype).T[:, None, :].requires_grad_()
@@ -118,7 +118,7 @@ def test_inverse_undoes_forward(n_steps: int, dtype: torch.dtype, tolerance: flo
     torch.testing.assert_close(planar.forward(z, *parameters)[0], base, rtol=tolerance, atol=tolerance)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(steps, st.floats(-30, 30))
 def test_inverse_brackets_the_base_for_any_raw_parameters(
     parameters: list[tuple[float, float, float]], base: float

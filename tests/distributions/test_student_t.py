@@ -11,7 +11,7 @@ def tensor(*values: float) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(-50, 50), st.floats(0.1, 200))
 def test_log_density_is_scipys(z: float, nu: float) -> None:
     expected = scipy.stats.t.logpdf(z, nu)

@@ -159,7 +159,7 @@ BAD: dict[str, Callable[[Path], Path]] = {
 }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255))
 def test_a_changed_byte_never_ends_in_a_traceback(place: float, value: int, tmp_path: Path) -> None:
     content = bytearray(npz(tmp_path / "a.npz", {"mean": np.ones((3, 2)), "label": [0, 1, 1]}).read_bytes())

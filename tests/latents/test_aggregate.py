@@ -34,7 +34,7 @@ from hfvae_runner.latents import aggregate
 from hfvae_runner.latents.aggregate import ExactAggregate, MixtureAggregate
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(layouts, densities, estimators, st.integers(2, 5), st.integers(0, 50), seeds)
 def test_every_estimator_is_its_mixture_written_out(
     layout: tuple[int, ...], density: DiscreteDensity, estimator: Estimator, size: int, more: int, seed: int

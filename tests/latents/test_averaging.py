@@ -123,7 +123,7 @@ def test_scales_far_apart_do_not_overflow(how: Average) -> None:
 
 
 @given(seeds)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_least_is_shared_and_the_most_is_not(seed: int) -> None:
     latents = blocks(2, -3, 2)
     posterior = a_batch(latents, seed)

@@ -41,7 +41,7 @@ def test_every_weight_stands_in_its_place() -> None:
     torch.testing.assert_close(weight_table("mws", 4, 7), torch.full((4, 4), 1 / 28, dtype=torch.float64))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.sampled_from(ESTIMATORS), st.integers(2, 9), st.integers(0, 10**6))
 def test_rows_sum_to_one_and_those_of_mws_to_one_over_n(estimator: Estimator, batch: int, more: int) -> None:
     total = 1 / (batch + more) if estimator == "mws" else 1.0

@@ -133,7 +133,6 @@ def try_it(typed: list[str], home: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 EVERY = settings(
-    deadline=None,
     database=None,
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=(HealthCheck.function_scoped_fixture, HealthCheck.too_slow),

@@ -40,13 +40,13 @@ def spelt(overrides: dict[str, object], quote: Quote = Quote.single) -> list[str
 # Names
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(OVERRIDES)
 def test_a_name_is_short_and_safe(overrides: dict[str, object]) -> None:
     assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{,108}", run_name(spelt(overrides)))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(OVERRIDES, OVERRIDES)
 @example({"gamma": 0}, {"gamma": 0.0})
 @example({"gamma": 12}, {"gamma": "12"})
@@ -60,7 +60,7 @@ def test_different_overrides_have_different_names(one: dict[str, object], other:
     assert (run_name(spelt(one)) == run_name(spelt(other))) == same
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(OVERRIDES)
 def test_neither_order_nor_quotes_matter(overrides: dict[str, object]) -> None:
     name = run_name(spelt(overrides))

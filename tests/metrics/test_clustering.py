@@ -67,7 +67,7 @@ def test_an_example_by_hand() -> None:
     assert "supervised_accuracy" not in result
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 25))
 def test_partitions_agree_with_entropies_and_pairs(seed: int, examples: int) -> None:
     generator = np.random.default_rng(seed)

@@ -35,7 +35,7 @@ def places(table: DensityTable) -> Floats:
     return np.asarray(table.start + np.arange(table.density.shape[1]) * table.step)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 400), st.floats(0, 7))
 def test_every_grid_value_is_the_sum_over_the_rows(seed: int, rows: int, octaves: float) -> None:
     generator = np.random.default_rng(seed)

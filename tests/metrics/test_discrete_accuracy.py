@@ -4,7 +4,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hfvae_runner.metrics.discrete_accuracy import assigned_accuracy, majority_vote_accuracy, one_to_one_accuracy
@@ -15,7 +15,6 @@ PAIRS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4)), min_size=1, ma
 """Categories and labels of up to 25 examples: 4 categories, 5 classes."""
 
 
-@settings(deadline=None)
 @given(PAIRS, st.booleans())
 def test_one_to_one_is_the_best_of_all_assignments(pairs, swap):
     categories, labels = pairs[::-1] if swap else pairs
@@ -25,7 +24,6 @@ def test_one_to_one_is_the_best_of_all_assignments(pairs, swap):
     assert one_to_one_accuracy(categories, labels) == pytest.approx(best)
 
 
-@settings(deadline=None)
 @given(PAIRS)
 def test_majority_vote_is_the_best_map_from_categories_to_classes(pairs):
     categories, labels = pairs
@@ -33,13 +31,11 @@ def test_majority_vote_is_the_best_map_from_categories_to_classes(pairs):
     assert majority_vote_accuracy(categories, labels) == pytest.approx(correct / len(labels))
 
 
-@settings(deadline=None)
 @given(PAIRS)
 def test_majority_is_never_below_one_to_one(pairs):
     assert majority_vote_accuracy(*pairs) >= one_to_one_accuracy(*pairs)
 
 
-@settings(deadline=None)
 @given(PAIRS, st.permutations(range(4)))
 def test_the_numbering_of_the_categories_does_not_matter(pairs, permutation):
     categories, labels = pairs
@@ -80,7 +76,6 @@ def test_others_are_named_by_those_known():
     assert assigned_accuracy(np.array([5, 5, 5, 5]), sevens, known_categories, known_labels) == 0
 
 
-@settings(deadline=None)
 @given(PAIRS)
 def test_a_split_that_names_itself_is_one_to_one(pairs):
     categories, labels = pairs

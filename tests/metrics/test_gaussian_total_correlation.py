@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 from scipy.stats import multivariate_normal, norm
@@ -48,7 +48,6 @@ def test_equal_correlations_in_closed_form() -> None:
     assert normal_total_correlation(covariance) == pytest.approx(expected)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6))
 def test_it_is_not_negative_and_knows_neither_units_nor_order(seed: int, d: int) -> None:
     generator = np.random.default_rng(seed)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi
 from subjects import represented, subject
@@ -57,7 +57,6 @@ def test_an_example_at_the_origin_is_left_out():
     assert value([[3.0, 4.0], [0, 0]]) == pytest.approx(value([[3.0, 4.0]]))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 20), st.integers(2, 6), st.integers(-290, 290))
 def test_the_sparsity_lies_between_0_and_1_whatever_the_scale(seed, examples, dimensions, power):
     generator = np.random.default_rng(seed)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from subjects import represented, subject
 
@@ -50,7 +50,6 @@ class Linear:
 X = np.random.default_rng(0).normal(0, np.sqrt(1 + S**2), 500)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.lists(st.integers(1, 20), min_size=1, max_size=10), st.floats(-2000, 2000))
 def test_the_parts_of_the_sum_do_not_matter(seed: int, widths: list[int], shift: float) -> None:
     log_weights = np.random.default_rng(seed).normal(size=(3, sum(widths))) * 10

@@ -59,7 +59,7 @@ def by_definition(z: Floats, factors: Integers, quantile: float) -> tuple[Floats
     return result, np.asarray(deviation)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1.0, 0.99, 0.5]), st.booleans())
 def test_it_is_the_definition_on_a_grid_and_on_any_rows(seed: int, quantile: float, whole: bool) -> None:
     generator = np.random.default_rng(seed)

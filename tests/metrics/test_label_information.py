@@ -26,7 +26,6 @@ def entropy(probabilities):
     return -(probabilities * np.log(probabilities)).sum()
 
 
-@settings(deadline=None)
 @given(st.integers(1, 30), st.integers(0, 2**32 - 1))
 def test_each_bin_holds_a_tenth_of_the_training_samples(tenth, seed):
     samples = np.random.default_rng(seed).permutation(10 * tenth).reshape(-1, 1) * 0.3 - 1.0
@@ -43,7 +42,7 @@ def test_the_edges_come_from_the_training_split_alone():
     assert binned_label_information(shifted, np.arange(100) % 2, edges).sum() == 0
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 200), st.integers(1, 5))
 def test_binned_agrees_with_another_implementation_per_factor(seed, examples, classes):
     generator = np.random.default_rng(seed)
@@ -134,7 +133,6 @@ def test_the_permuted_baseline_measures_the_bias_where_there_is_information():
     np.testing.assert_array_equal(baseline, again)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_certain_categories_give_the_plug_in_information(seed):
     generator = np.random.default_rng(seed)

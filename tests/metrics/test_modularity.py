@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 from sklearn.metrics import mutual_info_score
@@ -32,7 +32,6 @@ def by_definition(information: Floats) -> float:
     return float(1 - deviation / (max(information) ** 2 * (len(information) - 1)))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(2, 5), st.floats(1e-3, 1e3))
 def test_every_variable_has_the_papers_deviation(seed: int, variables: int, factors: int, unit: float) -> None:
     information = np.random.default_rng(seed).random((variables, factors))

@@ -67,7 +67,7 @@ def test_the_45_pairs_of_ten_words_count_the_same():
     np.testing.assert_allclose(topic_coherence(np.arange(10)[None], counts), [(36 - 9) / 45])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.floats(0.05, 0.95))
 def test_it_is_the_definition(seed, documents, density):
     generator = np.random.default_rng(seed)

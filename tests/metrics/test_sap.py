@@ -43,7 +43,7 @@ def most_balanced(numbers: Floats, classes: Integers, intervals: int) -> float:
     return best
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.data())
 def test_no_other_thresholds_do_better(data: st.DataObject) -> None:
     names = data.draw(st.integers(1, 3))

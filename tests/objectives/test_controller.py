@@ -59,7 +59,7 @@ def incremental(
 mild = st.lists(st.floats(-5, 5), min_size=1, max_size=30)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(mild, st.floats(0, 2), st.floats(0, 0.02))
 def test_above_its_least_weight_it_is_control_vae_s(errors: list[float], k_p: float, k_i: float) -> None:
     """A KL that is above the set point first, by more than it can be below it in all that follows."""
@@ -68,7 +68,7 @@ def test_above_its_least_weight_it_is_control_vae_s(errors: list[float], k_p: fl
     assert found == pytest.approx(positional(errors, k_p, k_i, 1), abs=1e-5)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(mild, st.integers(1, 5))
 def test_with_another_start_it_is_dynamic_vae_s(errors: list[float], window: int) -> None:
     values = [10 - error for error in errors]

@@ -15,7 +15,7 @@ from hfvae_runner.report import main
 from hfvae_runner.report.correlations import spearman, table
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.floats(-1e3, 1e3), min_size=3, max_size=8), st.randoms())
 def test_spearman_is_scipy_s(x: list[float], random: random.Random) -> None:
     y = random.sample(x, len(x))

@@ -37,7 +37,7 @@ def test_one_value_has_no_interval_and_equal_values_have_a_narrow_one() -> None:
     assert mean([2.0, 2.0, 2.0]) == (2.0, 2.0, 2.0)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(numbers, numbers)
 def test_the_probability_of_improvement_is_the_share_of_pairs(x: list[float], y: list[float]) -> None:
     pairs = [(a > b) + (a == b) / 2 for a, b in itertools.product(x, y)]
@@ -55,7 +55,7 @@ def test_few_runs_decide_nothing() -> None:
     assert rank_correlation([1, 2, 3], [1, 2, 3]) == (pytest.approx(1.0), None, None)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=FEWEST_TO_COMPARE, max_size=9))
 def test_the_rank_correlation_is_spearmans(pairs: list[tuple[int, int]]) -> None:
     x, y = zip(*pairs, strict=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hfvae_runner.errors import StorageError
@@ -18,7 +18,6 @@ def no_space(*_: object) -> None:
 
 
 class TestHistory:
-    @settings(deadline=None)
     @given(value=st.floats(allow_nan=False))
     def test_floats_read_back_to_the_bit(self, tmp_path_factory: pytest.TempPathFactory, value: float) -> None:
         history = History(tmp_path_factory.mktemp("run") / "history.csv")

@@ -77,7 +77,7 @@ class TestConfig:
         max_leaves=8,
     )
 
-    @settings(deadline=None, max_examples=50)
+    @settings(max_examples=50)
     @example(config={"a": "\x85"})
     @given(config=st.dictionaries(st.text("abc_", min_size=1), plain, max_size=4))
     def test_any_plain_value_reads_back_equal(

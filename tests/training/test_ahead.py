@@ -55,7 +55,7 @@ def numbered(n: int) -> Tensor:
     return torch.arange(2 * n).reshape(n, 2)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(1, 7),
     st.integers(0, 2**40),

@@ -23,7 +23,7 @@ def epoch(batches: Batches, number: int) -> list[int]:
     return [index for step in steps for index in batches.at(step)[0][:, 0].tolist()]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sizes, seeds, st.integers(0, 100))
 def test_no_example_comes_twice_in_an_epoch(size: tuple[int, int], seed: int, number: int) -> None:
     n, batch_size = size
@@ -34,7 +34,7 @@ def test_no_example_comes_twice_in_an_epoch(size: tuple[int, int], seed: int, nu
     assert set(examples) <= set(range(n))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sizes, seeds, st.lists(st.integers(0, 200), min_size=1, max_size=10))
 def test_any_step_is_reached_directly(size: tuple[int, int], seed: int, steps: list[int]) -> None:
     n, batch_size = size
@@ -80,7 +80,7 @@ def test_a_batch_larger_than_the_data_set_is_refused() -> None:
         Batches(numbered(5), 6, 0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seeds, st.lists(st.integers(0, 100), min_size=1, max_size=10))
 def test_weighted_epochs_depend_on_seed_and_epoch_alone(seed: int, steps: list[int]) -> None:
     weights = torch.tensor([1.0, 2.0, 4.0, 1.0, 1.0, 1.0], dtype=torch.float64)
@@ -105,7 +105,7 @@ def in_twos(n: int) -> GroupPartners:
     return GroupPartners.of(torch.arange(n) // 2, neighbours=False)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 6), st.integers(3, 20), seeds, st.lists(st.integers(0, 60), min_size=1, max_size=6))
 def test_pairs_at_any_step(pairs: int, half: int, seed: int, steps: list[int]) -> None:
     n, batch_size = 2 * half, min(2 * pairs, 2 * half)

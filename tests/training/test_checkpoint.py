@@ -339,7 +339,7 @@ class TestRefusals:
         checkpoint.write_bytes(damaged)
         refused(checkpoint, "damaged")
 
-    @settings(deadline=None, max_examples=50)
+    @settings(max_examples=50)
     @given(data=st.data())
     def test_a_flipped_bit_never_passes_as_other_content(
         self, small: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

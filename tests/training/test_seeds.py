@@ -16,7 +16,7 @@ def test_a_seed_is_the_same_everywhere() -> None:
     assert int(other.stdout) == expected
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(), st.lists(st.sampled_from(["", "a", "é/"]) | st.integers(), max_size=3))
 def test_a_seed_suits_every_generator(seed: int, purpose: list[str | int]) -> None:
     assert 0 <= derived(seed, *purpose) < 2**63

@@ -38,7 +38,7 @@ def evidence_of(
     return drawn(blocks(*layout, density=density), size, size + more, seed).evidence(estimator)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(*batches)
 def test_the_four_parts_sum_to_the_log_ratio_of_posterior_and_prior(
     layout: tuple[int, ...], density: DiscreteDensity, estimator: Estimator, size: int, more: int, seed: int
@@ -51,7 +51,7 @@ def test_the_four_parts_sum_to_the_log_ratio_of_posterior_and_prior(
     torch.testing.assert_close(per_example("kl", evidence, method="monte_carlo"), log_q - log_p, rtol=1e-5, atol=1e-9)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(*batches)
 def test_coarser_terms_are_sums_of_finer_ones(
     layout: tuple[int, ...], density: DiscreteDensity, estimator: Estimator, size: int, more: int, seed: int
@@ -67,7 +67,7 @@ def test_coarser_terms_are_sums_of_finer_ones(
         torch.testing.assert_close(per_example(name, evidence), total(parts, evidence), rtol=1e-9, atol=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(*batches)
 def test_every_term_is_its_definition(
     layout: tuple[int, ...], density: DiscreteDensity, estimator: Estimator, size: int, more: int, seed: int
