@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from hfvae_runner.config.names import Estimator, Precision
 from hfvae_runner.data.supervision import Supervised
@@ -86,7 +87,8 @@ class VAE(nn.Module):
         if supervised is not None:
             code = self._with_labels(code, supervised)
         with networks_in(precision, x.device):
-            raw = self.decode(code)
+            # An objective that generates trains the decoder on draws of the prior, whose statistics it keeps.
+            raw = self.decode(code) if draws is None else _apart(self.decoder, code)
         log_px = self.likelihood.log_prob(x, raw)
         q_z = aggregate.from_batch(self.latents, posterior, sample, estimator=estimator, n_data=n_data)
         return Evidence(
@@ -108,7 +110,8 @@ class VAE(nn.Module):
             raw = self.decode(self.latents.code(sample))
         generated = self.likelihood.mean(raw)
         with networks_in(precision, x.device):
-            return Generated(x, generated, sample, self.encode(generated))
+            # The encoder keeps the statistics of the data, on which it is measured.
+            return Generated(x, generated, sample, self.latents.posterior(_apart(self.encoder, generated)))
 
     def _with_labels(self, code: Tensor, supervised: Supervised) -> Tensor:
         (g,) = self.latents.select([supervised.block])
@@ -117,3 +120,13 @@ class VAE(nn.Module):
         one_hot = (supervised.labels[:, None] == categories).to(code.dtype)
         own = torch.where(supervised.given[:, None], one_hot, code[:, columns])
         return torch.cat([code[:, : columns.start], own, code[:, columns.stop :]], dim=1)
+
+
+def _apart(network: nn.Module, x: Tensor) -> Tensor:
+    """Apply a network without an effect on its buffers, which are the running statistics of batch normalisation.
+
+    Two distributions in turn would leave a mean of both statistics, which fits neither.
+    """
+    copies = {name: buffer.clone() for name, buffer in network.named_buffers()}
+    raw: Tensor = functional_call(network, copies, (x,)).to(x.dtype)
+    return raw

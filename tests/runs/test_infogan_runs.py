@@ -1,6 +1,7 @@
 """Runs of InfoGAN: what is generated, what is measured of the codes and of the noise, and what a loaded run does."""
 
 import json
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,27 @@ def test_generated_examples_are_the_decoder_s_from_draws_of_the_prior() -> None:
     categories = model.latents.blocks[1].code(generated.sample[1])
     assert set(categories.unique().tolist()) == {0.0, 1.0}, "categories are not relaxed"
     assert model(x.float() / 255, noise, estimator="stratified", n_data=run.n_data).generated is None
+
+
+def test_batch_statistics_are_those_of_the_data_in_the_encoder_and_of_the_prior_in_the_decoder() -> None:
+    run = assembly.assemble(
+        schema.parse(resolved(*SMALL[:1], *SMALL[2:], *BLOCKS, "image_size=28", "model=conv_infogan"))
+    )
+    inputs = inputs_of(run, single.initial_state(run))
+    model, x, draws = run.model, inputs[0].float() / 255, run.objective.draws(inputs[4])
+    assert draws is not None
+    before = deepcopy(model.state_dict())
+    model.train()
+    with torch.no_grad():
+        run.loss(*inputs)
+        found = {name: buffer.clone() for name, buffer in model.named_buffers() if "running" in name}
+        model.load_state_dict(before)
+        model.encode(x)
+        model.decode(model.latents.code(model.latents.prior_sample(draws, hard=True)))
+    assert found
+    for name, buffer in model.named_buffers():
+        if "running" in name:
+            torch.testing.assert_close(found[name], buffer)
 
 
 def test_the_history_has_both_players_and_the_bound(trained: tuple[Run, dict[str, Any]]) -> None:
