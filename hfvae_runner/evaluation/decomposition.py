@@ -85,8 +85,7 @@ def encode(
     # In place: small results kept from each batch would fragment the heap, which would grow by one large temporary per
     # batch, to 12 GB for dSprites.
     latents = model.latents
-    widths = [each.shape[1] for each in latents.posterior(torch.empty(1, latents.n_parameters))]
-    posterior = [torch.empty(len(split), width, device=device) for width in widths]
+    posterior = [torch.empty(len(split), width, device=device) for width in latents.posterior_widths]
     sample = [torch.empty(len(split), block.n_code, device=device) for block in latents.blocks]
     log_px = torch.empty(len(split), device=device)
     for start in progress(range(0, len(split), batch_size), "encoding", wanted=show_progress):

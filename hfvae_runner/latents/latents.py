@@ -203,6 +203,11 @@ class Latents(nn.Module):
         return sum(block.n_parameters for block in self.blocks)
 
     @property
+    def posterior_widths(self) -> list[int]:
+        """P_g of each block, the number of its posterior's parameters."""
+        return [2 * block.n_code if _is_noise(block) else block.n_parameters for block in self.blocks]
+
+    @property
     def n_code(self) -> int:
         """Number of decoder inputs per example, Σ C_g."""
         return sum(block.n_code for block in self.blocks)
@@ -256,8 +261,8 @@ class Latents(nn.Module):
         """
         parts = torch.split(outputs, [block.n_parameters for block in self.blocks], dim=1)
         return [
-            outputs.new_zeros(len(outputs), 2 * block.n_code) if _is_noise(block) else part
-            for block, part in zip(self.blocks, parts, strict=True)
+            outputs.new_zeros(len(outputs), width) if _is_noise(block) else part
+            for block, width, part in zip(self.blocks, self.posterior_widths, parts, strict=True)
         ]
 
     def noise(self, batch: int, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Noise:

@@ -184,8 +184,8 @@ def of_a_sweep(config: DictConfig, folder: Path) -> Iterator[None]:
         raise (JobFailed if plugins.is_grid(HydraConfig.get()) else SystemExit)(exit_code) from error
     except Exception as error:
         told = error
-        if plugins.is_of_a_launcher(error):  # such as submitit's, which does not submit a job again too often
-            told = ProcessLost(f"{one_line(str(error))} resume=auto resumes it")
+        if plugins.is_of_a_launcher(error):  # such as submitit's, for a job that has been out of time too often
+            told = ProcessLost(f"{one_line(str(error)).rstrip('.')}; resume=auto resumes the run")
         raise JobFailed(_record_failure(told, folder, debug=config.get("debug") is True)) from error
 
 

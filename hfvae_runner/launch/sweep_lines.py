@@ -87,10 +87,12 @@ def shortened(name: str) -> str:
 
 def _why_not(folder: Path) -> str:
     """Return why a run has not finished, as far as its folder tells."""
-    reason = run_folder.failure(folder)
-    if reason is not None:
-        return reason if len(reason) <= _LONGEST_REASON else f"{reason[: _LONGEST_REASON - 1]}…"
-    return "stopped, has a checkpoint" if run_folder.inspect(folder) == "resumable" else "not started"
+    from hfvae_runner.report.runs import is_run, read  # only a sweep with such a run needs it
+
+    if not is_run(folder):
+        return "not started"
+    reason = read(folder, folder.name, "").reason or "stopped, has a checkpoint"
+    return reason if len(reason) <= _LONGEST_REASON else f"{reason[: _LONGEST_REASON - 1]}…"
 
 
 def _value(folder: Path) -> tuple[str, float] | None:

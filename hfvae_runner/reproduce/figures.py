@@ -1,5 +1,6 @@
 """Draws a study's figure, in one of the forms that papers use."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,9 @@ from hfvae_runner.report.runs import Run
 from hfvae_runner.report.settings import as_text, natural
 from hfvae_runner.reproduce.runs import Found, place_of, value_of
 from hfvae_runner.reproduce.study import Quantity
+
+_NAME = re.compile(r"\w+")
+"""Of a figure in a run's folder; a study's file must not lead out of that folder."""
 
 
 def figure(found: Found) -> Figure | None:
@@ -90,8 +94,9 @@ def _pictures(found: Found, _: Sequence[str], runs: Sequence[Run]) -> Figure:
 def _figures(found: Found, _: Sequence[str], runs: Sequence[Run]) -> Figure:
     shown: list[tuple[str, Picture | str]] = []
     for group in found.study.figure.groups:
-        if group.picture is None:
-            raise ConfigError(f"figure: group {group.label}: expected the name of a run's figure as its picture")
+        if group.picture is None or not _NAME.fullmatch(group.picture):
+            what = f"picture={group.picture}: expected the name of a run's figure, such as traversals"
+            raise ConfigError(f"figure: group {group.label}: {what}")
         members = found.completed(group.runs)
         shown.append((group.label, "not completed" if not members else _own(members[0], group.picture)))
     return picture_column.picture_column(found.study.title, shown)

@@ -33,7 +33,6 @@ EXPLORER = "explore.html"
 """The page of ``hfvae_runner.explore``."""
 SCHEMA = 1
 _MOST_BYTES = 1 << 24
-_MOST_STATUS = 1 << 20  # bytes
 _CONFIG, _METRICS, _STATUS, _HISTORY, _LOG = "config.yaml", "metrics.json", "status.json", "history.csv", "run.log"
 _EVALUATIONS, _DATA = "evaluations.jsonl", "data.json"
 _CHECKPOINTS, _FIGURES = "checkpoints", "figures"
@@ -186,20 +185,6 @@ def write_status(folder: Path, status: str, reason: str, exit_code: int) -> None
     folder.mkdir(parents=True, exist_ok=True)
     content = {"status": status, "reason": reason, "exit_code": exit_code}
     write_atomic(folder / _STATUS, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-
-def failure(folder: Path) -> str | None:
-    """Return the reason in ``status.json``; None if there is no such file, or it does not give one."""
-    path = folder / _STATUS
-    if not path.is_file():
-        return None
-    try:
-        with path.open("rb") as stream:
-            content = json.loads(stream.read(_MOST_STATUS))
-    except (OSError, ValueError, RecursionError):
-        return None
-    reason = content.get("reason") if isinstance(content, dict) else None
-    return reason if isinstance(reason, str) else None
 
 
 def load_metrics(folder: Path) -> dict[str, object]:

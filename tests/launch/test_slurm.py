@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,14 @@ def whole(cluster: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
     return found
 
 
+@contextmanager
+def in_training(folder: Path, environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """The command of the long sweep on Slurm, whose jobs train."""
+    with begun(folder, environment, LONG, SLURM) as command:
+        until(lambda: both_beyond(folder, 100), "the jobs do not start")
+        yield command
+
+
 def stopped_at(folder: Path) -> list[int]:
     """The steps of the checkpoints that the ends of jobs have written."""
     return sorted(int(path.stem.split("_")[1]) for path in folder.glob("*/checkpoints/step_*.pt"))
@@ -89,8 +98,7 @@ def test_cancelled_jobs_write_checkpoints_and_are_resumed(
     slurm: dict[str, str], tmp_path: Path, whole: dict[str, object]
 ) -> None:
     folder = tmp_path / "there"
-    with begun(folder, slurm, LONG, SLURM) as command:
-        until(lambda: both_beyond(folder, 100), "the jobs do not start")
+    with in_training(folder, slurm) as command:
         asked(slurm, "scancel", "--me")
         command.communicate(timeout=SECONDS)
     assert command.returncode == 143
@@ -121,8 +129,7 @@ def test_a_killed_job_ends_the_command_and_the_others_go_on(
     slurm: dict[str, str], tmp_path: Path, whole: dict[str, object]
 ) -> None:
     folder = tmp_path / "there"
-    with begun(folder, slurm, LONG, SLURM) as command:
-        until(lambda: both_beyond(folder, 100), "the jobs do not start")
+    with in_training(folder, slurm) as command:
         victim = asked(slurm, "pgrep", "--full", "--newest", "submitit.core._submit").split()[0]
         os.kill(int(victim), signal.SIGKILL)
         told = command.communicate(timeout=SECONDS)[1]
@@ -137,8 +144,7 @@ def test_jobs_outlive_the_command_and_are_found_finished(
     slurm: dict[str, str], tmp_path: Path, whole: dict[str, object]
 ) -> None:
     folder = tmp_path / "there"
-    with begun(folder, slurm, LONG, SLURM) as command:
-        until(lambda: both_beyond(folder, 100), "the jobs do not start")
+    with in_training(folder, slurm) as command:
         command.kill()
         command.communicate(timeout=SECONDS)
     until(lambda: len(results(folder)) == 2, "the jobs do not finish")
@@ -149,8 +155,7 @@ def test_jobs_outlive_the_command_and_are_found_finished(
 
 def test_a_controller_that_dies_and_comes_back(slurm: dict[str, str], tmp_path: Path, whole: dict[str, object]) -> None:
     folder, conf = tmp_path / "there", Path(slurm["SLURM_CONF"])
-    with begun(folder, slurm, LONG, SLURM) as command:
-        until(lambda: both_beyond(folder, 100), "the jobs do not start")
+    with in_training(folder, slurm) as command:
         os.kill(int((conf.parent / "slurmctld.pid").read_text()), signal.SIGKILL)
         time.sleep(5)
         subprocess.run(["slurmctld", "-f", conf], env=slurm, check=True)

@@ -164,6 +164,16 @@ def test_a_study_is_run_compared_and_published(capsys: pytest.CaptureFixture[str
     assert study("cpu")["rows"][1]["verdict"] == "not run"  # type: ignore[index]
 
 
+@pytest.mark.parametrize("picture", [None, "../metrics", "/etc/passwd", "a b"])
+def test_a_study_s_pictures_are_figures_of_its_runs(picture: str | None, capsys: pytest.CaptureFixture[str]) -> None:
+    group = {"label": "VAE", "runs": {"sweep": "vae"}, "picture": picture}
+    figure = {**STUDY["figure"], "kind": "figures", "groups": [group]}  # type: ignore[dict-item]
+    only = {"vae": {"command": ["objective=vae", *SMALL], "sizes": {"smoke": ["seed=0"]}}}
+    file = write(sweeps=only, rows=[], claims=[], trends=[], transfers=[], shares=[], figure=figure)
+    assert main([file, "device=cpu"]) == 2
+    assert f"figure: group VAE: picture={picture}: expected the name of a run's figure" in capsys.readouterr().err
+
+
 def test_a_failed_run_is_named_and_the_table_is_written(capsys: pytest.CaptureFixture[str]) -> None:
     sweep = {"command": ["objective=vae", *SMALL], "sizes": {"smoke": ["seed=0,1", "lr=1e-3,1e30"]}}
     rows = [{"what": "ELBO", "runs": {"sweep": "vae", "where": {"lr": 1e-3}}, "quantity": quantity("test.elbo")}]

@@ -37,27 +37,12 @@ def bind(name: str, latents: "Latents", options: Mapping[str, object], examples:
     Raises:
         ConfigError: an option's value does not have the type that the term requires, or does not fit the latents.
     """
-    from hfvae_runner.objectives.terms._term import ExamplesTerm, MeanTerm
+    from hfvae_runner.objectives.terms._term import kind_of
 
-    kind = getattr(import_module(f"{__name__}.{name}"), name)
-    match kind:
-        case MeanTerm():
-            options = held(kind.per_example, options)
-        case ExamplesTerm():
-            options = held(kind.make, options)
-        case _:
-            options = held(kind, options)
+    kind = kind_of(getattr(import_module(f"{__name__}.{name}"), name))
+    options = held(kind.function, options)
     try:
         latents.select(options.get("blocks"))
     except ConfigError as error:
         raise ConfigError(f"blocks: {error}") from None
-    bound: Term
-    match kind:
-        case MeanTerm():
-            bound = kind.bind(options)
-        case ExamplesTerm():
-            assert examples is not None, f"{name} has a network that reads examples"
-            bound = kind.make(latents, examples, **options)
-        case _:
-            bound = kind(latents, **options)
-    return bound
+    return kind.bind(latents, examples, options)

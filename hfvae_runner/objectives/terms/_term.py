@@ -9,7 +9,7 @@ keyword-only arguments are the term's options.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -76,23 +76,6 @@ def _keywords(function: Callable[..., object]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class MeanTerm:
-    """Kind of term that is the batch mean of a value per example.
-
-    Attributes:
-        per_example: function of the evidence and the options that returns the values before the mean, [B].
-        sign: sign of the term in the loss.
-    """
-
-    per_example: Callable[..., Tensor]
-    sign: int = 1
-
-    def bind(self, options: Mapping[str, object]) -> Term:
-        """Return the term with these options."""
-        return _MeanOf(self.per_example, self.sign, options)
-
-
-@dataclass(frozen=True)
 class Examples:
     """What a term with a network that reads examples must know of them.
 
@@ -106,20 +89,66 @@ class Examples:
     encoder_of: Callable[[Latents], nn.Module]
 
 
+class Kind(Protocol):
+    """How a term is made from the function in its file."""
+
+    @property
+    def function(self) -> Callable[..., object]:
+        """The function, whose keyword-only arguments are the term's options."""
+
+    def bind(self, latents: Latents, examples: Examples | None, options: Mapping[str, object]) -> Term:
+        """Return the term with these options, bound to the latents."""
+
+
 @dataclass(frozen=True)
-class ExamplesTerm:
-    """Kind of term with a network of its own that reads examples.
+class MeanTerm:
+    """Kind of term that is the batch mean of a value per example.
 
     Attributes:
-        make: function of the latents, ``Examples`` and the options that returns the term.
+        per_example: function of the evidence and the options that returns the values before the mean, [B].
+        sign: sign of the term in the loss.
     """
 
-    make: Callable[..., Term]
+    per_example: Callable[..., Tensor]
+    sign: int = 1
+
+    @property
+    def function(self) -> Callable[..., object]:
+        return self.per_example
+
+    def bind(self, latents: Latents, examples: Examples | None, options: Mapping[str, object]) -> Term:
+        return _MeanOf(self.per_example, self.sign, options)
 
 
-def on_examples(make: Callable[..., Term]) -> ExamplesTerm:
-    """Decorate ``make`` as a term with a network of its own that reads examples."""
-    return ExamplesTerm(make)
+@dataclass(frozen=True)
+class LatentsTerm:
+    """Kind of term whose function takes the latents and returns a ``Term``."""
+
+    function: Callable[..., Term]
+
+    def bind(self, latents: Latents, examples: Examples | None, options: Mapping[str, object]) -> Term:
+        return self.function(latents, **options)
+
+
+@dataclass(frozen=True)
+class ExamplesTerm:
+    """Kind of term with a network that reads examples: its function takes the latents and an ``Examples``."""
+
+    function: Callable[..., Term]
+
+    def bind(self, latents: Latents, examples: Examples | None, options: Mapping[str, object]) -> Term:
+        assert examples is not None, "this term has a network that reads examples"
+        return self.function(latents, examples, **options)
+
+
+def kind_of(made: Kind | Callable[..., Term]) -> Kind:
+    """Return the kind of what a term's file defines; a function without a decorator is of the kind ``LatentsTerm``."""
+    return made if isinstance(made, MeanTerm | ExamplesTerm) else LatentsTerm(made)  # type: ignore[arg-type]
+
+
+def on_examples(function: Callable[..., Term]) -> ExamplesTerm:
+    """Decorate ``function`` as a term with a network that reads examples."""
+    return ExamplesTerm(function)
 
 
 def batch_mean(per_example: Callable[..., Tensor]) -> MeanTerm:

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
-from torch.nn.functional import cross_entropy
 
 from hfvae_runner.config.validation import NonNegative, Rates
 from hfvae_runner.latents.blocks import ConcreteBlock, Noise
 from hfvae_runner.latents.evidence import Evidence
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.latents.priors.normal_concrete import UniformConcrete
+from hfvae_runner.objectives.terms._critics import cross_entropy_to, with_constant_weights
 from hfvae_runner.objectives.terms._prior_draws import chosen_for_draws, generated_of
 from hfvae_runner.objectives.terms._term import Examples, Term, on_examples
 
@@ -44,27 +43,20 @@ class Adversarial(Term):
         return [[torch.randn(shape, generator=generator, device=generator.device, dtype=dtype) for _ in range(2)]]
 
     def forward(self, evidence: Evidence, noise: Sequence[Noise]) -> Tensor:
-        # The weights are constant here: this loss must not train the discriminator, which it would make weaker.
-        frozen = {name: parameter.detach() for name, parameter in self.discriminator.named_parameters()}
         x = self._noisy(generated_of(evidence).x, noise, _GENERATED)
-        logits: Tensor = functional_call(self.discriminator, frozen, (x,))
         # Goodfellow et al. 2014, Sec. 3: the generator maximises log D(G(z)), whose gradient does not vanish where D is
         # certain, in place of minimising log (1 − D(G(z))).
-        return _cross_entropy(logits, _DATA)
+        return cross_entropy_to(_DATA, with_constant_weights(self.discriminator, x))
 
     def fit(self, evidence: Evidence, noise: Sequence[Noise]) -> Tensor:
         generated = generated_of(evidence)
         # Goodfellow et al. 2014, Eq. 1, as a mean over both kinds of examples.
-        of_data = _cross_entropy(self.discriminator(self._noisy(generated.data, noise, _DATA)), _DATA)
-        others = self.discriminator(self._noisy(generated.x.detach(), noise, _GENERATED))
-        return (of_data + _cross_entropy(others, _GENERATED)) / 2
+        of_data = self.discriminator(self._noisy(generated.data, noise, _DATA))
+        of_others = self.discriminator(self._noisy(generated.x.detach(), noise, _GENERATED))
+        return (cross_entropy_to(_DATA, of_data) + cross_entropy_to(_GENERATED, of_others)) / 2
 
     def _noisy(self, x: Tensor, noise: Sequence[Noise], kind: int) -> Tensor:
         return x + self.instance_noise * noise[0][kind] if noise else x
-
-
-def _cross_entropy(logits: Tensor, kind: int) -> Tensor:
-    return cross_entropy(logits, torch.full((len(logits),), kind, device=logits.device))
 
 
 @on_examples

@@ -8,14 +8,13 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
-from torch.nn.functional import cross_entropy
 
 from hfvae_runner.config.validation import Count, NonNegative, Rates
 from hfvae_runner.latents.blocks import Block, Noise
 from hfvae_runner.latents.evidence import Blocks, Evidence
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.models.linear import Linear
+from hfvae_runner.objectives.terms._critics import cross_entropy_to, with_constant_weights
 from hfvae_runner.objectives.terms._term import Term
 
 _JOINT, _PERMUTED = 0, 1
@@ -44,9 +43,7 @@ class CriticTotalCorrelation(Term):
         return [[torch.rand(batch, self.n_factors, generator=generator, device=generator.device).argsort(0)]]
 
     def forward(self, evidence: Evidence, noise: Sequence[Noise]) -> Tensor:
-        # The weights are constant here: this loss must not train the critic, which it would make weaker.
-        frozen = {name: parameter.detach() for name, parameter in self.critic.named_parameters()}
-        logits: Tensor = functional_call(self.critic, frozen, (self._code(evidence),))
+        logits = with_constant_weights(self.critic, self._code(evidence))
         # Kim & Mnih Eq. 3: E[log D(z) − log (1 − D(z))].
         return (logits[:, _JOINT] - logits[:, _PERMUTED]).mean()
 
@@ -54,10 +51,7 @@ class CriticTotalCorrelation(Term):
         ((permutations,),) = noise
         z = self._code(evidence).detach()
         permuted = z.gather(0, permutations[:, self.factor_of_column])
-        return (self._cross_entropy(z, _JOINT) + self._cross_entropy(permuted, _PERMUTED)) / 2
-
-    def _cross_entropy(self, z: Tensor, kind: int) -> Tensor:
-        return cross_entropy(self.critic(z), torch.full((len(z),), kind, device=z.device))
+        return (cross_entropy_to(_JOINT, self.critic(z)) + cross_entropy_to(_PERMUTED, self.critic(permuted))) / 2
 
     def _code(self, evidence: Evidence) -> Tensor:
         """Return the chosen blocks' code, [B, C], in the critic's dtype."""
