@@ -15,6 +15,7 @@ from hfvae_runner.reproduce.study import Better, Claim, Published, Row, Share, T
 AGREES, IS_BETTER, IS_WORSE, DIFFERS, NOT_RUN = "agrees", "better", "worse", "differs", "not run"
 OTHER_CONDITIONS, NO_NUMBER, TOO_FEW = "other conditions", "no number in the paper", "too few runs for an interval"
 NOT_DEFINED = "not defined in these runs"
+NO_INTERVAL = "no interval for the best of several runs"
 HOLDS, CONTRADICTED, UNDECIDED = "holds", "contradicted", "undecided"
 
 RULES = """\
@@ -25,8 +26,9 @@ from the paper's in what stands above the table, so the comparison, in brackets,
 method. A claim between two methods *holds* where the interval of the probability of improvement lies above one half,
 is *contradicted* where it lies below, and is *undecided* otherwise, also with fewer than four runs on a side. A claim
 about two numbers is decided by the interval of their rank correlation and zero in the same way, and so is one about
-settings that rank alike under two conditions, by their means over seeds. A share of the variance is 1 less the ratio of
-the mean squares within groups and in all, which is 0 on average where the groups do not matter."""
+settings that rank alike under two conditions, by their means over seeds. The best of k runs is the average over all
+choices of k of the runs, without an interval, since the bootstrap's is too narrow. A share of the variance is 1 less
+the ratio of the mean squares within groups and in all, which is 0 on average where the groups do not matter."""
 """How the verdicts come about, for the page."""
 
 
@@ -34,15 +36,19 @@ def row_of(row: Row, found: Found) -> dict[str, object]:
     """Compare one row of the table with its runs; a mapping for study.json."""
     runs = found.completed(row.runs)
     values = values_of(runs, row.quantity)
-    ours = statistics.mean(values) if values else None
+    ours = _estimate(row, values)
+    verdict = _verdict(row, ours, found.study.differs.get(found.size))
+    if ours is None and runs:
+        verdict = f"fewer than {row.best_of} runs" if values else NOT_DEFINED
     paper = None if row.paper is None else _published(row.paper)
     return {
         "what": row.what,
         "metric": row.quantity.metric,
         "better": row.better,
+        "best_of": row.best_of,
         "paper": paper,
         "ours": None if ours is None else {**_numbers(ours), "values": values, "seeds": _seeds(runs)},
-        "verdict": NOT_DEFINED if runs and not values else _verdict(row, ours, found.study.differs.get(found.size)),
+        "verdict": verdict,
     }
 
 
@@ -100,11 +106,22 @@ def _correlation(pairs: Sequence[tuple[float, float]], *, positive: bool) -> dic
     return {"correlation": _numbers(estimate), "verdict": _decided(estimate, 0.0, positive=positive)}
 
 
+def _estimate(row: Row, values: Sequence[float]) -> Estimate | None:
+    """Return the mean over runs, or of the best of k of them; None where there are too few."""
+    if row.best_of is None:
+        return statistics.mean(values) if values else None
+    sign = -1 if row.better == "lower" else 1
+    best = statistics.best_of([sign * value for value in values], row.best_of)
+    return None if best is None else Estimate(sign * best, None, None)
+
+
 def _verdict(row: Row, ours: Estimate | None, differs: str | None) -> str:
     if ours is None:
         return NOT_RUN
     if row.paper is None:
         return NO_NUMBER
+    if row.best_of is not None:
+        return NO_INTERVAL
     plain = _compared(ours, row.paper, row.better)
     return plain if differs is None else f"{OTHER_CONDITIONS} ({plain})"
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from scipy.special import comb
 
 from hfvae_runner.report import intervals
 from hfvae_runner.report.correlations import spearman
@@ -37,6 +38,20 @@ def mean(values: Sequence[float]) -> Estimate:
         return Estimate(float(own.mean()), None, None)
     low, high = intervals.of_means(own[None], _RESAMPLES)[0]
     return Estimate(float(own.mean()), float(low), float(high))
+
+
+def best_of(values: Sequence[float], k: int) -> float | None:
+    """Estimate the largest of k runs, on average; None of fewer than k values.
+
+    It is the mean of the maximum over all choices of k of the n values, which has no bias (Tang et al. 2020, arXiv
+    2004.13705). It has no interval: the percentile bootstrap's of 4 of 8 normal values covers the truth in 71 % of
+    cases in place of 95 %.
+    """
+    n = len(values)
+    if n < k:
+        return None
+    # The value of rank i, from 0, is the largest in C(i, k - 1) of the C(n, k) choices.
+    return float(np.sort(values) @ comb(np.arange(n), k - 1) / comb(n, k))
 
 
 def probability_of_improvement(method: Sequence[float], than: Sequence[float]) -> Estimate:

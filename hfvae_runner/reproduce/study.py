@@ -107,6 +107,8 @@ class Row:
         quantity: which number of each run.
         better: which direction is better.
         paper: the paper's number; null where it shows a figure without numbers.
+        best_of: k, for the best of k runs in place of the mean: the number that a choice among k runs reports on
+            average.
     """
 
     what: Text
@@ -114,6 +116,7 @@ class Row:
     quantity: Quantity
     better: Better = "neither"
     paper: Published | None = None
+    best_of: Count | None = None
 
 
 @with_config(_CLOSED)
@@ -335,6 +338,9 @@ def _check_names(path: Path, study: Study) -> None:
     """Raise ConfigError where a study names a computation that there is not, or a sweep that it does not have."""
     if not study.sweeps and study.computation is None:
         raise ConfigError(f"{path.name}: neither sweeps nor a computation; expected one of them")
+    for row in study.rows:
+        if row.best_of is not None and row.better == "neither":
+            raise ConfigError(f"{path.name}: best_of={row.best_of}: expected better=higher or lower beside it")
     if study.figure.kind == "computed" and study.computation is None:
         raise ConfigError(f"{path.name}: figure.kind=computed: expected a computation that draws it")
     if study.computation is not None:

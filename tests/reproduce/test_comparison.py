@@ -88,6 +88,21 @@ def test_a_row_takes_the_runs_of_its_selection_by_seed() -> None:
     assert ours["values"] == [0.2, 0.1, 0.3] and ours["value"] == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize(("better", "best"), [("higher", (0.5 + 0.9 + 0.9) / 3), ("lower", (0.1 + 0.1 + 0.5) / 3)])
+def test_the_best_of_k_runs_in_place_of_the_mean(better: Better, best: float) -> None:
+    """The pairs of 0.1, 0.5 and 0.9 have 0.5, 0.9 and 0.9 as their larger value, and 0.1, 0.1 and 0.5 as the other."""
+    row = Row("w", Selection("one"), ACCURACY, better, Published(0.9, "x"), best_of=2)
+    runs = [run(value, seed) for seed, value in enumerate((0.5, 0.9, 0.1))]
+    result = row_of(row, found(one=runs))
+    ours = result["ours"]
+    assert isinstance(ours, dict)
+    assert ours["value"] == pytest.approx(best) and ours["low"] is None
+    assert result["verdict"] == "no interval for the best of several runs"
+    few = row_of(row, found(one=runs[:1]))
+    assert few["ours"] is None and few["verdict"] == "fewer than 2 runs"
+    assert row_of(row, found(one=[]))["verdict"] == "not run"
+
+
 @pytest.mark.parametrize(
     ("method", "than", "better", "expected"),
     [

@@ -11,6 +11,7 @@ from scipy import stats
 
 from hfvae_runner.reproduce.statistics import (
     FEWEST_TO_COMPARE,
+    best_of,
     interval_of_published,
     mean,
     probability_of_improvement,
@@ -47,6 +48,17 @@ def test_the_probability_of_improvement_is_the_share_of_pairs(x: list[float], y:
     assert 0 <= found.low <= found.high <= 1
     # Mann and Whitney's U counts the same pairs.
     assert found.value == pytest.approx(stats.mannwhitneyu(x, y).statistic / len(pairs))
+
+
+@settings(max_examples=50)
+@given(numbers, st.integers(1, 8))
+def test_the_best_of_k_is_the_mean_over_all_choices(values: list[float], k: int) -> None:
+    largest = [max(choice) for choice in itertools.combinations(values, k)]
+    found = best_of(values, k)
+    if k > len(values):
+        assert found is None
+    else:
+        assert found == pytest.approx(float(np.mean(largest)), abs=1e-9)
 
 
 def test_few_runs_decide_nothing() -> None:

@@ -92,6 +92,10 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
             },
             "sweep=to: expected one of one",
         ),
+        (
+            {"rows": [{"what": "w", "runs": {"sweep": "one"}, "quantity": {"metric": "m"}, "best_of": 2}]},
+            "best_of=2: expected better=higher or lower beside it",
+        ),
         ({"sweeps": {"one": {"command": [], "sizes": {"huge": []}}}}, "mine.yaml: sweeps"),
         (
             {"figure": {**SMALLEST["figure"], "kind": "pie"}},
