@@ -23,6 +23,7 @@ VERSION_BASE = "1.3"
 
 _OPEN = ("dataset", "model", "likelihood", "prior")
 _COULD_NOT_OVERRIDE = re.compile(r"Could not (?:override|delete from config\.) '([^'@]+)'")
+_COULD_NOT_APPEND = re.compile(r"Could not append to config\. An item is already at '([^'@]+)'")
 _REFERENCE = re.compile(r"\$\{\s*(?:oc\.select\s*:\s*)?(\w+)\s*(?!\w|:)")
 
 
@@ -70,22 +71,43 @@ def resolve(config: DictConfig) -> dict[str, object]:
     return {str(key): value for key, value in resolved.items()}
 
 
-def unknown_key(given: str, path: str, config: Mapping[str, object]) -> str:
-    """Return the message for a dotted path that is not in the config, with the valid names at the level that fails."""
+def unknown_key(given: str, path: str, config: Mapping[str, object], *, open_ended: bool = False) -> str:
+    """Return the message for a dotted path that cannot be set, with the valid names at the level that fails.
+
+    Args:
+        given: the override, as typed.
+        path: the dotted path that it names.
+        config: the config that has no such path, or has a value there already.
+        open_ended: whether the last level may have further options, at their defaults.
+    """
     choices: list[str] = []
     node: object = config
     parts = path.split(".")
     for depth, part in enumerate(parts):
         if not isinstance(node, Mapping):
-            return f"{given}: {'.'.join(parts[:depth])} is a value and has no keys of its own"
+            above = ".".join(parts[:depth])
+            if node is None or "${oc.create:" in str(node):
+                value = given.partition("=")[2] or "VALUE"
+                return f"{given}: {above} is set as a whole; expected '{above}={_nested(parts[depth:], value)}'"
+            return f"{given}: {above} is a value and has no keys of its own"
         if part not in node:
             if not node and depth:
                 chosen = ".".join(parts[:depth])
                 return f"{given}: nothing is chosen for {chosen}; expected {chosen}={part} as well"
             choices = [str(key) for key in node if key != "choices"]
-            return f"{given}: unknown key {part!r}; expected one of {', '.join(choices)}{nearest(part, choices)}"
+            more = f" (+{given} for an option that it leaves at its default)" if open_ended else ""
+            return f"{given}: unknown key {part!r}; expected one of {', '.join(choices)}{nearest(part, choices)}{more}"
         node = node[part]
+    if given.startswith("+"):
+        return f"{given}: is there already; expected {given.lstrip('+')}"
     return f"{given}: cannot be set"
+
+
+def _nested(keys: Sequence[str], value: str) -> str:
+    """Return a mapping of mappings in Hydra's grammar, with one key each."""
+    for key in reversed(keys):
+        value = f"{{{key}: {value}}}"
+    return value
 
 
 def explain(error: Exception, overrides: Sequence[str]) -> str:
@@ -110,8 +132,10 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
             return unknown_key(given, path, _known_keys(overrides))
         if others := _choices_with(group, option):
             return f"{given}: the chosen {group} has no {option!r}; expected {' or '.join(others)}"
-        open_ended = f"(+{given} for an option that it leaves at its default)"
-        return f"{unknown_key(given, path, _known_keys(overrides))} {open_ended}"
+        return unknown_key(given, path, _known_keys(overrides), open_ended=True)
+    if found := _COULD_NOT_APPEND.match(text):
+        given = next((override for override in overrides if override.startswith(f"+{found[1]}")), f"+{found[1]}")
+        return unknown_key(given, found[1], _known_keys(overrides))
     if "Config group override must be a string" in text:
         groups = [override for override in overrides if override.endswith("=null")]
         return f"{' '.join(groups) or 'a group'}: expected the name of a choice"
