@@ -10,9 +10,7 @@ from hfvae_runner.config import schema
 from hfvae_runner.launch.composition import composed
 
 SIDES = {
-    **dict.fromkeys(
-        ("conv_joint64", "conv_shapes", "conv_celeba", "conv_faces", "conv_standard64", "dcgan_celeba"), 64
-    ),
+    **dict.fromkeys(("conv_joint64", "conv_shapes", "conv_celeba", "conv_faces", "conv_standard64", "dcgan"), 64),
     "conv_joint32": 32,
     "conv_infogan": 28,
 }

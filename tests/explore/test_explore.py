@@ -82,9 +82,9 @@ def test_a_decoder_above_the_limit_gives_pictures() -> None:
     np.testing.assert_allclose(cell(sheet["sheet"], sheet["across"], 12, 8), 255 * expected, atol=0.51)
 
 
-@pytest.mark.parametrize("model", ["mlp_1200", "conv_joint32", "dcgan_celeba", "auto", "conv_celeba"])
+@pytest.mark.parametrize("model", ["mlp_1200", "conv_joint32", "dcgan", "auto", "conv_celeba"])
 def test_plain_layers_compute_the_decoder(model: str) -> None:
-    side = {"conv_joint32": 32, "dcgan_celeba": 64, "conv_celeba": 64}.get(model, 20)
+    side = {"conv_joint32": 32, "dcgan": 64, "conv_celeba": 64}.get(model, 20)
     run = trained(f"model={model}", f"image_size={side}", "objective=vae", "prior=normal", "dataset.subset=64")
     generator = torch.Generator().manual_seed(0)
     for name, buffer in run.model.named_buffers():

@@ -103,7 +103,7 @@ def test_onnx_is_torch(overrides: tuple[str, ...], outputs: set[str]) -> None:
     "model",
     [
         *("mlp_mnist", "mlp_1200", "mlp_dsprites", "conv_joint32", "conv_joint64"),
-        *("conv_shapes", "conv_faces", "conv_celeba", "dcgan_celeba", "conv_standard64"),
+        *("conv_shapes", "conv_faces", "conv_celeba", "dcgan", "conv_standard64"),
     ],
 )
 def test_every_image_model_is_exported(model: str) -> None:

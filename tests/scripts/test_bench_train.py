@@ -165,7 +165,7 @@ def test_the_table_of_layouts(
 ) -> None:
     layouts = importlib.import_module("_bench.layouts")
     models = (SCRIPTS.parent / "conf" / "model").glob("*conv*.yaml")
-    assert layouts.SIDES.keys() == {path.stem for path in models} | {"dcgan_celeba"}
+    assert layouts.SIDES.keys() == {path.stem for path in models} | {"dcgan"}
     monkeypatch.setattr(layouts, "SIDES", {"conv_joint32": 32})
     monkeypatch.setattr(layouts, "BATCH", 4)
     assert bench.main(["--layouts", "--steps", "1", "--rounds", "1", "--threads", "1", "--device", "cpu"]) == 0

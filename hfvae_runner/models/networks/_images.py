@@ -14,30 +14,36 @@ from hfvae_runner.errors import ConfigError
 from hfvae_runner.models.likelihoods import Likelihood
 
 
-def channels_of(model: str, side: int, input_shape: tuple[int, ...], likelihood: Likelihood) -> int:
-    """Return the number of channels of images of side × side pixels: 1 for grey images, 3 for colour images.
+def channels_of(model: str, sides: int | tuple[int, ...], input_shape: tuple[int, ...], likelihood: Likelihood) -> int:
+    """Return the number of channels of square images: 1 for grey images, 3 for colour images.
 
     Args:
         model: name of the model, for the message.
-        side: required side in pixels.
+        sides: the side that the model takes, or several, in pixels.
         input_shape: shape of one example.
         likelihood: the likelihood; its support distinguishes bags of words from vectors in the message.
 
     Raises:
-        ConfigError: the data are not images of side × side pixels.
+        ConfigError: the data are not square images of such a side.
     """
     if len(input_shape) != 3:
         words = likelihood.support == "counts"
         given = "bags of words" if words else "vectors"
         fitting = "model=prodlda or model=nvdm" if words else "model=mlp_pinwheel"
         raise ConfigError(f"model={model} takes images, the data set gives {given}; expected {fitting}")
-    channels, *sides = input_shape
-    if sides != [side, side]:
+    channels, height, width = input_shape
+    taken = (sides,) if isinstance(sides, int) else sides
+    if height != width or width not in taken:
         raise ConfigError(
-            f"model={model} takes images of {side}×{side}, the data set gives {'×'.join(map(str, sides))}; "
-            f"expected image_size={side}"
+            f"model={model} takes images of {_listed([f'{side}×{side}' for side in taken])}, "
+            f"the data set gives {height}×{width}; expected image_size={_listed([str(side) for side in taken])}"
         )
     return channels
+
+
+def _listed(words: Sequence[str]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def down(channels: Sequence[int], *, batch_norm: bool = False, slope: float = 0.0) -> list[nn.Module]:

@@ -9,7 +9,6 @@ The paper's discriminator and encoder share all layers but the last two; here ea
 
 from torch import nn
 
-from hfvae_runner.errors import ConfigError
 from hfvae_runner.latents.latents import Latents
 from hfvae_runner.models.likelihoods import Likelihood
 from hfvae_runner.models.linear import Linear
@@ -26,14 +25,8 @@ def conv_infogan(*, input_shape: tuple[int, ...], latents: Latents, likelihood: 
     Raises:
         ConfigError: the data are not images of 28×28, 32×32 or 64×64.
     """
+    channels = channels_of("conv_infogan", tuple(_WIDTHS), input_shape, likelihood)
     side = input_shape[-1]
-    if len(input_shape) == 3 and side not in _WIDTHS:
-        sides = ", ".join(f"{each}×{each}" for each in _WIDTHS)
-        raise ConfigError(
-            f"model=conv_infogan takes images of {sides}, the data set gives {input_shape[1]}×{side}; "
-            "expected image_size=28, 32 or 64"
-        )
-    channels = channels_of("conv_infogan", side, input_shape, likelihood)
     widths = _WIDTHS[side]
     last = side // 2 ** len(widths)
     features = widths[-1] * last * last

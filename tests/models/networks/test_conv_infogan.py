@@ -55,9 +55,12 @@ def test_it_starts_as_the_authors_network() -> None:
     [
         (
             (1, 48, 48),
-            "takes images of 28×28, 32×32, 64×64, the data set gives 48×48; expected image_size=28",
+            "takes images of 28×28, 32×32 or 64×64, the data set gives 48×48; expected image_size=28, 32 or 64",
         ),
-        ((1, 64, 32), "takes images of 32×32, the data set gives 64×32; expected image_size=32"),
+        (
+            (1, 64, 32),
+            "takes images of 28×28, 32×32 or 64×64, the data set gives 64×32; expected image_size=28, 32 or 64",
+        ),
         ((2,), "takes images, the data set gives vectors; expected model=mlp_pinwheel"),
     ],
 )

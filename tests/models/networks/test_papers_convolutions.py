@@ -22,10 +22,10 @@ from hfvae_runner.models.networks.conv_celeba import conv_celeba
 from hfvae_runner.models.networks.conv_faces import conv_faces
 from hfvae_runner.models.networks.conv_joint64 import conv_joint64
 from hfvae_runner.models.networks.conv_shapes import conv_shapes
-from hfvae_runner.models.networks.dcgan_celeba import dcgan_celeba
+from hfvae_runner.models.networks.dcgan import dcgan
 
 Factory = Callable[..., Networks]
-FACTORIES: tuple[Factory, ...] = (conv_celeba, conv_faces, conv_joint64, conv_shapes, dcgan_celeba)
+FACTORIES: tuple[Factory, ...] = (conv_celeba, conv_faces, conv_joint64, conv_shapes, dcgan)
 BERNOULLI = BernoulliLikelihood()
 TEN = normal(size=10)
 GREY, COLOUR = (1, 64, 64), (3, 64, 64)
@@ -104,9 +104,9 @@ def test_conv_shapes_is_the_alpha_beta_papers_table_1a() -> None:
     check_shapes(networks, GREY, TEN)
 
 
-def test_dcgan_celeba_is_the_alpha_beta_papers_table_1c() -> None:
+def test_dcgan_is_the_alpha_beta_papers_table_1c() -> None:
     latents = normal(size=50)
-    networks = dcgan_celeba(input_shape=COLOUR, latents=latents, likelihood=BERNOULLI)
+    networks = dcgan(input_shape=COLOUR, latents=latents, likelihood=BERNOULLI)
     # "4x4 conv. 50, 4x4 conv. 50" of 4×4 places is a linear layer of 2 × 50.
     downs = rows("conv", (32, 64, 128, 256), "BatchNorm", "LeakyReLU 0.2")
     assert printed(networks.encoder) == [*downs, "FC 100"]
@@ -118,9 +118,21 @@ def test_dcgan_celeba_is_the_alpha_beta_papers_table_1c() -> None:
     check_shapes(networks, COLOUR, latents)
 
 
-def test_dcgan_celeba_starts_as_dcgan() -> None:
+def test_dcgan_of_32_is_that_of_the_alpha_beta_authors_code() -> None:
+    """Their code for Fashion-MNIST has 32 channels at first (fBase), and no normalisation there."""
+    latents, small = normal(size=50), (1, 32, 32)
+    networks = dcgan(input_shape=small, latents=latents, likelihood=BERNOULLI)
+    downs = ["conv 4/2 32", "LeakyReLU 0.2", *rows("conv", (64, 128), "BatchNorm", "LeakyReLU 0.2")]
+    assert printed(networks.encoder) == [*downs, "FC 100"]
+    ups = [*rows("upconv", (64, 32), "BatchNorm", "ReLU"), "upconv 4/2 1"]
+    assert printed(networks.decoder) == ["upconv 4/1 128", "BatchNorm", "ReLU", *ups]
+    check_shapes(networks, small, latents)
+
+
+@pytest.mark.parametrize("shape", [(1, 32, 32), GREY])
+def test_dcgan_starts_as_dcgan(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
-    networks = dcgan_celeba(input_shape=GREY, latents=TEN, likelihood=BERNOULLI)
+    networks = dcgan(input_shape=shape, latents=TEN, likelihood=BERNOULLI)
     for layer in (*networks.encoder.modules(), *networks.decoder.modules()):
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             assert layer.weight.std().item() == pytest.approx(0.02, rel=0.15)
@@ -149,7 +161,16 @@ def test_predicted_scales_stand_behind_all_the_locations(factory: Factory) -> No
     assert changed.nonzero().tolist() == [[0, 1, 1]]
 
 
-@pytest.mark.parametrize("factory", FACTORIES)
+@pytest.mark.parametrize(
+    ("shape", "given"), [((1, 28, 28), "28×28"), ((3, 64, 32), "64×32"), ((3, 128, 128), "128×128")]
+)
+def test_dcgan_has_two_sides(shape: tuple[int, ...], given: str) -> None:
+    expected = f"takes images of 32×32 or 64×64, the data set gives {given}; expected image_size=32 or 64"
+    with pytest.raises(ConfigError, match=f"model=dcgan {expected}"):
+        dcgan(input_shape=shape, latents=TEN, likelihood=BERNOULLI)
+
+
+@pytest.mark.parametrize("factory", [factory for factory in FACTORIES if factory is not dcgan])
 @pytest.mark.parametrize(
     ("shape", "expected"),
     [
@@ -171,7 +192,7 @@ def test_bags_of_words_are_refused(factory: Factory) -> None:
         factory(input_shape=(2000,), latents=TEN, likelihood=MultinomialLikelihood())
 
 
-@pytest.mark.parametrize("factory", [conv_celeba, conv_faces, dcgan_celeba])
+@pytest.mark.parametrize("factory", [conv_celeba, conv_faces, dcgan])
 def test_evaluation_does_not_depend_on_the_batch(factory: Factory) -> None:
     torch.manual_seed(0)
     networks = factory(input_shape=GREY, latents=TEN, likelihood=BERNOULLI)
