@@ -205,6 +205,7 @@ def test_the_optimisers_are_the_papers() -> None:
         "alpha_beta_shapes_student_t",
         "alpha_beta_shapes_anisotropic",
         "alpha_beta_pinwheel",
+        "alpha_beta_fashion_mnist_sparse",
     }
 
 
