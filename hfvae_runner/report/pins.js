@@ -1,7 +1,8 @@
 // Pinned rows of a table: they stay at the top, whatever the order, and visible, whatever the filter.
 
 /**
- * A toggle in each row's first cell. Returns whether a row is pinned, and what pins some rows.
+ * A toggle in each row's first cell. Returns whether a row is pinned, what pins some rows, what moves the toggles to
+ * another column, and a button that unpins all.
  *
  * `changed` is called with rows that were pinned or unpinned.
  */
@@ -12,7 +13,13 @@ function addPins(body, rows, changed) {
       row.classList.toggle("pinned", pinned);
       row.querySelector(".pin").setAttribute("aria-pressed", String(pinned));
     }
+    unpin.disabled = !rows.some(isPinned);
     changed(some);
+  };
+  const unpin = make("button", { type: "button", disabled: true, title: "Let all rows go back to their places" }, "Unpin all");
+  unpin.addEventListener("click", () => pin(rows.filter(isPinned), false));
+  const move = (column) => {
+    for (const row of rows) row.cells[column].prepend(row.querySelector(".pin"));
   };
   // Its sign is drawn by the style: text would be sorted by, searched and copied.
   const sample = make("button", { type: "button", className: "pin", title: "Keep this row at the top", ariaLabel: "Pin this row" });
@@ -26,7 +33,7 @@ function addPins(body, rows, changed) {
     // A row that moves loses the focus. What the mouse points at stays in view; a keyboard's focus moves with its row.
     button.focus({ preventScroll: event.detail > 0 });
   });
-  return { isPinned, pin };
+  return { isPinned, pin, move, unpin };
 }
 
 /**

@@ -69,7 +69,7 @@ function addRest(table, body, rest, count) {
 
 // Above each table: a filter, a choice of columns, pins for the best rows, and what is shown as text to copy.
 // Returns what applies the filter again, if there is one.
-function addTools(table, heads, rows, showAll, { isPinned, pin }) {
+function addTools(table, heads, rows, showAll, { isPinned, pin, move, unpin }) {
   const titles = heads.map((head) => head.textContent.trim());
   const asRow = (row) => ({
     number: (column) => ("number" in row.cells[column].dataset ? Number(row.cells[column].dataset.number) : null),
@@ -92,6 +92,8 @@ function addTools(table, heads, rows, showAll, { isPinned, pin }) {
     const [box, label] = tick(title, true, () => {
       heads[column].hidden = !box.checked;
       for (const row of rows) row.cells[column].hidden = !box.checked;
+      const first = heads.findIndex((head) => !head.hidden);
+      if (first >= 0) move(first);
     });
     return label;
   });
@@ -117,7 +119,7 @@ function addTools(table, heads, rows, showAll, { isPinned, pin }) {
   });
   const best = bestPinner(heads, rows, pin, said);
   const columns = make("details", {}, make("summary", {}, "Columns"), ...choices);
-  table.parentElement.before(make("div", { className: "tools" }, make("label", {}, "Filter ", box), ...buttons, ...(best ? [best] : []), said, columns));
+  table.parentElement.before(make("div", { className: "tools" }, make("label", {}, "Filter ", box), ...buttons, ...(best ? [best] : []), unpin, said, columns));
   return { filterAgain: () => box.value && filter() };
 }
 

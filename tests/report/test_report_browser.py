@@ -123,6 +123,25 @@ def test_pinned_rows_stay_on_top_in_the_order_of_the_column_and_pass_any_filter(
     assert column(page, "run") == ["0", "c", "a b#é&'", "d", "b"]
 
 
+def test_pins_move_to_the_first_column_that_is_shown_and_go_all_at_once(page: "api.Page") -> None:
+    tools, table = page.locator(".tools").nth(1), page.locator("table").nth(1)
+    unpin = tools.get_by_role("button", name="Unpin all")
+    api.expect(unpin).to_be_disabled()
+    tools.get_by_text("Columns").click()
+    shown = tools.get_by_role("checkbox", name="run", exact=True)
+    shown.uncheck()
+    toggles = table.get_by_role("button", name="Pin this row")
+    assert [toggle.is_visible() for toggle in toggles.all()] == [True] * 5
+    toggles.nth(3).click()
+    toggles.nth(4).click()
+    shown.check()
+    assert column(page, "run") == ["c", "d", "0", "a b#é&'", "b"]
+    assert table.locator("tbody td:first-child .pin").count() == 5
+    unpin.click()
+    assert table.locator("tbody tr.pinned").count() == 0
+    api.expect(unpin).to_be_disabled()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pinned_rows_look_apart(page: "api.Page", scheme: Literal["light", "dark"]) -> None:
     page.emulate_media(color_scheme=scheme)
