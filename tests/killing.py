@@ -129,7 +129,7 @@ def kill_runs(kills: int, seed: int, folder: Path) -> dict[str, int]:
         while not finished:
             if done["kills"] >= kills:
                 finished = child(name, run, log)
-            elif draw.random() < 0.5:
+            elif done["by_time"] <= done["by_file_operation"]:
                 finished = child(name, run, log, after=draw.uniform(0, whole.seconds))
                 done["by_time"] += not finished
             else:
