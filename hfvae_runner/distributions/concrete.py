@@ -19,7 +19,8 @@ def log_sample(logits: Tensor, gumbel: Tensor, temperature: float) -> Tensor:
 def hard_log_sample(logits: Tensor, gumbel: Tensor) -> Tensor:
     """Return log y of a categorical sample, [..., K], by the Gumbel-max trick: 0 at the drawn category, else −inf."""
     drawn = (logits + gumbel).argmax(-1, keepdim=True)
-    return torch.full_like(logits, -math.inf).scatter_(-1, drawn, 0.0)
+    categories, zero = torch.arange(logits.shape[-1], device=logits.device), logits.new_zeros(())
+    return torch.where(categories == drawn, zero, zero - math.inf)
 
 
 def log_prob(log_y: Tensor, logits: Tensor, temperature: float) -> Tensor:

@@ -122,6 +122,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "learned prior": ("isa_vae", {"prior": {"learned": True}, "train": {**SECTIONS["train"], "prior_lr": 0.01}}),
     "amsgrad": ("vae", {"train": {**SECTIONS["train"], "amsgrad": True, "betas": [0.5, 0.9]}}),
     "convolutions": ("beta_tcvae", {"model": {"_target_": "test_stacking.normalised"}}),
+    "generated categories": (
+        "infogan",
+        {"prior": {"categories": 3}, "model": {"_target_": "test_stacking.normalised"}},
+    ),
 }
 
 
