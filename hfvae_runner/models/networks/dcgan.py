@@ -6,7 +6,8 @@ convolutions with 128, 64, 32 channels, each with BatchNorm and ReLU, and one to
 
 The authors' code (iffsid/disentangling-disentanglement) has networks for Fashion-MNIST at 32×32: one layer fewer each
 way, of 32, 64 and 128 channels, and no BatchNorm after the first convolution. The initial weights N(0, 0.02²), as in
-DCGAN, and the last layer without a bias are the code's. It has softplus for the scale; here the network outputs log σ.
+DCGAN, and the last layer without a bias are the code's. It has softplus for the scale, and no bias in the first
+convolution; here the network outputs log σ, and that convolution has one.
 """
 
 from torch import nn
