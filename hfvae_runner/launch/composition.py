@@ -71,7 +71,7 @@ def resolve(config: DictConfig) -> dict[str, object]:
     return {str(key): value for key, value in resolved.items()}
 
 
-def unknown_key(given: str, path: str, config: Mapping[str, object], *, open_ended: bool = False) -> str:
+def cannot_set(given: str, path: str, config: Mapping[str, object], *, open_ended: bool = False) -> str:
     """Return the message for a dotted path that cannot be set, with the valid names at the level that fails.
 
     Args:
@@ -129,13 +129,14 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
         if group in BROUGHT_GROUPS:
             return f"{given}: the chosen objective has no {group}; expected {' or '.join(_bringing(group))}"
         if group not in _OPEN:
-            return unknown_key(given, path, _known_keys(overrides))
+            return cannot_set(given, path, _known_keys(overrides))
         if others := _choices_with(group, option):
             return f"{given}: the chosen {group} has no {option!r}; expected {' or '.join(others)}"
-        return unknown_key(given, path, _known_keys(overrides), open_ended=True)
+        return cannot_set(given, path, _known_keys(overrides), open_ended=True)
     if found := _COULD_NOT_APPEND.match(text):
-        given = next((override for override in overrides if override.startswith(f"+{found[1]}")), f"+{found[1]}")
-        return unknown_key(given, found[1], _known_keys(overrides))
+        typed = f"+{found[1]}"
+        given = next((override for override in overrides if override.partition("=")[0] == typed), typed)
+        return cannot_set(given, found[1], _known_keys(overrides))
     if "Config group override must be a string" in text:
         groups = [override for override in overrides if override.endswith("=null")]
         return f"{' '.join(groups) or 'a group'}: expected the name of a choice"

@@ -14,7 +14,7 @@ from hfvae_runner.config import schema
 from hfvae_runner.config.schema import ALL_GROUPS, RESUME_AUTO, Config
 from hfvae_runner.config.stored import Allowed, check_destinations, completed, modules
 from hfvae_runner.errors import CheckpointError, ConfigError
-from hfvae_runner.launch.composition import composed, config_folder, explain, leaves, unknown_key
+from hfvae_runner.launch.composition import cannot_set, composed, config_folder, explain, leaves
 from hfvae_runner.storage import run_folder
 
 # None of these changes the results of a resumed run; `steps` and `epochs` only extend it. `dataset.root` is the data
@@ -224,7 +224,7 @@ def set_value(resolved: dict[str, object], override: Override) -> None:
         for parent in parents:
             section = section.get(parent) if isinstance(section, dict) else None
     if not isinstance(section, dict) or key not in section:
-        raise ConfigError(unknown_key(given, path, resolved))
+        raise ConfigError(cannot_set(given, path, resolved))
     section[key] = _plain(override)
     dataset = resolved.get("dataset")
     if path == "data_root" and isinstance(dataset, dict) and "root" in dataset:

@@ -37,9 +37,6 @@ def row_of(row: Row, found: Found) -> dict[str, object]:
     runs = found.completed(row.runs)
     values = values_of(runs, row.quantity)
     ours = _estimate(row, values)
-    verdict = _verdict(row, ours, found.study.differs.get(found.size))
-    if ours is None and runs:
-        verdict = f"fewer than {row.best_of} runs" if values else NOT_DEFINED
     paper = None if row.paper is None else _published(row.paper)
     return {
         "what": row.what,
@@ -48,7 +45,7 @@ def row_of(row: Row, found: Found) -> dict[str, object]:
         "best_of": row.best_of,
         "paper": paper,
         "ours": None if ours is None else {**_numbers(ours), "values": values, "seeds": _seeds(runs)},
-        "verdict": verdict,
+        "verdict": _too_few(row, runs, values) if ours is None else _verdict(row, ours, found),
     }
 
 
@@ -115,15 +112,20 @@ def _estimate(row: Row, values: Sequence[float]) -> Estimate | None:
     return None if best is None else Estimate(sign * best, None, None)
 
 
-def _verdict(row: Row, ours: Estimate | None, differs: str | None) -> str:
-    if ours is None:
+def _too_few(row: Row, runs: Sequence[Run], values: Sequence[float]) -> str:
+    """Return why a row has no number of ours."""
+    if not runs:
         return NOT_RUN
+    return f"fewer than {row.best_of} runs" if values else NOT_DEFINED
+
+
+def _verdict(row: Row, ours: Estimate, found: Found) -> str:
     if row.paper is None:
         return NO_NUMBER
     if row.best_of is not None:
         return NO_INTERVAL
     plain = _compared(ours, row.paper, row.better)
-    return plain if differs is None else f"{OTHER_CONDITIONS} ({plain})"
+    return f"{OTHER_CONDITIONS} ({plain})" if found.size in found.study.differs else plain
 
 
 def _compared(ours: Estimate, paper: Published, better: Better) -> str:

@@ -5,7 +5,7 @@ padding, it is one pixel, which gives the sides of the table. A layer before a b
 the normalisation would remove it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 
 from torch import nn
@@ -14,12 +14,12 @@ from hfvae_runner.errors import ConfigError
 from hfvae_runner.models.likelihoods import Likelihood
 
 
-def channels_of(model: str, sides: int | tuple[int, ...], input_shape: tuple[int, ...], likelihood: Likelihood) -> int:
+def channels_of(model: str, sides: Collection[int], input_shape: tuple[int, ...], likelihood: Likelihood) -> int:
     """Return the number of channels of square images: 1 for grey images, 3 for colour images.
 
     Args:
         model: name of the model, for the message.
-        sides: the side that the model takes, or several, in pixels.
+        sides: of the images that the model takes, in pixels.
         input_shape: shape of one example.
         likelihood: the likelihood; its support distinguishes bags of words from vectors in the message.
 
@@ -32,11 +32,10 @@ def channels_of(model: str, sides: int | tuple[int, ...], input_shape: tuple[int
         fitting = "model=prodlda or model=nvdm" if words else "model=mlp_pinwheel"
         raise ConfigError(f"model={model} takes images, the data set gives {given}; expected {fitting}")
     channels, height, width = input_shape
-    taken = (sides,) if isinstance(sides, int) else sides
-    if height != width or width not in taken:
+    if height != width or width not in sides:
         raise ConfigError(
-            f"model={model} takes images of {_listed([f'{side}×{side}' for side in taken])}, "
-            f"the data set gives {height}×{width}; expected image_size={_listed([str(side) for side in taken])}"
+            f"model={model} takes images of {_listed([f'{side}×{side}' for side in sides])}, "
+            f"the data set gives {height}×{width}; expected image_size={_listed([str(side) for side in sides])}"
         )
     return channels
 

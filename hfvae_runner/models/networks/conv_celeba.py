@@ -21,7 +21,7 @@ def conv_celeba(*, input_shape: tuple[int, ...], latents: Latents, likelihood: L
     Raises:
         ConfigError: the data are not images of 64×64.
     """
-    channels = channels_of("conv_celeba", 64, input_shape, likelihood)
+    channels = channels_of("conv_celeba", (64,), input_shape, likelihood)
     encoder = nn.Sequential(
         *down((channels, 32, 32, 64, 64), batch_norm=True), nn.Flatten(), BranchedHeads(64 * 4 * 4, 256, latents)
     )

@@ -19,7 +19,7 @@ def conv_faces(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Li
     Raises:
         ConfigError: the data are not images of 64×64.
     """
-    channels = channels_of("conv_faces", 64, input_shape, likelihood)
+    channels = channels_of("conv_faces", (64,), input_shape, likelihood)
     encoder = nn.Sequential(
         *down((channels, 32, 32, 64, 64), batch_norm=True),
         nn.Conv2d(64, 512, 4, bias=False),

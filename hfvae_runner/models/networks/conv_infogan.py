@@ -25,7 +25,7 @@ def conv_infogan(*, input_shape: tuple[int, ...], latents: Latents, likelihood: 
     Raises:
         ConfigError: the data are not images of 28×28, 32×32 or 64×64.
     """
-    channels = channels_of("conv_infogan", tuple(_WIDTHS), input_shape, likelihood)
+    channels = channels_of("conv_infogan", _WIDTHS, input_shape, likelihood)
     side = input_shape[-1]
     widths = _WIDTHS[side]
     last = side // 2 ** len(widths)

@@ -18,7 +18,7 @@ def conv_joint64(*, input_shape: tuple[int, ...], latents: Latents, likelihood: 
     Raises:
         ConfigError: the data are not images of 64×64.
     """
-    channels = channels_of("conv_joint64", 64, input_shape, likelihood)
+    channels = channels_of("conv_joint64", (64,), input_shape, likelihood)
     encoder = nn.Sequential(
         *down((channels, 32, 32, 64, 64)),
         nn.Flatten(),

@@ -26,5 +26,5 @@ def conv_standard64(
     Raises:
         ConfigError: the data are not images of 64×64, or the kernel is not 2 or 4.
     """
-    channels = channels_of("conv_standard64", 64, input_shape, likelihood)
+    channels = channels_of("conv_standard64", (64,), input_shape, likelihood)
     return standard(channels, 64, kernel=kernel, model="conv_standard64", latents=latents, likelihood=likelihood)

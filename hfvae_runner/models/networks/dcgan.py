@@ -27,7 +27,7 @@ def dcgan(*, input_shape: tuple[int, ...], latents: Latents, likelihood: Likelih
     Raises:
         ConfigError: the data are not images of 32×32 or 64×64.
     """
-    channels = channels_of("dcgan", tuple(_WIDTHS), input_shape, likelihood)
+    channels = channels_of("dcgan", _WIDTHS, input_shape, likelihood)
     side = input_shape[-1]
     widths = _WIDTHS[side]
     encoder = nn.Sequential(
