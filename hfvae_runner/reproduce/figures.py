@@ -63,7 +63,7 @@ def _scatter(found: Found, labels: Sequence[str], runs: Sequence[Run]) -> Figure
     plot = found.study.figure
     if not isinstance(plot.x, Quantity) or not plot.y:
         raise ConfigError("figure: expected x and y, numbers of metrics.json, for scatter")
-    across = Axis(plot.x.metric, _values(runs, plot.x))
+    across = Axis(plot.x_title or plot.x.metric, _values(runs, plot.x))
     texts = [run.texts.get(plot.size, "") if plot.size else "" for run in runs]
     size = None if plot.size is None else Key(plot.size, texts, sorted(set(texts), key=natural))
     settings = [sorted(set(zip(labels, texts, strict=True))).index(each) for each in zip(labels, texts, strict=True)]

@@ -235,6 +235,7 @@ class Plot:
         caption: below the figure.
         groups: of runs, in the order of the legend.
         x: for ``lines`` the key of a setting, for ``scatter`` a number of metrics.json.
+        x_title: for ``scatter``: the title of x's axis; null for the metric's name.
         y: axis titles and numbers.
         against: for ``correlations``: further numbers.
         size: for ``scatter``: the setting that the dots' size shows, if any.
@@ -246,6 +247,7 @@ class Plot:
     caption: Text
     groups: tuple[Group, ...] = ()
     x: Quantity | Text | None = None
+    x_title: Text | None = None
     y: Mapping[Text, Quantity] = field(default_factory=dict)
     against: Mapping[Text, Quantity] = field(default_factory=dict)
     size: Text | None = None

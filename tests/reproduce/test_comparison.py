@@ -7,6 +7,7 @@ import pytest
 from hfvae_runner.errors import ConfigError, DataError
 from hfvae_runner.report.runs import COMPLETED, Run
 from hfvae_runner.reproduce.comparison import claim_of, row_of, share_of, transfer_of, trend_of
+from hfvae_runner.reproduce.figures import figure
 from hfvae_runner.reproduce.runs import Found, refuse_other_commits, value_of
 from hfvae_runner.reproduce.study import (
     Better,
@@ -159,6 +160,15 @@ def test_runs_of_another_commit_are_refused() -> None:
 
 
 BOTH = Selection(("one", "two"))
+
+
+@pytest.mark.parametrize(("title", "shown"), [(None, "test.kl"), ("KL, nats", "KL, nats")])
+def test_the_title_of_a_scatter_s_axis(title: str | None, shown: str) -> None:
+    groups = (Group("g", Selection("one")),)
+    plot = Plot("scatter", "c", groups, x=Quantity("test.kl"), x_title=title, y={"accuracy": ACCURACY})
+    study = Study("t", "p", "s", (), {}, plot, {"one": Sweep((), {"cpu": ()})})
+    drawn = figure(Found(study, "cpu", {"one": [run(0.5, 0, kl=1.0), run(0.6, 1, kl=2.0)]}))
+    assert drawn is not None and drawn.axes[0].get_xlabel() == shown
 
 
 def test_a_selection_of_two_sweeps_is_the_runs_of_both() -> None:

@@ -99,7 +99,7 @@ STUDY = {
 }
 FIGURES = {
     "lines": {"kind": "lines", "x": "beta", "groups": [{"label": "β-VAE", "runs": {"sweep": "beta"}}]},
-    "scatter": {"kind": "scatter", "x": quantity("test.kl"), "size": "beta"},
+    "scatter": {"kind": "scatter", "x": quantity("test.kl"), "x_title": "KL, nats", "size": "beta"},
     "figures": {
         "kind": "figures",
         "groups": [
